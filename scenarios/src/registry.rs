@@ -68,6 +68,7 @@ workloads![
     workloads::db_connect::DbConnect,
     workloads::db_transaction::DbTransaction,
     workloads::sql::Sql,
+    workloads::sqlite::Sqlite,
     workloads::ws_echo::WsEcho,
     workloads::ws_chat::WsChat,
     workloads::job_queue::JobQueue,

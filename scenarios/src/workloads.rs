@@ -37,6 +37,7 @@ pub mod db_pool;
 pub mod db_select;
 pub mod db_transaction;
 pub mod sql;
+pub mod sqlite;
 
 pub mod ws_chat;
 pub mod ws_echo;

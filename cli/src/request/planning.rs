@@ -283,18 +283,23 @@ fn own_target(
     }
 }
 
-/// A warning for each scenario whose rounds repeat their writes, at a server that is not started anew for each round.
+/// A warning for each scenario whose rounds repeat their writes, at a server or file that is not made anew for each round.
 fn repeated_writes(scenarios: &[Scenario], plan: &Plan) -> impl Iterator<Item = String> {
     let kept = |name: &str| {
         let planned = plan.scenarios.iter().find(|planned| planned.name == name);
-        planned.is_some_and(|planned| planned.servers.values().any(|server| !server.is_own()))
+        planned.is_some_and(|planned| {
+            // Without a server, a file of the user's own.
+            let mut servers = planned.servers.values();
+            planned.servers.is_empty() || servers.any(|server| !server.is_own())
+        })
     };
     let repeating = scenarios
         .iter()
         .filter(move |scenario| !scenario.repeated_writes.is_empty() && kept(&scenario.name));
     repeating.map(|scenario| {
-        let remedy = match scenario.about.class {
-            "database" => "`[sql] setup` gives each round tables of its own",
+        let remedy = match scenario.about.name {
+            "sql" => "`[sql] setup` gives each round tables of its own",
+            "sqlite" => "without `[sqlite] file`, each round has a database of its own",
             _ => "{{run}} and {{round}} in a request make it unique",
         };
         format!(

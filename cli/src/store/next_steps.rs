@@ -156,8 +156,13 @@ fn third(record: &Record, program: &str) -> (&'static str, String) {
         ("measure your own server", scenario, target)
     });
     let step = http.or_else(|| {
-        let scenario = mocked(record, "db").next()?;
+        let scenario = mocked(record, "db").find(|scenario| makes_its_tables(scenario))?;
         Some(("measure a real database", scenario, "--target db=local"))
+    });
+    let step = step.or_else(|| {
+        let scenario = mocked(record, "db").next()?;
+        let target = "--target db=postgres://USER@127.0.0.1/DATABASE";
+        Some(("measure a database that has these tables", scenario, target))
     });
     match step {
         Some((why, scenario, target)) => {
@@ -185,6 +190,11 @@ fn as_named(record: &Record, scenario: &str) -> String {
 fn mocked_http(record: &Record) -> Option<&PlannedScenario> {
     let mut plain = FOR_ANY_SERVER.iter();
     plain.find_map(|workload| mocked(record, "http").find(|it| it.workload == *workload))
+}
+
+/// True unless transactions of the user's own need tables that only they can make.
+fn makes_its_tables(scenario: &PlannedScenario) -> bool {
+    scenario.workload != "sql" || !scenario.params["sql"]["setup"].is_null()
 }
 
 /// Scenarios with an embedded server behind this target.

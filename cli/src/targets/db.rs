@@ -21,5 +21,11 @@ fn parse(values: &Values<'_>) -> Result<Box<dyn Target>, Failure> {
     if values.url == PlannedServer::LOCAL {
         return Ok(Box::new(ThrowawayPostgres));
     }
+    if values.url.starts_with("sqlite:") {
+        let failure = Failure::usage("SQLite is no server: a scenario calls it in the process");
+        return Err(
+            failure.hint("write a section `[sqlite]` with `file = \"FILE\"` instead of --target")
+        );
+    }
     Ok(Box::new(postgres::parse(values.url, values.tls)?))
 }

@@ -162,3 +162,20 @@ fn the_next_steps_name_a_file_of_the_users_by_its_path() {
     let finished = sandbox.run(&arguments).check(0, &[]);
     assert!(finished.stdout.contains(asked), "{}", finished.stdout);
 }
+
+#[test]
+fn the_next_steps_after_transactions_need_a_database_with_their_tables() {
+    let sandbox = Sandbox::new();
+    sandbox.write("bank.sql", "CREATE TABLE tills (id int)");
+    let text = "[[transaction]]\nstatements = [\"SELECT 1\"]\n";
+    sandbox.write("own.toml", text);
+    sandbox.write("made.toml", &format!("{text}[sql]\nsetup = \"bank.sql\"\n"));
+    for (scenario, expected) in [
+        ("own.toml", "own.toml --target db=postgres://USER@"),
+        ("made.toml", "made.toml --target db=local"),
+    ] {
+        let arguments = [&["run", scenario, "--runtimes", "sync"], &TINY[..]].concat();
+        let finished = sandbox.run(&arguments).check(0, &[]);
+        assert!(finished.stdout.contains(expected), "{}", finished.stdout);
+    }
+}

@@ -5,7 +5,8 @@
 //! compares.
 
 use std::fs;
-use std::path::Path;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 
 use photofinish_harness::workload::ParamError;
 use photofinish_record::hex;
@@ -19,19 +20,37 @@ const LARGEST: u64 = 1 << 30;
 
 /// Reads a file whose path is relative to `directory`.
 pub fn read(directory: &Path, file: &str) -> Result<Vec<u8>, String> {
-    let path = Path::new(file);
-    if file.is_empty() || path.is_absolute() {
-        return Err(format!(
-            "expected a path relative to the scenario file, got `{file}`"
-        ));
-    }
-    let path = directory.join(path);
+    let path = located(directory, file)?;
     let cannot = |error| format!("cannot read `{file}`: {error}");
     let metadata = fs::metadata(&path).map_err(cannot)?;
     if !metadata.is_file() || metadata.len() > LARGEST {
         return Err(format!("expected `{file}` to be a file of at most 1 GiB"));
     }
     fs::read(&path).map_err(cannot)
+}
+
+/// The first `bytes` bytes of a file of any size, or all of it if it is shorter.
+pub fn read_start(directory: &Path, file: &str, bytes: usize) -> Result<Vec<u8>, String> {
+    let path = located(directory, file)?;
+    let cannot = |error| format!("cannot read `{file}`: {error}");
+    if !fs::metadata(&path).map_err(cannot)?.is_file() {
+        return Err(format!("expected `{file}` to be a file"));
+    }
+    let mut start = Vec::new();
+    let opened = fs::File::open(&path).map_err(cannot)?;
+    let limit = bytes as u64;
+    opened.take(limit).read_to_end(&mut start).map_err(cannot)?;
+    Ok(start)
+}
+
+fn located(directory: &Path, file: &str) -> Result<PathBuf, String> {
+    let path = Path::new(file);
+    if file.is_empty() || path.is_absolute() {
+        return Err(format!(
+            "expected a path relative to the scenario file, got `{file}`"
+        ));
+    }
+    Ok(directory.join(path))
 }
 
 /// SHA-256 in hexadecimal.

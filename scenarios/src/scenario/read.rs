@@ -25,6 +25,7 @@ use crate::diagnostic::{Diagnostic, Source};
 use crate::registry::{Checked, ParamsError, WorkloadEntry, workload, workloads};
 use crate::workloads::http::survey_bodies;
 use crate::workloads::sql::survey_scripts;
+use crate::workloads::sqlite::survey as survey_database;
 
 mod overriding;
 
@@ -311,6 +312,7 @@ impl Reader<'_> {
             files::survey(&mut all, &directory),
             survey_bodies(&mut all, &directory),
             survey_scripts(&mut all, &directory),
+            survey_database(&mut all, &directory),
         ];
         let errors = surveys.concat();
         let all_files_are_read = errors.is_empty();

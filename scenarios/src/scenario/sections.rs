@@ -22,6 +22,12 @@ pub(super) const SECTIONS_OF: &[Sections] = &[
         telling: &["request", "flow"],
         others: &["http", "feed", "draw"],
     },
+    // Before `sql`: the section `sqlite` tells whose transactions they are.
+    Sections {
+        workload: "sqlite",
+        telling: &["sqlite"],
+        others: &["transaction", "feed", "draw"],
+    },
     Sections {
         workload: "sql",
         telling: &["transaction"],

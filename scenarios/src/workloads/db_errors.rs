@@ -39,7 +39,7 @@ pub(super) fn broken(error: &PgError) -> Failure {
 /// The failure if prepared statements and settings do not stay with a connection.
 pub(super) fn pooled() -> Failure {
     let detail = "there is a proxy with transaction pooling in between: connections have no session of their own, \
-                  which prepared statements need";
+                  which prepared statements, settings and temporary tables need";
     Failure::new(POOLED, detail).hint(POOLED_HINT)
 }
 

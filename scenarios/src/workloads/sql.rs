@@ -22,26 +22,31 @@ use photofinish_harness::parts::{PartOutcome, PartRecorder};
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
 
-use self::compile::{Script, Transaction};
+pub(crate) use self::compile::{Engine, Script, Transaction};
 pub(crate) use self::scripts::survey as survey_scripts;
-use self::spec::{Protocol, SqlSpec, TransactionSpec};
-use self::statement::Statement;
+use self::spec::{Protocol, SqlSpec};
+pub(crate) use self::spec::{Statements, TransactionSpec};
+pub(crate) use self::statement::Statement;
+pub(crate) use self::text::Text;
 use super::db_connection::{Connection, TARGET};
 use super::db_schema::{Schema, check_sessions};
 use super::params::params;
 use super::request_count::unequal_requests;
 use super::wire::within;
 use crate::data::{DataSpec, DrawSpec, FeedSpec, RoundData, Values};
-use crate::protocol::postgres::encode;
+use crate::protocol::postgres::{Row, encode};
 
 /// SQLSTATEs after which another try may succeed: a serialization failure and a deadlock.
 const TRANSIENT: [&str; 2] = ["40001", "40P01"];
+
+const SIMPLE_PIPELINE: &str =
+    "expected `sql.protocol` \"extended\" or \"prepared\" with a pipeline, got \"simple\"";
 
 /// SQLSTATEs whose remedy concerns the schema of a round: a missing privilege, and a read-only server.
 const OF_SCHEMAS: [&str; 2] = ["42501", "25006"];
 
 /// Mean number of retries of an operation.
-const RETRIES: &str = "retries_per_operation";
+pub(crate) const RETRIES: &str = "retries_per_operation";
 
 /// Deadline for a set-up or tear-down file.
 const SCRIPT: Duration = Duration::from_mins(5);
@@ -49,6 +54,7 @@ const SCRIPT: Duration = Duration::from_mins(5);
 #[derive(Debug)]
 pub struct Sql {
     script: Script,
+    sql: SqlSpec,
     /// The round's own, if a set-up file fills one.
     schema: Option<Schema>,
 }
@@ -103,8 +109,18 @@ impl Workload for Sql {
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
         let schema = params.sql.setup.as_ref().map(|_| Schema::for_script());
-        let script = Script::compile(&params)?;
-        Ok(Self { script, schema })
+        let engine = Engine {
+            begin: "BEGIN",
+            no_pipeline: (params.sql.protocol == Protocol::Simple).then_some(SIMPLE_PIPELINE),
+            keeps_changes: schema.is_none(),
+        };
+        let script = Script::compile(&params.transaction, &params.data(), engine)?;
+        let sql = params.sql;
+        Ok(Self {
+            script,
+            sql,
+            schema,
+        })
     }
 
     fn parts(&self) -> Vec<String> {
@@ -117,13 +133,13 @@ impl Workload for Sql {
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Shared, Failure> {
         let data = self.script.data.load(env)?;
-        let sql = &self.script.sql;
+        let sql = &self.sql;
         if let Some(schema) = &self.schema {
             schema.create(env, &[] as &[&str]).await?;
-        } else if sql.protocol == Protocol::Prepared {
+        } else if sql.protocol == Protocol::Prepared || self.script.needs_session() {
             check_sessions(env).await?;
         }
-        self.run_file(env, sql.setup.as_deref()).await?;
+        self.run_apart(env, "setup", sql.setup.as_ref()).await?;
         Ok(Shared {
             data,
             begun: AtomicU64::new(0),
@@ -152,10 +168,7 @@ impl Workload for Sql {
         op: u64,
     ) -> Result<(), Failure> {
         session.values.begin(op)?;
-        let Script {
-            mix, transactions, ..
-        } = &self.script;
-        let transaction = &transactions[mix.choose(env.seed, op)];
+        let transaction = self.script.choose(env.seed, op);
         let start = session.part.start();
         let result = self.try_repeatedly(env, session, transaction).await;
         session.part.end(transaction.part, start, outcome(&result));
@@ -171,13 +184,16 @@ impl Workload for Sql {
         env: &Env<R, Shared>,
         totals: &Totals,
     ) -> Result<Vec<String>, Failure> {
-        let sql = &self.script.sql;
-        self.run_file(env, sql.teardown.as_deref()).await?;
+        let broken = self.check(env).await?;
+        self.run_apart(env, "teardown", self.sql.teardown.as_ref())
+            .await?;
         if let Some(schema) = &self.schema {
             schema.remove(env).await?;
         }
         let begun = env.shared.begun.load(Ordering::Relaxed);
-        Ok(unequal_requests(totals, TARGET, begun))
+        let mut violations = unequal_requests(totals, TARGET, begun);
+        violations.extend(broken);
+        Ok(violations)
     }
 
     async fn abandon<R: Runtime>(&self, env: &RoundEnv<R>) {
@@ -209,24 +225,50 @@ impl Sql {
         Ok(1)
     }
 
-    /// Runs a file on a connection of its own.
-    async fn run_file<R: Runtime>(
+    /// A connection for statements outside of the measurement.
+    async fn connection_apart<R: Runtime>(
         &self,
         env: &RoundEnv<R>,
-        file: Option<&str>,
-    ) -> Result<(), Failure> {
-        let Some(file) = file else {
-            return Ok(());
-        };
-        let text = scripts::read(&self.script.sql, &env.directory, file)?;
+    ) -> Result<Connection<R>, Failure> {
         let mut connection = self.connection(env)?;
         connection.connect().await?;
         self.enter_schema(&mut connection).await?;
+        Ok(connection)
+    }
+
+    /// Runs the statements of `key`.
+    async fn run_apart<R: Runtime>(
+        &self,
+        env: &RoundEnv<R>,
+        key: &str,
+        statements: Option<&Statements>,
+    ) -> Result<(), Failure> {
+        let Some(statements) = statements else {
+            return Ok(());
+        };
+        let text = statements.read(&self.sql.sha256, &env.directory)?;
+        let name = statements.name(key);
+        let mut connection = self.connection_apart(env).await?;
         let running = async { connection.run(&text).await.map(drop) };
-        let run = within(&env.runtime, SCRIPT, &format!("`{file}`"), running).await;
-        run.map_err(|failure| about(file, failure))?;
+        let run = within(&env.runtime, SCRIPT, &format!("`{name}`"), running).await;
+        run.map_err(|failure| about(name, failure))?;
         connection.close().await;
         Ok(())
+    }
+
+    /// The violation that the round's check has found.
+    async fn check<R: Runtime>(&self, env: &RoundEnv<R>) -> Result<Option<String>, Failure> {
+        let Some(check) = &self.sql.check else {
+            return Ok(None);
+        };
+        let mut connection = self.connection_apart(env).await?;
+        let mut rows = 0;
+        let mut count = |_: Row<'_>| rows += 1;
+        let running = async { connection.query(check, &mut count).await.map(drop) };
+        let run = within(&env.runtime, SCRIPT, "`check`", running).await;
+        run.map_err(|failure| about("check", failure))?;
+        connection.close().await;
+        Ok(violated_check(rows))
     }
 
     async fn log_in<R: Runtime>(
@@ -240,22 +282,16 @@ impl Sql {
         connection.connect().await?;
         let exchanges = self.enter_schema(connection).await?;
         env.shared.begun.fetch_add(exchanges, Ordering::Relaxed);
-        let Script {
-            transactions, sql, ..
-        } = &self.script;
-        let mut statements: Vec<&Statement> = transactions
-            .iter()
-            .flat_map(|transaction| &transaction.statements)
-            .collect();
+        let statements = self.script.statements();
         types.clear();
         types.resize(statements.len(), Vec::new());
-        if sql.protocol == Protocol::Simple {
+        let protocol = self.sql.protocol;
+        if protocol == Protocol::Simple {
             return Ok(());
         }
-        statements.sort_by_key(|statement| statement.number);
         let described = connection.describe(|out| {
             for statement in statements {
-                statement.write_describe(sql.protocol, out)?;
+                statement.write_describe(protocol, out)?;
             }
             encode::sync(out);
             Ok(())
@@ -274,7 +310,7 @@ impl Sql {
         session: &mut Session<R>,
         transaction: &Transaction,
     ) -> Result<(), Failure> {
-        let most = self.script.sql.tries.get();
+        let most = self.sql.tries.get();
         let mut tries = 1;
         let result = loop {
             let Err(failure) = self.run(env, session, transaction).await else {
@@ -346,7 +382,7 @@ impl Sql {
             types,
             ..
         } = session;
-        let protocol = self.script.sql.protocol;
+        let protocol = self.sql.protocol;
         let begun = &env.shared.begun;
         let exchange = connection.exchange(|out| {
             for statement in statements {
@@ -380,30 +416,25 @@ impl Sql {
 
 /// Compares the numbers of rows that statements returned or changed with the expected ones.
 fn check_rows(statements: &[Statement], rows: &[u64]) -> Result<(), Failure> {
-    for (statement, got) in statements.iter().zip(rows) {
-        match statement.rows {
-            Some(expected) if expected != *got => {
-                let label = &statement.label;
-                return Err(Failure::wrong_content(format!(
-                    "{label}: expected {expected} rows, got {got}"
-                )));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
+    let mut pairs = statements.iter().zip(rows);
+    pairs.try_for_each(|(statement, got)| statement.check_rows(*got))
 }
 
-fn outcome(result: &Result<(), Failure>) -> PartOutcome {
+/// The violation of a check that has returned rows.
+pub(crate) fn violated_check(rows: u64) -> Option<String> {
+    (rows > 0).then(|| format!("`check` returned {rows} rows after the round, expected none"))
+}
+
+pub(crate) fn outcome(result: &Result<(), Failure>) -> PartOutcome {
     PartOutcome {
         failure: result.as_ref().err().map(|failure| failure.kind),
         status: None,
     }
 }
 
-/// The failure with the name of its transaction or file.
+/// The failure with the name of its transaction or key.
 #[cold]
-fn about(name: &str, failure: Failure) -> Failure {
+pub(crate) fn about(name: &str, failure: Failure) -> Failure {
     let detail = format!("{name}: {}", failure.detail);
     Failure { detail, ..failure }
 }

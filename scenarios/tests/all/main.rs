@@ -14,6 +14,7 @@ mod protocol_http_requests;
 mod protocol_http_splits;
 mod protocol_postgres_cycles;
 mod protocol_postgres_login;
+mod protocol_postgres_pipelines;
 mod protocol_postgres_server;
 mod protocol_tls;
 mod protocol_websocket_splits;

@@ -1,4 +1,4 @@
-//! From parameters to what runs: transactions in a weighted list, each statement compiled once.
+//! From parameters to what runs: transactions in a weighted list, each statement compiled once. For every database engine.
 
 use std::sync::Arc;
 
@@ -6,46 +6,56 @@ use photofinish_harness::workload::ParamError;
 use photofinish_record::Part;
 
 use super::super::params::require;
-use super::Params;
-use super::spec::{Protocol, SqlSpec, TransactionSpec};
+use super::spec::TransactionSpec;
 use super::statement::Statement;
-use crate::data::{Data, Mix, Scope};
+use crate::data::{Data, DataSpec, Mix, Scope};
+
+/// The rules of a database engine, under its settings.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Engine {
+    /// The statement that begins a transaction.
+    pub(crate) begin: &'static str,
+    /// The reason that it takes no pipeline.
+    pub(crate) no_pipeline: Option<&'static str>,
+    /// True if a round finds the changes of the last one.
+    pub(crate) keeps_changes: bool,
+}
 
 /// All transactions of a round.
 #[derive(Debug)]
-pub(super) struct Script {
-    pub(super) transactions: Vec<Transaction>,
-    pub(super) mix: Mix,
-    pub(super) data: Arc<Data>,
-    pub(super) sql: SqlSpec,
-    pub(super) parts: Vec<String>,
+pub(crate) struct Script {
+    pub(crate) transactions: Vec<Transaction>,
+    mix: Mix,
+    pub(crate) data: Arc<Data>,
+    pub(crate) parts: Vec<String>,
     /// Names of transactions that change something, and are the same in every round.
-    pub(super) repeated_writes: Vec<String>,
+    pub(crate) repeated_writes: Vec<String>,
 }
 
 #[derive(Debug)]
-pub(super) struct Transaction {
-    pub(super) name: String,
+pub(crate) struct Transaction {
+    pub(crate) name: String,
     /// With BEGIN and COMMIT, if they are sent.
-    pub(super) statements: Vec<Statement>,
+    pub(crate) statements: Vec<Statement>,
     /// Number of its own part.
-    pub(super) part: usize,
+    pub(crate) part: usize,
     /// Number of its first statement's part, unless it is timed as a whole only.
-    pub(super) statement_parts: Option<usize>,
-    pub(super) pipeline: bool,
+    pub(crate) statement_parts: Option<usize>,
+    pub(crate) pipeline: bool,
 }
 
 impl Script {
-    pub(super) fn compile(params: &Params) -> Result<Self, ParamError> {
-        let mut scope = Scope::new(&params.data())?;
+    pub(crate) fn compile(
+        specs: &[TransactionSpec],
+        data: &DataSpec,
+        engine: Engine,
+    ) -> Result<Self, ParamError> {
+        let mut scope = Scope::new(data)?;
         let select = [TransactionSpec::select_one()];
-        let specs = match &params.transaction[..] {
-            [] => &select,
-            specs => specs,
-        };
+        let specs = if specs.is_empty() { &select } else { specs };
         let (mut transactions, mut parts, mut number) = (Vec::new(), Vec::new(), 0);
         for (index, spec) in specs.iter().enumerate() {
-            let transaction = compile(spec, index, params.sql.protocol, &mut number, &mut scope)?;
+            let transaction = compile(spec, index, engine, &mut number, &mut scope)?;
             transactions.push(transaction.listed(&mut parts));
         }
         require(parts.len() <= Part::MOST, "transaction", || {
@@ -64,7 +74,7 @@ impl Script {
             param: "transaction".to_owned(),
             message: "expected a `weight` above 0, got 0 for all".to_owned(),
         })?;
-        let repeats = params.sql.setup.is_none() && !scope.has_round();
+        let repeats = engine.keeps_changes && !scope.has_round();
         let writing = transactions
             .iter()
             .filter(|transaction| repeats && transaction.is_write());
@@ -75,16 +85,34 @@ impl Script {
             transactions,
             mix,
             data: scope.finish(),
-            sql: params.sql.clone(),
             parts,
         })
+    }
+
+    /// The transaction of operation `op`.
+    pub(crate) fn choose(&self, seed: u64, op: u64) -> &Transaction {
+        &self.transactions[self.mix.choose(seed, op)]
+    }
+
+    /// True if a statement leaves something in the connection's session.
+    pub(crate) fn needs_session(&self) -> bool {
+        let mut statements = self.transactions.iter().flat_map(|it| &it.statements);
+        statements.any(Statement::needs_session)
+    }
+
+    /// All statements, in the order of their numbers.
+    pub(crate) fn statements(&self) -> Vec<&Statement> {
+        let each = self.transactions.iter().flat_map(|it| &it.statements);
+        let mut all: Vec<&Statement> = each.collect();
+        all.sort_by_key(|statement| statement.number);
+        all
     }
 }
 
 fn compile(
     spec: &TransactionSpec,
     index: usize,
-    protocol: Protocol,
+    engine: Engine,
     number: &mut usize,
     scope: &mut Scope,
 ) -> Result<Transaction, ParamError> {
@@ -93,14 +121,10 @@ fn compile(
     require(!spec.statements.is_empty(), &at("statements"), || {
         "expected at least one statement".to_owned()
     })?;
-    require(
-        !spec.pipeline || protocol != Protocol::Simple,
-        &at("pipeline"),
-        || {
-            "expected `sql.protocol` \"extended\" or \"prepared\" with a pipeline, got \"simple\""
-                .to_owned()
-        },
-    )?;
+    let refusal = engine.no_pipeline.filter(|_| spec.pipeline);
+    require(refusal.is_none(), &at("pipeline"), || {
+        refusal.unwrap_or_default().to_owned()
+    })?;
     require(
         !spec.pipeline || spec.transaction,
         &at("transaction"),
@@ -123,7 +147,7 @@ fn compile(
     }
     let controlled = statements.iter().any(Statement::is_control);
     if spec.transaction && !spec.pipeline && statements.len() > 1 && !controlled {
-        statements.insert(0, statement("BEGIN", &path)?);
+        statements.insert(0, statement(engine.begin, &path)?);
         statements.push(statement("COMMIT", &path)?);
     }
     let unnamed = || match index {

@@ -1,48 +1,76 @@
-//! The set-up and tear-down files: surveyed when the scenario is read, run once a round.
+//! Statements for set-up and tear-down: files are surveyed when the scenario is read, and read once a round.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use photofinish_harness::workload::{Failure, ParamError};
 use serde_json::{Map, Value, json};
 
-use super::spec::SqlSpec;
+use super::spec::Statements;
 use crate::data::{UNFIT, files};
 
-/// Adds the SHA-256 of the files to `params.sql`, or returns the errors.
+/// Sections with such statements.
+const SECTIONS: [&str; 2] = ["sql", "sqlite"];
+
+/// Adds the SHA-256 of the files to their section, or returns the errors.
 pub(crate) fn survey(params: &mut Value, directory: &Path) -> Vec<ParamError> {
-    let Some(sql) = params.get_mut("sql").and_then(Value::as_object_mut) else {
-        return Vec::new();
-    };
-    // Wrong types are reported when the parameters are checked.
-    let Ok(spec) = serde_json::from_value::<SqlSpec>(Value::Object(sql.clone())) else {
-        return Vec::new();
-    };
-    let (mut digests, mut errors) = (Map::new(), Vec::new());
-    for (key, file) in [("setup", &spec.setup), ("teardown", &spec.teardown)] {
-        let Some(file) = file else { continue };
-        match load(&spec, directory, file) {
-            Ok(text) => drop(digests.insert(file.clone(), json!(files::sha256(text.as_bytes())))),
-            Err(message) => errors.push(ParamError {
-                param: format!("sql.{key}"),
-                message,
-            }),
+    let mut errors = Vec::new();
+    for section in SECTIONS {
+        let settings = params.get_mut(section).and_then(Value::as_object_mut);
+        let Some(settings) = settings else { continue };
+        let given = settings.get("sha256").cloned().unwrap_or_default();
+        // Wrong types are reported when the parameters are checked.
+        let given: BTreeMap<String, String> = serde_json::from_value(given).unwrap_or_default();
+        let mut digests = Map::new();
+        for key in ["setup", "teardown"] {
+            let Some(file) = settings.get(key).and_then(Value::as_str) else {
+                continue;
+            };
+            match load(&given, directory, file) {
+                Ok(text) => {
+                    drop(digests.insert(file.to_owned(), json!(files::sha256(text.as_bytes()))))
+                }
+                Err(message) => errors.push(ParamError {
+                    param: format!("{section}.{key}"),
+                    message,
+                }),
+            }
         }
-    }
-    if !digests.is_empty() {
-        sql.insert("sha256".to_owned(), Value::Object(digests));
+        if !digests.is_empty() {
+            settings.insert("sha256".to_owned(), Value::Object(digests));
+        }
     }
     errors
 }
 
-/// The text of a file, which has to have the recorded SHA-256.
-pub(super) fn read(spec: &SqlSpec, directory: &Path, file: &str) -> Result<String, Failure> {
-    load(spec, directory, file).map_err(|message| Failure::new(UNFIT, message))
+impl Statements {
+    /// Their name in messages: that of the file, or else `key`.
+    pub(crate) fn name<'a>(&'a self, key: &'a str) -> &'a str {
+        match self {
+            Self::File(file) => file,
+            Self::List(_) => key,
+        }
+    }
+
+    /// Their text; a file has to have its SHA-256 among the recorded ones.
+    pub(crate) fn read(
+        &self,
+        sha256: &BTreeMap<String, String>,
+        directory: &Path,
+    ) -> Result<String, Failure> {
+        match self {
+            Self::File(file) => {
+                load(sha256, directory, file).map_err(|message| Failure::new(UNFIT, message))
+            }
+            Self::List(list) => Ok(list.join(";\n")),
+        }
+    }
 }
 
-fn load(spec: &SqlSpec, directory: &Path, file: &str) -> Result<String, String> {
+fn load(sha256: &BTreeMap<String, String>, directory: &Path, file: &str) -> Result<String, String> {
     let bytes = files::read(directory, file)?;
     let digest = files::sha256(&bytes);
-    match spec.sha256.get(file) {
+    match sha256.get(file) {
         Some(expected) if !expected.eq_ignore_ascii_case(&digest) => {
             return Err(format!(
                 "expected `{file}` to have the SHA-256 {expected}, got {digest}"

@@ -17,15 +17,19 @@ pub struct SqlSpec {
     /// Maximum number of times that a transaction is tried, 1 by default: again after a serialization failure (40001) or a
     /// deadlock (40P01).
     pub tries: NonZeroU32,
-    /// A file of statements, relative to the scenario file, that fills each round's own schema. Without it, the
-    /// transactions use the tables of the connection's own schemas, and change them.
+    /// Statements, or a file of them, that fill each round's own schema. Without them, the transactions use the tables of
+    /// the connection's own schemas, and change them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Statements")]
+    pub setup: Option<Statements>,
+    /// Statements, or a file of them, that run after a round that succeeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Statements")]
+    pub teardown: Option<Statements>,
+    /// A query that returns no row if what must hold after a round does hold: sums that agree.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
-    pub setup: Option<String>,
-    /// A file of statements that run after a round that succeeded.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String")]
-    pub teardown: Option<String>,
+    pub check: Option<String>,
     /// SHA-256 of these files, in hexadecimal. Read from the files, and compared with them if given.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub sha256: BTreeMap<String, String>,
@@ -38,9 +42,20 @@ impl Default for SqlSpec {
             tries: NonZeroU32::MIN,
             setup: None,
             teardown: None,
+            check: None,
             sha256: BTreeMap::new(),
         }
     }
+}
+
+/// Statements outside of the measurement.
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
+#[serde(untagged, expecting = "the name of a file, or a list of statements")]
+pub enum Statements {
+    /// A file, relative to the scenario file.
+    File(String),
+    /// Statements in order, as texts of their own.
+    List(Vec<String>),
 }
 
 /// The way statements are sent, as in `pgbench -M`.

@@ -10,11 +10,11 @@ use crate::protocol::postgres::{EncodeError, encode};
 
 /// One statement of a transaction.
 #[derive(Debug)]
-pub(super) struct Statement {
+pub(crate) struct Statement {
     /// Its name within the transaction: `1 UPDATE`, `COMMIT`.
-    pub(super) label: String,
+    pub(crate) label: String,
     /// Its number among all statements of the scenario.
-    pub(super) number: usize,
+    pub(crate) number: usize,
     /// Its name on the server.
     server_name: String,
     verb: String,
@@ -23,16 +23,17 @@ pub(super) struct Statement {
     /// The value behind each piece but the last: an index of `values`.
     order: Vec<usize>,
     /// Its text with `$1`, `$2`, …
-    sql: String,
-    values: Vec<Value>,
+    pub(crate) sql: String,
+    /// The values of its parameters, in their order.
+    pub(crate) values: Vec<Value>,
     /// The expected number of rows.
     pub(super) rows: Option<u64>,
 }
 
 #[derive(Debug)]
-struct Value {
-    name: String,
-    slot: Slot,
+pub(crate) struct Value {
+    pub(crate) name: String,
+    pub(crate) slot: Slot,
 }
 
 /// Types that are sent in binary.
@@ -91,6 +92,21 @@ impl Statement {
         verbs.contains(&self.verb.as_str())
     }
 
+    /// True for a statement whose effect ends with the session, as far as its first words tell: a setting, a prepared
+    /// statement, a temporary table.
+    pub(super) fn needs_session(&self) -> bool {
+        let behind = self.sql.find(|it: char| it.is_ascii_alphabetic());
+        let text = behind.map_or("", |start| &self.sql[start..]);
+        let mut words = text.split(|it: char| !it.is_ascii_alphabetic()).skip(1);
+        let second = words.find(|word| !word.is_empty()).unwrap_or_default();
+        let second = second.to_ascii_uppercase();
+        match self.verb.as_str() {
+            "SET" => !["LOCAL", "TRANSACTION", "CONSTRAINTS"].contains(&&*second),
+            "CREATE" => ["TEMP", "TEMPORARY"].contains(&&*second),
+            verb => ["LISTEN", "PREPARE"].contains(&verb),
+        }
+    }
+
     /// True unless it only reads, as far as its first word tells.
     pub(super) fn is_write(&self) -> bool {
         let verbs = [
@@ -104,6 +120,17 @@ impl Statement {
             "SAVEPOINT",
         ];
         !verbs.contains(&self.verb.as_str()) && !self.is_control()
+    }
+
+    /// Compares the number of rows that it returned or changed with the expected one.
+    pub(crate) fn check_rows(&self, got: u64) -> Result<(), Failure> {
+        match self.rows {
+            Some(expected) if expected != got => Err(Failure::wrong_content(format!(
+                "{}: expected {expected} rows, got {got}",
+                self.label
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// Asks for the types of its parameters, and prepares it under its own name for the protocol `prepared`.

@@ -5,30 +5,28 @@
 
 /// A statement: literals with a name between each two of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Text {
+pub(crate) struct Text {
     /// One more than there are names.
-    pub(super) literals: Vec<String>,
-    pub(super) names: Vec<String>,
+    pub(crate) literals: Vec<String>,
+    pub(crate) names: Vec<String>,
 }
 
 impl Text {
     /// Reads one statement; a semicolon at its end is left out.
-    pub(super) fn parse(sql: &str) -> Result<Self, String> {
-        let mut scanner = Scanner {
-            sql,
-            at: 0,
-            literal_start: 0,
-            last: b' ',
-            brackets: 0,
-            text: Self {
-                literals: Vec::new(),
-                names: Vec::new(),
-            },
-        };
+    pub(crate) fn parse(sql: &str) -> Result<Self, String> {
         if sql.contains('\0') {
             return Err("expected text without NUL".to_owned());
         }
-        let end = scanner.scan()?;
+        let mut scanner = Scanner::new(sql);
+        scanner.scan(false);
+        if scanner.is_numbered {
+            return Err("expected `:name` for a value, got a number behind `$`".to_owned());
+        }
+        let end = scanner.at;
+        if !is_blank(&sql[end..]) {
+            let message = "expected one statement, got several: write each as a text of its own";
+            return Err(message.to_owned());
+        }
         let Scanner {
             literal_start,
             mut text,
@@ -39,6 +37,14 @@ impl Text {
             return Err("expected a statement, got none".to_owned());
         }
         Ok(text)
+    }
+
+    /// The length of the statement at the beginning of a script: up to its semicolon, or to a backslash, which begins a
+    /// command of psql or pgbench.
+    pub(crate) fn end_of_statement(script: &str) -> usize {
+        let mut scanner = Scanner::new(script);
+        scanner.scan(true);
+        scanner.at
     }
 
     /// The text with `$1`, `$2`, … in place of the names; equal names share a number. Also the names in that order.
@@ -58,7 +64,7 @@ impl Text {
     }
 
     /// The first word, in capitals: `SELECT`.
-    pub(super) fn verb(&self) -> String {
+    pub(crate) fn verb(&self) -> String {
         let mut rest = self.literals[0].trim_start();
         loop {
             let behind = if rest.starts_with("--") {
@@ -89,10 +95,27 @@ struct Scanner<'a> {
     last: u8,
     /// Open square brackets.
     brackets: u32,
+    /// True if there is a `$1`.
+    is_numbered: bool,
     text: Text,
 }
 
-impl Scanner<'_> {
+impl<'a> Scanner<'a> {
+    fn new(sql: &'a str) -> Self {
+        Self {
+            sql,
+            at: 0,
+            literal_start: 0,
+            last: b' ',
+            brackets: 0,
+            is_numbered: false,
+            text: Text {
+                literals: Vec::new(),
+                names: Vec::new(),
+            },
+        }
+    }
+
     fn byte(&self, ahead: usize) -> u8 {
         self.sql
             .as_bytes()
@@ -101,8 +124,8 @@ impl Scanner<'_> {
             .unwrap_or(0)
     }
 
-    /// Finds the names; returns the end of the statement.
-    fn scan(&mut self) -> Result<usize, String> {
+    /// Finds the names up to the statement's end, which may be a backslash.
+    fn scan(&mut self, to_backslash: bool) {
         while self.at < self.sql.len() {
             let byte = self.byte(0);
             match byte {
@@ -110,15 +133,10 @@ impl Scanner<'_> {
                 b'"' => self.skip_quoted(b'"', false),
                 b'-' if self.byte(1) == b'-' => self.skip_line(),
                 b'/' if self.byte(1) == b'*' => self.skip_comment(),
-                b'$' => self.dollar()?,
+                b'$' => self.dollar(),
                 b':' => self.colon(),
-                b';' if is_blank(&self.sql[self.at..]) => return Ok(self.at),
-                b';' => {
-                    return Err(
-                        "expected one statement, got several: write each as a text of its own"
-                            .to_owned(),
-                    );
-                }
+                b';' => return,
+                b'\\' if to_backslash => return,
                 _ if is_name_start(byte) => self.word(),
                 _ if byte.is_ascii_whitespace() => self.at += 1,
                 _ => {
@@ -132,7 +150,7 @@ impl Scanner<'_> {
                 }
             }
         }
-        Ok(self.sql.len())
+        self.at = self.sql.len();
     }
 
     /// A string or quoted name. A doubled quote ends one and begins the next, which comes to the same.
@@ -179,11 +197,9 @@ impl Scanner<'_> {
     }
 
     /// `$tag$ … $tag$`, or a mistaken `$1`.
-    fn dollar(&mut self) -> Result<(), String> {
+    fn dollar(&mut self) {
         let rest = &self.sql[self.at..];
-        if self.byte(1).is_ascii_digit() {
-            return Err("expected `:name` for a value, got a number behind `$`".to_owned());
-        }
+        self.is_numbered |= self.byte(1).is_ascii_digit();
         let tag_bytes = rest[1..].bytes().take_while(|byte| is_name(*byte)).count();
         let tag = rest.get(..tag_bytes + 2).filter(|tag| tag.ends_with('$'));
         self.last = b'$';
@@ -194,7 +210,6 @@ impl Scanner<'_> {
             }
             None => 1,
         };
-        Ok(())
     }
 
     /// A name or a keyword; the prefix of a string with backslashes.

@@ -1,0 +1,240 @@
+//! `sqlite`: transactions of one's own against a database in the process, through a library that blocks.
+//!
+//! The transactions are those of `sql`. A call of the library takes a thread until it returns, and no runtime knows:
+//! `access` says which thread. This file is all that is generic over the runtime; `sqlite/client.rs` runs an operation.
+
+mod client;
+mod database;
+mod dedicated;
+mod number;
+mod spec;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use photofinish_harness::runtime::Runtime;
+use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
+
+use self::client::{Client, Round};
+use self::database::Database;
+pub(crate) use self::database::survey;
+use self::dedicated::Dedicated;
+use self::spec::{Access, SqliteSpec};
+use super::params::params;
+use super::sql::{Engine, Script, Statements, TransactionSpec, violated_check};
+use crate::data::{DataSpec, DrawSpec, FeedSpec};
+
+#[derive(Debug)]
+pub struct Sqlite {
+    script: Arc<Script>,
+    settings: SqliteSpec,
+}
+
+params! {
+    /// Transactions of a mix: each operation is one of them, by weight. Without any, `SELECT 1`.
+    transaction: Vec<TransactionSpec> = Vec::new(),
+    /// The database, and the way to it.
+    sqlite: SqliteSpec = SqliteSpec::default(),
+    /// Rows of files, by name: `:user.email` is the column `email` of the feed `user`.
+    feed: BTreeMap<String, FeedSpec> = BTreeMap::new(),
+    /// Values drawn by operation number, by name.
+    draw: BTreeMap<String, DrawSpec> = BTreeMap::new(),
+}
+
+/// One client, on the seat that `access` names.
+pub struct Session {
+    index: u32,
+    seat: Seat,
+}
+
+enum Seat {
+    Inline(Box<Client>),
+    Offloaded(Box<Client>),
+    Dedicated(Dedicated),
+    /// On a thread that never returned it.
+    Lost,
+}
+
+impl Workload for Sqlite {
+    const ABOUT: About = About {
+        name: "sqlite",
+        class: "database",
+        operation: "a transaction of a mix on a database in the process; rows counted",
+        targets: &[],
+        needs: &[],
+    };
+    type Params = Params;
+    type Shared<R: Runtime> = Arc<Round>;
+    type Session<R: Runtime> = Session;
+
+    fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        let settings = params.sqlite;
+        let engine = Engine {
+            begin: settings.begin.sql(),
+            no_pipeline: Some("expected no pipeline: nothing is sent to a database in the process"),
+            keeps_changes: settings.file.is_some() && settings.setup.is_none(),
+        };
+        let data = DataSpec {
+            feed: params.feed,
+            draw: params.draw,
+        };
+        let script = Script::compile(&params.transaction, &data, engine)?;
+        Ok(Self {
+            script: Arc::new(script),
+            settings,
+        })
+    }
+
+    fn parts(&self) -> Vec<String> {
+        self.script.parts.clone()
+    }
+
+    fn repeated_writes(&self) -> Vec<String> {
+        self.script.repeated_writes.clone()
+    }
+
+    async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Arc<Round>, Failure> {
+        let round = Arc::new(Round {
+            database: self.database(env),
+            script: Arc::clone(&self.script),
+            data: self.script.data.load(env)?,
+            observed: env.observed.clone(),
+            seed: env.seed,
+            tries: self.settings.tries.get(),
+        });
+        let setup = self.text(env, "setup", self.settings.setup.as_ref())?;
+        let database = self.database(env);
+        env.runtime
+            .offload(move || {
+                if database.is_own() {
+                    database.create()?;
+                }
+                run(&database, setup)
+            })
+            .await??;
+        Ok(round)
+    }
+
+    async fn open<R: Runtime>(
+        &self,
+        env: &Env<R, Arc<Round>>,
+        index: u32,
+    ) -> Result<Session, Failure> {
+        Ok(Session {
+            index,
+            seat: self.seat(env, index).await?,
+        })
+    }
+
+    async fn operate<R: Runtime>(
+        &self,
+        env: &Env<R, Arc<Round>>,
+        session: &mut Session,
+        op: u64,
+    ) -> Result<(), Failure> {
+        if matches!(session.seat, Seat::Lost) {
+            session.seat = self.seat(env, session.index).await?;
+        }
+        match &mut session.seat {
+            Seat::Inline(client) => client.operate(op),
+            Seat::Dedicated(dedicated) => {
+                let result = dedicated.operate(&env.runtime, op).await;
+                if !dedicated.is_usable() {
+                    session.seat = Seat::Lost;
+                }
+                result
+            }
+            seat => {
+                let Seat::Offloaded(mut client) = std::mem::replace(seat, Seat::Lost) else {
+                    unreachable!("a lost client was replaced");
+                };
+                let work = move || (client.operate(op), client);
+                let (result, client) = env.runtime.offload(work).await?;
+                session.seat = Seat::Offloaded(client);
+                result
+            }
+        }
+    }
+
+    async fn close<R: Runtime>(&self, env: &Env<R, Arc<Round>>, session: Session) {
+        // The last connection to a write-ahead log empties it.
+        let _ = env.runtime.offload(move || session.seat.close()).await;
+    }
+
+    async fn finish<R: Runtime>(
+        &self,
+        env: &Env<R, Arc<Round>>,
+        _: &Totals,
+    ) -> Result<Vec<String>, Failure> {
+        let teardown = self.text(env, "teardown", self.settings.teardown.as_ref())?;
+        let check = self.settings.check.clone();
+        let database = self.database(env);
+        let work = move || {
+            let rows = check.map(|check| database.count_rows(&check)).transpose()?;
+            run(&database, teardown)?;
+            database.remove()?;
+            Ok(rows.and_then(violated_check).into_iter().collect())
+        };
+        env.runtime.offload(work).await?
+    }
+
+    async fn abandon<R: Runtime>(&self, env: &RoundEnv<R>) {
+        // A leftover is removed by the next round, and with the work directory.
+        let _ = self.database(env).remove();
+    }
+}
+
+impl Sqlite {
+    fn database<R>(&self, env: &RoundEnv<R>) -> Database {
+        Database::new(&self.settings, &env.directory, &env.work_dir)
+    }
+
+    /// The statements of `key` with their name in messages.
+    fn text<R>(
+        &self,
+        env: &RoundEnv<R>,
+        key: &str,
+        statements: Option<&Statements>,
+    ) -> Result<Option<(String, String)>, Failure> {
+        let named = statements.map(|statements| {
+            let text = statements.read(&self.settings.sha256, &env.directory)?;
+            Ok((statements.name(key).to_owned(), text))
+        });
+        named.transpose()
+    }
+
+    /// A new client on the seat that `access` names.
+    async fn seat<R: Runtime>(
+        &self,
+        env: &Env<R, Arc<Round>>,
+        index: u32,
+    ) -> Result<Seat, Failure> {
+        let (round, part) = (Arc::clone(&env.shared), env.parts.recorder(index));
+        let opening = move || Client::open(round, index, part).map(Box::new);
+        let client = env.runtime.offload(opening).await??;
+        Ok(match self.settings.access {
+            Access::Inline => Seat::Inline(client),
+            Access::Offload => Seat::Offloaded(client),
+            Access::Dedicated => Seat::Dedicated(Dedicated::start(*client)?),
+        })
+    }
+}
+
+impl Seat {
+    /// Closes the connection; blocks.
+    fn close(self) {
+        match self {
+            Self::Inline(client) | Self::Offloaded(client) => drop(client),
+            Self::Dedicated(dedicated) => dedicated.close(),
+            Self::Lost => {}
+        }
+    }
+}
+
+fn run(database: &Database, statements: Option<(String, String)>) -> Result<(), Failure> {
+    match statements {
+        Some((name, text)) => database.run(&name, &text),
+        None => Ok(()),
+    }
+}
