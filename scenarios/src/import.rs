@@ -1,10 +1,13 @@
-//! Imports: requests that were recorded or written for other tools, as the text of a scenario file to review and keep.
+//! Imports: requests and transactions that were recorded or written for other tools, as the text of a scenario file to review
+//! and keep.
 //!
 //! One file per format, and one line each in [`FORMATS`]. Pure: names of secrets and the files that a text names come
 //! from a [`Context`]. Whatever is not understood is an error that names it; whatever is left out is told in the scenario.
 
 mod curl;
+mod expression;
 mod har;
+mod pgbench;
 mod requests;
 mod variables;
 mod vegeta;
@@ -35,6 +38,10 @@ pub const FORMATS: &[Format] = &[
         input: Input::Text(har::import),
     },
     Format {
+        name: "pgbench",
+        input: Input::Text(pgbench::import),
+    },
+    Format {
         name: "vegeta",
         input: Input::Text(vegeta::import),
     },
@@ -56,6 +63,8 @@ pub struct Context<'a> {
     pub is_secret: &'a dyn Fn(Key<'_>, &str) -> bool,
     /// Reads a file that the text names.
     pub read: &'a dyn Fn(&str) -> Result<Vec<u8>, String>,
+    /// The scale of pgbench's tables, if it was given.
+    pub scale: Option<u32>,
 }
 
 /// A scenario file, and the facts that do not stand in it.
@@ -129,6 +138,7 @@ mod tests {
                 "file" => Ok(b"a\r\nb\n".to_vec()),
                 file => Err(format!("cannot read {file}")),
             },
+            scale: None,
         }
     }
 

@@ -15,7 +15,7 @@ use crate::store::{files, redaction};
 /// Longest input, in bytes.
 const LONGEST: u64 = 1 << 28;
 
-/// Write a scenario from a curl command or the requests of another tool
+/// Write a scenario from a curl command, or from the requests or transactions of another tool
 ///
 /// Credentials become environment variables. What is not understood is an error; what is left out stands in the scenario
 /// as a comment.
@@ -34,6 +34,10 @@ pub struct ImportCommand {
     #[arg(long, value_name = "FILE.toml")]
     out: Option<PathBuf>,
 
+    /// The scale of pgbench's tables, for `:scale`
+    #[arg(long, value_name = "N")]
+    scale: Option<u32>,
+
     /// Replace FILE if it exists
     #[arg(long, requires = "out")]
     force: bool,
@@ -44,6 +48,7 @@ Examples:
   photofinish import curl 'http://127.0.0.1:8080/items?id=7' \\
       -H 'Authorization: Bearer …' --out items.toml
   photofinish import har shop.har --out shop.toml
+  photofinish import pgbench bank.sql --scale 10 --out bank.toml
   xclip -o | photofinish import curl -";
 
 impl ImportCommand {
@@ -94,6 +99,11 @@ impl ImportCommand {
                     self.out = Some(words.next().ok_or_else(missing)?.into());
                 }
                 (_, Some(out)) => self.out = Some(out.into()),
+                ("--scale", _) if self.format == "pgbench" => {
+                    let scale = words.next().and_then(|word| word.parse().ok());
+                    let missing = || Failure::usage("expected a number after `--scale`");
+                    self.scale = Some(scale.ok_or_else(missing)?);
+                }
                 (_, None) => self.source.push(word),
             }
         }
@@ -104,6 +114,7 @@ impl ImportCommand {
         let context = Context {
             is_secret: &redaction::is_secret,
             read: &|file| read_file(file).map_err(|failure| failure.in_one_line()),
+            scale: self.scale,
         };
         match format.input {
             Input::Words(read) => read(&self.words()?, &context),

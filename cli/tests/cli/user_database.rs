@@ -64,7 +64,8 @@ impl Database {
         format!("db=postgres://{user}@127.0.0.1:{port}/{}", self.name)
     }
 
-    fn client(&self, program: &str) -> Command {
+    /// A client program of PostgreSQL, connected to it.
+    pub(crate) fn client(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         let port = self.server.port.to_string();
         command.args([

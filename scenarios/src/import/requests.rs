@@ -228,7 +228,7 @@ impl Requests {
 }
 
 /// The comment at the beginning of the file.
-fn head<'a>(
+pub(super) fn head<'a>(
     format: &str,
     target: &str,
     variables: impl Iterator<Item = (&'a str, &'a str)>,

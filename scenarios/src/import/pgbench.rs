@@ -1,0 +1,397 @@
+//! A script of pgbench: its statements become one transaction, its random numbers draws.
+//!
+//! `\set` and pipelines over the whole script have a counterpart in a scenario; other commands have none and are refused by
+//! their line.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use super::expression::{Value, evaluate, unknown};
+use super::requests::head;
+use super::{Context, Import, ImportError, quoted};
+use crate::data::DrawSpec;
+use crate::workloads::sql::Text;
+
+/// Names that mean something else in a scenario.
+const BUILT_IN: [&str; 5] = ["op", "session", "round", "run", "uuid"];
+
+const TARGET: &str = "db=postgres://USER@127.0.0.1/DATABASE";
+
+/// Reads a script.
+pub(super) fn import(text: &str, context: &Context<'_>) -> Result<Import, ImportError> {
+    let mut script = Script::new(context.scale.unwrap_or(1));
+    let (mut rest, mut line) = (text, 1);
+    loop {
+        let blank = rest.len() - rest.trim_start().len();
+        line += lines(&rest[..blank]);
+        rest = &rest[blank..];
+        if rest.is_empty() {
+            break;
+        }
+        let (taken, read) = if rest.starts_with("--") {
+            (end_of_line(rest), Ok(()))
+        } else if rest.starts_with('\\') {
+            let taken = end_of_command(rest);
+            (taken, script.command(&rest[1..taken]))
+        } else {
+            let taken = Text::end_of_statement(rest);
+            let statement = rest[..taken].trim_end();
+            let is_end = rest[taken..].starts_with(';');
+            (taken + usize::from(is_end), script.statement(statement))
+        };
+        read.map_err(|error| ImportError {
+            message: format!("line {line}: {}", error.message),
+            ..error
+        })?;
+        line += lines(&rest[..taken]);
+        rest = &rest[taken..];
+    }
+    if context.scale.is_none() && script.used.contains("scale") {
+        let note = "`:scale` was taken for 1; import with `--scale N` for a database of `pgbench -i -s N`.";
+        script.notes.push(note.to_owned());
+    }
+    script.write()
+}
+
+fn lines(text: &str) -> usize {
+    text.matches('\n').count()
+}
+
+fn end_of_line(text: &str) -> usize {
+    text.find('\n').unwrap_or(text.len())
+}
+
+/// The end of a command, which goes on in the next line after a backslash at the end of one.
+fn end_of_command(text: &str) -> usize {
+    let mut end = end_of_line(text);
+    while text[..end].trim_end_matches('\r').ends_with('\\') && end < text.len() {
+        end += 1 + end_of_line(&text[end + 1..]);
+    }
+    end
+}
+
+/// A script as far as it was read.
+struct Script {
+    variables: BTreeMap<String, Value>,
+    /// Draws by name, as the script's statements use them.
+    draws: BTreeMap<String, String>,
+    /// Variables that were used.
+    used: BTreeSet<String>,
+    statements: Vec<String>,
+    /// Number of statements before the pipeline, and before its end.
+    pipeline: (Option<usize>, Option<usize>),
+    notes: Vec<String>,
+}
+
+impl Script {
+    fn new(scale: u32) -> Self {
+        Self {
+            variables: [("scale".to_owned(), Value::Integer(scale.into()))].into(),
+            draws: BTreeMap::new(),
+            used: BTreeSet::new(),
+            statements: Vec::new(),
+            pipeline: (None, None),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Reads a command, without its backslash.
+    fn command(&mut self, text: &str) -> Result<(), ImportError> {
+        let text = text.replace("\\\r\n", " ").replace("\\\n", " ");
+        let (name, rest) = text
+            .trim_end()
+            .split_once(char::is_whitespace)
+            .unwrap_or((text.trim_end(), ""));
+        let count = self.statements.len();
+        match (name, self.pipeline) {
+            ("set", _) => self.set(rest.trim()),
+            ("startpipeline", (None, _)) => {
+                self.pipeline.0 = Some(count);
+                Ok(())
+            }
+            ("endpipeline", (Some(_), None)) => {
+                self.pipeline.1 = Some(count);
+                Ok(())
+            }
+            ("startpipeline" | "endpipeline", _) => Err(ImportError::new(format!(
+                "expected one pipeline with a start and an end, got another `\\{name}`"
+            ))),
+            ("sleep", _) => Err(refused(
+                name,
+                "remove it; a load of `--rate N` has pauses between transactions",
+            )),
+            ("gset" | "aset", _) => Err(refused(
+                name,
+                "draw the value, or let one statement do it: `UPDATE … FROM (SELECT …)`",
+            )),
+            ("if" | "elif" | "else" | "endif", _) => Err(refused(
+                name,
+                "import each branch as a script of its own, and put the transactions into one file with `weight`",
+            )),
+            ("shell" | "setshell", _) => Err(refused(
+                name,
+                "run the program before, and read its output as a feed",
+            )),
+            _ => Err(refused(name, "remove the line")),
+        }
+    }
+
+    /// `\set NAME EXPRESSION`.
+    fn set(&mut self, text: &str) -> Result<(), ImportError> {
+        let (name, expression) = text.split_once(char::is_whitespace).ok_or_else(|| {
+            ImportError::new(format!(
+                "expected `\\set NAME EXPRESSION`, got `\\set {text}`"
+            ))
+        })?;
+        for variable in self.variables.keys() {
+            if expression.contains(&format!(":{variable}")) {
+                self.used.insert(variable.clone());
+            }
+        }
+        let value = match evaluate(expression, &self.variables)? {
+            Value::Draw(draw) => Value::Drawn(self.declare(name, &draw_text(&draw))),
+            value => value,
+        };
+        self.variables.insert(name.to_owned(), value);
+        Ok(())
+    }
+
+    /// Adds a draw, under a name of its own.
+    fn declare(&mut self, name: &str, text: &str) -> String {
+        let mut own = name.to_owned();
+        let mut number = 1;
+        while BUILT_IN.contains(&&*own) || self.draws.contains_key(&own) {
+            number += 1;
+            own = format!("{name}_{number}");
+        }
+        self.draws.insert(own.clone(), text.to_owned());
+        own
+    }
+
+    fn statement(&mut self, sql: &str) -> Result<(), ImportError> {
+        let text = Text::parse(sql).map_err(ImportError::new)?;
+        for name in self.variables.keys() {
+            let mut literals = text.literals.iter();
+            if literals.any(|literal| has_name(literal, name)) {
+                return Err(ImportError::new(format!(
+                    "expected `:{name}` outside of quotes and comments: a scenario's value stands apart from the text"
+                ))
+                .hint(format!("write `'…' || :{name}`, or remove the comment")));
+            }
+        }
+        let mut literals = text.literals.iter();
+        let mut statement = literals.next().cloned().unwrap_or_default();
+        for (name, literal) in text.names.iter().zip(literals) {
+            let drawn = self.value(name)?;
+            let _ = write!(statement, ":{drawn}{literal}");
+        }
+        self.statements.push(statement.trim_end().to_owned());
+        Ok(())
+    }
+
+    /// The scenario's name for the value of a variable in a statement.
+    fn value(&mut self, name: &str) -> Result<String, ImportError> {
+        self.used.insert(name.to_owned());
+        let constant = match self.variables.get(name) {
+            Some(Value::Drawn(drawn)) => return Ok(drawn.clone()),
+            Some(Value::Integer(integer)) => integer.to_string(),
+            Some(Value::Double(double)) => format!("{double:?}"),
+            Some(Value::Draw(_)) => unreachable!("draws are declared at once"),
+            None if name == "client_id" => return Ok("session".to_owned()),
+            None => return Err(unknown(name)),
+        };
+        let drawn = self.declare(name, &format!("{{ choice = [{constant}] }}"));
+        let known = Value::Drawn(drawn.clone());
+        self.variables.insert(name.to_owned(), known);
+        Ok(drawn)
+    }
+
+    fn write(mut self) -> Result<Import, ImportError> {
+        let pipeline = match self.pipeline {
+            (None, _) => false,
+            (Some(0), Some(end)) if end == self.statements.len() => true,
+            _ => {
+                return Err(ImportError::new(
+                    "expected a pipeline from the first statement to the last",
+                )
+                .hint("remove `\\startpipeline` and `\\endpipeline`, or put all statements between them"));
+            }
+        };
+        if self.statements.is_empty() {
+            return Err(ImportError::new("expected a statement, got none"));
+        }
+        let is_control = |sql: &String| {
+            let verb = Text::parse(sql).map(|text| text.verb()).unwrap_or_default();
+            [
+                "BEGIN",
+                "START",
+                "COMMIT",
+                "END",
+                "ROLLBACK",
+                "ABORT",
+                "SAVEPOINT",
+                "RELEASE",
+            ]
+            .contains(&&*verb)
+        };
+        let controls = self.statements.iter().filter(|sql| is_control(sql)).count();
+        let is_whole = self.statements.len() > if pipeline { 2 } else { 3 }
+            && self.statements[0].eq_ignore_ascii_case("begin")
+            && self.statements.last().is_some_and(|last| {
+                ["end", "commit"]
+                    .iter()
+                    .any(|end| last.eq_ignore_ascii_case(end))
+            });
+        let mut keys = String::new();
+        match controls {
+            // BEGIN and COMMIT stand around the statements of a transaction by themselves.
+            2 if is_whole => {
+                self.statements.pop();
+                self.statements.remove(0);
+            }
+            0 if self.statements.len() > 1 && !pipeline => keys += "transaction = false\n",
+            _ => {}
+        }
+        if pipeline {
+            keys += "pipeline = true\n";
+        }
+        self.notes.push(
+            "Statements are prepared, as with `pgbench -M prepared`; `[sql] protocol = \"simple\"` is pgbench's default."
+                .to_owned(),
+        );
+        let mut text = String::new();
+        if !self.draws.is_empty() {
+            text += "\n[draw]\n";
+        }
+        for (name, draw) in &self.draws {
+            let _ = writeln!(text, "{name} = {draw}");
+        }
+        text += "\n[[transaction]]\nstatements = [\n";
+        for statement in &self.statements {
+            let _ = writeln!(text, "  {},", quoted(statement));
+        }
+        let _ = writeln!(text, "]\n{keys}");
+        text.truncate(text.trim_end().len() + 1);
+        Ok(Import {
+            scenario: head("pgbench", TARGET, std::iter::empty(), &self.notes) + &text,
+            target: TARGET.to_owned(),
+            notes: self.notes,
+            ..Import::default()
+        })
+    }
+}
+
+fn refused(name: &str, hint: &str) -> ImportError {
+    ImportError::new(format!(
+        "expected `\\set` or a pipeline, got `\\{name}`, which no scenario can express"
+    ))
+    .hint(hint)
+}
+
+/// True if a text has `:name`, and not `::name`.
+fn has_name(text: &str, name: &str) -> bool {
+    let value = format!(":{name}");
+    text.match_indices(&value).any(|(at, _)| {
+        let goes_on =
+            text[at + value.len()..].starts_with(|it: char| it.is_alphanumeric() || it == '_');
+        !goes_on && !text[..at].ends_with(':')
+    })
+}
+
+/// A draw of a number as TOML.
+fn draw_text(draw: &DrawSpec) -> String {
+    let fields = serde_json::to_value(draw).expect("plain data");
+    let order = [
+        "distribution",
+        "from",
+        "to",
+        "exponent",
+        "parameter",
+        "scatter",
+    ];
+    let fields = order
+        .iter()
+        .filter_map(|name| Some(format!("{name} = {}", fields.get(name)?)));
+    format!("{{ {} }}", fields.collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{context, without_comments};
+    use super::*;
+
+    fn scenario(script: &str) -> String {
+        without_comments(&import(script, &context()).expect(script).scenario)
+    }
+
+    #[test]
+    fn random_numbers_become_draws_and_statements_one_transaction() {
+        let script = "-- a comment\n\\set aid random(1, 100000 * :scale)\n\\set n 3\n\\set delta \\\n  random_gaussian(-9, 9, 2.5)\n\
+            BEGIN;\nUPDATE a SET b = b + :delta\n  WHERE id = :aid; SELECT :n, ';' ;\n\\set aid random(5, 6)\nINSERT INTO h VALUES (:aid, :client_id);\nEND;\n";
+        assert_eq!(
+            scenario(script),
+            r#"
+[draw]
+aid = { from = 1, to = 100000 }
+aid_2 = { from = 5, to = 6 }
+delta = { distribution = "gaussian", from = -9, to = 9, parameter = 2.5 }
+n = { choice = [3] }
+
+[[transaction]]
+statements = [
+  """
+UPDATE a SET b = b + :delta
+  WHERE id = :aid""",
+  "SELECT :n, ';'",
+  "INSERT INTO h VALUES (:aid_2, :session)",
+]
+"#
+        );
+        assert_eq!(
+            scenario("\\set round random(1, 2)\nSELECT :round; SELECT 2"),
+            "\n[draw]\nround_2 = { from = 1, to = 2 }\n\n[[transaction]]\nstatements = [\n  \"SELECT :round_2\",\n  \"SELECT 2\",\n]\ntransaction = false\n"
+        );
+        assert_eq!(
+            scenario("\\startpipeline\nBEGIN;\nSELECT 1;\nSELECT 2;\nCOMMIT;\n\\endpipeline\n"),
+            "\n[[transaction]]\nstatements = [\n  \"SELECT 1\",\n  \"SELECT 2\",\n]\npipeline = true\n"
+        );
+    }
+
+    #[test]
+    fn what_a_scenario_cannot_express_is_refused_by_its_line() {
+        for (script, told) in [
+            (
+                "SELECT 1;\n\n\\sleep 10 ms",
+                "line 3: expected `\\set` or a pipeline, got `\\sleep`",
+            ),
+            (
+                "SELECT 1 AS x \\gset",
+                "line 1: expected `\\set` or a pipeline, got `\\gset`",
+            ),
+            ("\\if :scale\n", "got `\\if`"),
+            ("\\shell ls", "got `\\shell`"),
+            (
+                "SELECT\n 1;\n\\set x :y + 1",
+                "line 3: expected a variable set earlier, got `:y`",
+            ),
+            (
+                "\\set a random(1, 2)\n\\set b :a * 2",
+                "line 2: expected no arithmetic",
+            ),
+            ("\\set x", "line 1: expected `\\set NAME EXPRESSION`"),
+            (
+                "\\set a 1\nSELECT ':a'",
+                "line 2: expected `:a` outside of quotes",
+            ),
+            ("SELECT :nothing", "line 1: expected a variable set earlier"),
+            (
+                "SELECT 1;\n\\startpipeline\nSELECT 2;\n\\endpipeline",
+                "expected a pipeline from the first",
+            ),
+            ("\\set a 1\n", "expected a statement, got none"),
+        ] {
+            let error = import(script, &context()).expect_err(script);
+            assert!(error.message.contains(told), "{script}: {error}");
+        }
+    }
+}
