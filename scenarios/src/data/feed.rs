@@ -1,12 +1,13 @@
 //! Feeds: rows of a CSV or JSON-lines file, chosen by operation number.
 //!
-//! All sessions share one buffer of values with their ends. A row belongs to an operation, so no two sessions share one
-//! by accident. `csv` and `lines` parse, `files` reads.
+//! All sessions share one buffer: the file's own, in which the values replace what was read. A row belongs to an
+//! operation, so no two sessions share one by accident. `csv` and `lines` parse, `files` reads.
 
 mod csv;
 mod lines;
 
-use std::sync::Arc;
+use std::io::BufRead as _;
+use std::ops::Range;
 
 use photofinish_harness::measure::FIRST_WARMUP_OP;
 use photofinish_record::draw::draw;
@@ -54,7 +55,7 @@ pub enum FeedOrder {
 
 impl FeedSpec {
     /// Rows at the file's end that only the warm-up takes: as many as it has operations, or a tenth if it ends by time.
-    pub(super) fn warmup_rows(&self, warmup: Stop) -> u64 {
+    pub(crate) fn warmup_rows(&self, warmup: Stop) -> u64 {
         match warmup {
             Stop::Ops(ops) => ops.get(),
             Stop::DurationNs(_) => (self.rows / 10).max(1),
@@ -105,33 +106,85 @@ impl RowChoice {
     }
 }
 
-/// The values of a file.
-#[derive(Clone, Debug)]
+/// The values of a file, in the file's own buffer: one after another, each followed by [`END`].
+#[derive(Debug)]
 pub(super) struct Table {
     pub(super) columns: Vec<String>,
-    blob: Arc<[u8]>,
-    /// End of each value in the blob, row by row.
-    ends: Box<[u32]>,
+    buffer: Vec<u8>,
+    rows: u64,
+    marks: Marks,
+    /// Length of the longest value of each column, in bytes.
+    longest: Box<[usize]>,
+}
+
+/// The end of a value: no byte of a UTF-8 text.
+const END: u8 = 0xFF;
+
+/// Starts of rows in a buffer: of each, or of every second, fourth, … one, so that they stay small beside it.
+#[derive(Debug)]
+struct Marks {
+    starts: Vec<u32>,
+    /// Logarithm of the distance between two marked rows.
+    shift: u32,
+    most: usize,
+}
+
+/// A mark costs as much as this many bytes of a file.
+const BYTES_PER_MARK: usize = 32;
+
+impl Marks {
+    fn new(file_bytes: usize) -> Self {
+        let most = (file_bytes / BYTES_PER_MARK).max(64);
+        Self {
+            starts: Vec::with_capacity(most),
+            shift: 0,
+            most,
+        }
+    }
+
+    fn add(&mut self, row: u64, start: usize) {
+        if row & ((1 << self.shift) - 1) != 0 {
+            return;
+        }
+        if self.starts.len() == self.most {
+            let mut kept = (0..self.most).map(|index| index.is_multiple_of(2));
+            self.starts.retain(|_| kept.next().unwrap_or_default());
+            self.shift += 1;
+            return self.add(row, start);
+        }
+        // A file has at most 1 GiB.
+        self.starts.push(start as u32);
+    }
 }
 
 impl Table {
     pub(super) fn rows(&self) -> u64 {
-        (self.ends.len() / self.columns.len()) as u64
+        self.rows
     }
 
     /// A value; both indices are below their counts.
     #[inline]
     pub(super) fn value(&self, row: u64, column: usize) -> &[u8] {
-        let index = row as usize * self.columns.len() + column;
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.blob[start as usize..self.ends[index] as usize]
+        let Marks { starts, shift, .. } = &self.marks;
+        let start = starts[(row >> shift) as usize];
+        let rows = row as usize & ((1 << shift) - 1);
+        let mut rest = &self.buffer[start as usize..];
+        for _ in 0..rows * self.columns.len() + column {
+            skip_value(&mut rest);
+        }
+        let value = rest;
+        &value[..skip_value(&mut rest)]
     }
 
     /// Length of the longest value of a column, in bytes.
     pub(super) fn longest(&self, column: usize) -> usize {
-        let lengths = (0..self.rows()).map(|row| self.value(row, column).len());
-        lengths.max().unwrap_or(0)
+        self.longest[column]
     }
+}
+
+/// Skips a value and its end; returns its length.
+fn skip_value(rest: &mut &[u8]) -> usize {
+    rest.skip_until(END).expect("reading from memory") - 1
 }
 
 /// Formats of files, by the end of the name.
@@ -151,13 +204,17 @@ impl FileFormat {
         }
     }
 
-    /// Parses a whole file; an error names its line.
-    pub(super) fn parse(self, text: &str) -> Result<Table, TableError> {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mut table = TableBuilder::default();
+    /// Parses a whole file, which is UTF-8, in its own buffer; an error names its line.
+    pub(super) fn parse(self, file: Vec<u8>) -> Result<Table, TableError> {
+        let start = if file.starts_with("\u{feff}".as_bytes()) {
+            3
+        } else {
+            0
+        };
+        let mut table = TableBuilder::new(file);
         match self {
-            Self::Csv => csv::parse(text.as_bytes(), &mut table)?,
-            Self::JsonLines => lines::parse(text, &mut table)?,
+            Self::Csv => csv::parse(start, &mut table)?,
+            Self::JsonLines => lines::parse(start, &mut table)?,
         }
         table.finish()
     }
@@ -171,24 +228,64 @@ pub(super) struct TableError {
     pub(super) message: String,
 }
 
-/// A table while it is being read.
-#[derive(Default)]
+/// A table while it is being read. Its values are written over the part of the file that has been read: a line is longer
+/// than its values with their ends, but for the last one, and the names of the columns make up for that.
 struct TableBuilder {
     columns: Vec<String>,
-    blob: Vec<u8>,
-    ends: Vec<u32>,
+    buffer: Vec<u8>,
+    /// End of the values in the buffer.
+    written: usize,
+    /// Start of the current value.
+    value_start: usize,
+    values: usize,
+    marks: Marks,
+    longest: Vec<usize>,
 }
 
 impl TableBuilder {
-    /// Ends the value that was appended to the blob.
-    fn end_value(&mut self, line: u64) -> Result<(), TableError> {
-        let message = || "expected at most 4 GiB of values".to_owned();
-        let end = u32::try_from(self.blob.len()).map_err(|_| TableError {
-            line,
-            message: message(),
-        })?;
-        self.ends.push(end);
-        Ok(())
+    fn new(file: Vec<u8>) -> Self {
+        Self {
+            columns: Vec::new(),
+            marks: Marks::new(file.len()),
+            buffer: file,
+            written: 0,
+            value_start: 0,
+            values: 0,
+            longest: Vec::new(),
+        }
+    }
+
+    /// Appends a byte to the current value.
+    fn push(&mut self, byte: u8) {
+        self.buffer[self.written] = byte;
+        self.written += 1;
+    }
+
+    /// Appends a part of the file to the current value.
+    fn copy(&mut self, part: Range<usize>) {
+        let count = part.len();
+        self.buffer.copy_within(part, self.written);
+        self.written += count;
+    }
+
+    /// Appends bytes that are no longer than what has been read since the last value.
+    fn append(&mut self, bytes: &[u8]) {
+        self.buffer[self.written..][..bytes.len()].copy_from_slice(bytes);
+        self.written += bytes.len();
+    }
+
+    /// Ends the current value.
+    fn end_value(&mut self) {
+        let column = self.values % self.columns.len();
+        if column == 0 {
+            let row = self.values / self.columns.len();
+            self.marks.add(row as u64, self.value_start);
+        }
+        let longest = &mut self.longest[column];
+        *longest = (*longest).max(self.written - self.value_start);
+        self.push(END);
+        self.value_start = self.written;
+        self.values += 1;
     }
 
     /// Names the columns: at least one, none empty, no duplicates.
@@ -205,21 +302,27 @@ impl TableBuilder {
                 return fail(format!("expected each column once, got `{name}` twice"));
             }
         }
+        self.longest = vec![0; names.len()];
         self.columns = names;
         Ok(())
     }
 
-    fn finish(self) -> Result<Table, TableError> {
-        if self.columns.is_empty() || self.ends.is_empty() {
+    fn finish(mut self) -> Result<Table, TableError> {
+        if self.values == 0 {
             return Err(TableError {
                 line: 1,
                 message: "expected at least one row, got none".to_owned(),
             });
         }
+        self.buffer.truncate(self.written);
+        self.buffer.shrink_to_fit();
+        self.marks.starts.shrink_to_fit();
         Ok(Table {
+            rows: (self.values / self.columns.len()) as u64,
             columns: self.columns,
-            blob: self.blob.into(),
-            ends: self.ends.into(),
+            buffer: self.buffer,
+            marks: self.marks,
+            longest: self.longest.into(),
         })
     }
 }
@@ -231,7 +334,7 @@ mod tests {
     use super::*;
 
     fn rows(format: FileFormat, text: &str) -> Vec<Vec<String>> {
-        let table = format.parse(text).expect("sound");
+        let table = format.parse(text.into()).expect("sound");
         let row = |row| {
             let values = (0..table.columns.len()).map(|column| table.value(row, column));
             values
@@ -281,7 +384,7 @@ mod tests {
     #[test]
     fn a_broken_file_is_refused_with_its_line() {
         let check = |format: FileFormat, text: &str, line: u64, message: &str| {
-            let error = format.parse(text).expect_err("broken");
+            let error = format.parse(text.into()).expect_err("broken");
             assert_eq!(error.line, line, "{text:?}: {error}");
             assert!(error.message.contains(message), "{text:?}: {error}");
         };
@@ -329,6 +432,33 @@ mod tests {
             2,
             "got `a` or `b`",
         );
+    }
+
+    /// Goal: any row is found although only some are marked. Method: rows far shorter than a mark, of two columns.
+    #[test]
+    fn short_rows_are_found_between_marks_and_all_of_it_is_as_small_as_the_file() {
+        for rows in [1_u64, 63, 64, 65, 1000, 20_000] {
+            let value = |row: u64| format!("{}", row % 7);
+            let lines: String = (0..rows)
+                .map(|row| format!("{},\"\"\n", value(row)))
+                .collect();
+            let file = format!("a,b\n{lines}").into_bytes();
+            let bytes = file.len();
+            let table = FileFormat::Csv.parse(file).expect("sound");
+            assert_eq!(table.rows(), rows);
+            for row in 0..rows {
+                assert_eq!(
+                    table.value(row, 0),
+                    value(row).as_bytes(),
+                    "{row} of {rows}"
+                );
+                assert_eq!(table.value(row, 1), b"");
+            }
+            assert_eq!((table.longest(0), table.longest(1)), (1, 0));
+            assert!(table.buffer.len() <= bytes);
+            assert!(table.marks.starts.len() <= (bytes / BYTES_PER_MARK).max(64));
+            assert!(table.marks.shift < 4);
+        }
     }
 
     #[test]

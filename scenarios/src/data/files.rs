@@ -71,13 +71,13 @@ pub(super) fn load(directory: &Path, spec: &FeedSpec) -> Result<(Table, String),
             spec.sha256
         ));
     }
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+    str::from_utf8(&bytes).map_err(|error| {
+        let before = &bytes[..error.valid_up_to()];
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
         format!("{file}, line {line}: expected UTF-8")
     })?;
     let table = format
-        .parse(&text)
+        .parse(bytes)
         .map_err(|error| format!("{file}, {error}"))?;
     Ok((table, sha256))
 }

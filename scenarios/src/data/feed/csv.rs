@@ -1,18 +1,24 @@
 //! CSV by RFC 4180: commas, double quotes, CRLF or LF; the first line names the columns.
 
+use std::ops::Range;
+
 use super::{TableBuilder, TableError};
 
-/// Reads all of `bytes`, which is UTF-8 without a byte-order mark.
-pub(super) fn parse(bytes: &[u8], table: &mut TableBuilder) -> Result<(), TableError> {
+/// Reads the builder's buffer from `start` to its end.
+pub(super) fn parse(start: usize, table: &mut TableBuilder) -> Result<(), TableError> {
     let mut reader = Reader {
-        bytes,
-        position: 0,
+        table,
+        position: start,
         line: 1,
     };
     let mut names = Vec::new();
-    reader.row(|value| {
-        names.push(String::from_utf8_lossy(value).into_owned());
-        Ok(())
+    reader.row(|table, value| {
+        let name = match value {
+            Value::Plain(part) => table.buffer[part].to_vec(),
+            Value::Unquoted => table.buffer[..table.written].to_vec(),
+        };
+        table.written = 0;
+        names.push(String::from_utf8_lossy(&name).into_owned());
     })?;
     if let [name] = &names[..]
         && name.contains([';', '\t'])
@@ -20,14 +26,17 @@ pub(super) fn parse(bytes: &[u8], table: &mut TableBuilder) -> Result<(), TableE
         let message = format!("expected commas between the columns, got `{name}`");
         return Err(TableError { line: 1, message });
     }
-    table.name_columns(names, 1)?;
+    reader.table.name_columns(names, 1)?;
     while reader.has_row() {
-        let (line, before) = (reader.line, table.ends.len());
-        reader.row(|value| {
-            table.blob.extend_from_slice(value);
-            table.end_value(line)
+        let (line, before) = (reader.line, reader.table.values);
+        reader.row(|table, value| {
+            if let Value::Plain(part) = value {
+                table.copy(part);
+            }
+            table.end_value();
         })?;
-        let (count, expected) = (table.ends.len() - before, table.columns.len());
+        let table = &reader.table;
+        let (count, expected) = (table.values - before, table.columns.len());
         if count != expected {
             let message = format!("expected {expected} values, one for each column, got {count}");
             return Err(TableError { line, message });
@@ -36,8 +45,16 @@ pub(super) fn parse(bytes: &[u8], table: &mut TableBuilder) -> Result<(), TableE
     Ok(())
 }
 
+/// A value that was read.
+enum Value {
+    /// Stands in the file as it is.
+    Plain(Range<usize>),
+    /// Stood in quotes, and has been appended to the table.
+    Unquoted,
+}
+
 struct Reader<'a> {
-    bytes: &'a [u8],
+    table: &'a mut TableBuilder,
     position: usize,
     line: u64,
 }
@@ -46,22 +63,19 @@ impl Reader<'_> {
     /// True if another row follows; blank lines at the end do not count.
     fn has_row(&self) -> bool {
         let blank = |byte: &u8| matches!(byte, b'\r' | b'\n');
-        !self.bytes[self.position..].iter().all(blank)
+        !self.table.buffer[self.position..].iter().all(blank)
     }
 
     /// Reads one row, value by value.
-    fn row(
-        &mut self,
-        mut value: impl FnMut(&[u8]) -> Result<(), TableError>,
-    ) -> Result<(), TableError> {
-        let mut unescaped = Vec::new();
+    fn row(&mut self, mut value: impl FnMut(&mut TableBuilder, Value)) -> Result<(), TableError> {
         loop {
-            if self.peek() == Some(b'"') {
-                self.quoted(&mut unescaped)?;
-                value(&unescaped)?;
+            let read = if self.peek() == Some(b'"') {
+                self.quoted()?;
+                Value::Unquoted
             } else {
-                value(self.plain()?)?;
-            }
+                Value::Plain(self.plain()?)
+            };
+            value(self.table, read);
             match self.peek() {
                 Some(b',') => self.position += 1,
                 Some(b'\r') => {
@@ -69,7 +83,7 @@ impl Reader<'_> {
                     break;
                 }
                 _ => {
-                    self.position = (self.position + 1).min(self.bytes.len());
+                    self.position = (self.position + 1).min(self.table.buffer.len());
                     break;
                 }
             }
@@ -79,22 +93,22 @@ impl Reader<'_> {
     }
 
     fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.position).copied()
+        self.table.buffer.get(self.position).copied()
     }
 
     /// True at a comma, the end of a line and the end of the file.
     fn at_value_end(&self) -> bool {
         matches!(
-            &self.bytes[self.position..],
+            &self.table.buffer[self.position..],
             [] | [b',' | b'\n', ..] | [b'\r', b'\n', ..]
         )
     }
 
     /// A value without quotes.
-    fn plain(&mut self) -> Result<&[u8], TableError> {
+    fn plain(&mut self) -> Result<Range<usize>, TableError> {
         let start = self.position;
         while !self.at_value_end() {
-            match self.bytes[self.position] {
+            match self.table.buffer[self.position] {
                 b'"' => {
                     return self.fail("expected quotes around the whole value, got one within it");
                 }
@@ -102,24 +116,23 @@ impl Reader<'_> {
                 _ => self.position += 1,
             }
         }
-        Ok(&self.bytes[start..self.position])
+        Ok(start..self.position)
     }
 
-    /// A value in quotes; two quotes within it are one.
-    fn quoted(&mut self, value: &mut Vec<u8>) -> Result<(), TableError> {
+    /// Appends a value in quotes to the table; two quotes within it are one.
+    fn quoted(&mut self) -> Result<(), TableError> {
         let opening = self.line;
-        value.clear();
         self.position += 1;
         loop {
             match self.peek() {
-                Some(b'"') if self.bytes.get(self.position + 1) == Some(&b'"') => {
-                    value.push(b'"');
+                Some(b'"') if self.table.buffer.get(self.position + 1) == Some(&b'"') => {
+                    self.table.push(b'"');
                     self.position += 2;
                 }
                 Some(b'"') => break,
                 Some(byte) => {
                     self.line += u64::from(byte == b'\n');
-                    value.push(byte);
+                    self.table.push(byte);
                     self.position += 1;
                 }
                 None => {

@@ -3,15 +3,27 @@
 //! A text is the value of a string, numbers and booleans are taken as they are written, null is an empty text, and an
 //! object or array stays JSON.
 
+use std::io::BufRead as _;
+
 use serde::de::IgnoredAny;
 
 use super::{TableBuilder, TableError};
 use crate::data::json::{JsonValue, text_of};
 use crate::diagnostic::listed;
 
-/// Reads all of `text`.
-pub(super) fn parse(text: &str, table: &mut TableBuilder) -> Result<(), TableError> {
-    for (line, text) in (1..).zip(text.lines()) {
+/// Reads the builder's buffer from `start` to its end.
+pub(super) fn parse(start: usize, table: &mut TableBuilder) -> Result<(), TableError> {
+    let (mut position, mut line) = (start, 0);
+    // The values of a line are written over it.
+    let (mut text, mut value_text) = (Vec::new(), Vec::new());
+    while position < table.buffer.len() {
+        line += 1;
+        text.clear();
+        let mut rest = &table.buffer[position..];
+        position += rest
+            .read_until(b'\n', &mut text)
+            .expect("reading from memory");
+        let text = str::from_utf8(&text).unwrap_or_default();
         if text.trim().is_empty() {
             continue;
         }
@@ -23,9 +35,11 @@ pub(super) fn parse(text: &str, table: &mut TableBuilder) -> Result<(), TableErr
         }
         for value in in_order(&table.columns, &members).map_err(fail)? {
             if value.raw() != b"null" {
-                value.write_text(&mut table.blob);
+                value_text.clear();
+                value.write_text(&mut value_text);
+                table.append(&value_text);
             }
-            table.end_value(line)?;
+            table.end_value();
         }
     }
     Ok(())
