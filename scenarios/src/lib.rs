@@ -14,6 +14,7 @@ pub mod protocol;
 mod quantity;
 pub mod registry;
 pub mod scenario;
+pub mod secret_names;
 pub mod suite;
 pub mod worker;
 pub mod workloads;

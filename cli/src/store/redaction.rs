@@ -2,23 +2,21 @@
 //!
 //! Texts are redacted where they enter a record or an error: the plan and the command line, the replies of workers, and
 //! every `Failure`. The original plan stays in memory and goes to workers through a pipe. `docs/METHOD.md` lists what
-//! counts as a secret; keep it current. `keys` has the names of secrets, `places` finds them by their position in a
+//! counts as a secret; keep it current. `places` finds them by their position in a
 //! text, `forms` by their form.
 
 mod forms;
-mod keys;
 mod places;
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use photofinish_scenarios::import;
+use photofinish_scenarios::secret_names::Key;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use url::Url;
-
-use keys::Key;
 
 /// Replacement for a secret.
 const REDACTED: &str = "***";

@@ -12,7 +12,7 @@ use crate::serve::served;
 use crate::support::{Finished, Sandbox, Started, TINY, program};
 
 /// A server that serves each connection on a thread of its own.
-fn server(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
+pub fn server(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     std::thread::spawn(move || {

@@ -1,10 +1,13 @@
 //! Secrets: what a worker needs, and what no file, output or process list may show.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 
+use crate::reaching_targets::server;
 use crate::serve::served;
-use crate::support::{Finished, Sandbox, TINY, arguments, children, program, wait_for};
+use crate::support::{Finished, Sandbox, Started, TINY, arguments, children, program, wait_for};
 
 const QUERY: &str = "?token=s3cret&api_key=s3cret&password=s3cret&sig=s3cret&x=1";
 
@@ -216,4 +219,115 @@ fn no_form_of_a_secret_leaves_the_process() {
     ];
     let failed = gate(&works("base"), &broken, &expected);
     assert_eq!(failed.code, Some(1), "{failed:#?}");
+}
+
+/// Answers each request with a token and all that was sent, and redirects a GET to where it came from.
+fn repeat(mut connection: TcpStream) {
+    let mut lines = BufReader::new(connection.try_clone().expect("a clone"));
+    loop {
+        let (mut head, mut length) = (String::new(), 0);
+        while !head.ends_with("\r\n\r\n") {
+            if !matches!(lines.read_line(&mut head), Ok(1..)) {
+                return;
+            }
+            let last = head.lines().last().unwrap_or_default();
+            if let Some(value) = last.strip_prefix("content-length: ") {
+                length = value.parse().expect("a number");
+            }
+        }
+        let mut body = vec![0; length];
+        lines.read_exact(&mut body).expect("the body");
+        let sent = format!("{head}{}", String::from_utf8_lossy(&body));
+        let answer =
+            serde_json::json!({ "token": "token-of-the-service/s3cret", "sent": sent }).to_string();
+        let target = head.split(' ').nth(1).expect("a target");
+        let status = if head.starts_with("GET /api/moved") {
+            format!("302 Found\r\nLocation: //elsewhere.test{target}")
+        } else {
+            "200 OK".to_owned()
+        };
+        let head = format!(
+            "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n",
+            answer.len()
+        );
+        connection
+            .write_all((head + &answer).as_bytes())
+            .expect("written");
+    }
+}
+
+/// Goal: what requests of one's own take from the environment, a file and a response stays between worker and server,
+/// whatever fails. Method: a server that repeats everything, and failures of every kind that quote it.
+#[test]
+fn values_of_requests_are_in_no_record_output_or_process_list() {
+    let sandbox = Sandbox::new();
+    let address = server(repeat);
+    sandbox.write("users.csv", "name,password\nann,password-of-ann/s3cret\n");
+    let file = |name: &str, last: &str| {
+        let text = format!(
+            r#"
+            feed.user = {{ file = "users.csv" }}
+            http = {{ redirects = 1, headers = {{ x-shop = "{{{{env.SHOP}}}}" }} }}
+            [[flow]]
+            [[flow.request]]
+            name = "log in"
+            send = "POST /api/{{{{env.SHOP}}}}/login?k={{{{env.SHOP}}}}"
+            json = {{ name = "{{{{user.name}}}}", password = "{{{{user.password}}}}" }}
+            capture = {{ token = "json /token" }}
+            [[flow.request]]
+            {last}
+            "#
+        );
+        sandbox.write(&format!("{name}.toml"), &text);
+    };
+    let echo = r#"send = "POST /api/{{env.SHOP}}/x/{{token}}"
+            form = { t = "{{token}}", p = "{{user.password}}" }"#;
+    file(
+        "checked",
+        &format!("{echo}\nexpect = {{ json = {{ \"/sent\" = \"{{{{user.password}}}}\" }} }}"),
+    );
+    file(
+        "texts",
+        &format!("{echo}\nexpect = {{ text = \"no {{{{token}}}} {{{{env.SHOP}}}}\" }}"),
+    );
+    file(
+        "uncaught",
+        &format!("{echo}\ncapture = {{ x = \"json /none\" }}"),
+    );
+    file(
+        "moved",
+        "send = \"GET /api/moved/{{env.SHOP}}?t={{token}}&p={{user.password}}\"",
+    );
+    file("refused", &format!("{echo}\nexpect = {{ status = 404 }}"));
+    let target = format!("http=http://{address}/");
+    let names = ["checked", "texts", "uncaught", "moved", "refused"];
+    let files = names.map(|name| format!("{name}.toml"));
+    let mut arguments = vec!["run"];
+    arguments.extend(files.iter().map(String::as_str));
+    arguments.extend(["--target", &target, "--runtimes=tokio"]);
+    arguments.extend(TINY);
+    let mut command = sandbox.command(&arguments);
+    command.env("SHOP", "value-of-the-environment/s3cret");
+    let mut run = Started::of(command);
+    let worker = run.wait_for_child("worker");
+    let told = crate::support::arguments(worker).concat();
+    assert!(!told.contains("s3cret"), "{told}");
+    let finished = run.finish();
+    check(&sandbox, &finished);
+    let finished = finished.check(5, &[]);
+    // The failures quote what was sent, without the values.
+    let record = fs::read_to_string(sandbox.latest().join("record.json")).expect("a record");
+    for text in [
+        "***",
+        "elsewhere.test/api/moved/***",
+        "/api/{{env.SHOP}}/login",
+    ] {
+        assert!(
+            record.contains(text),
+            "`{text}` is not in the record: {finished:#?}"
+        );
+    }
+    let mut plan = sandbox.command(&["plan", "checked.toml", "--target", &target, "--format=json"]);
+    let planned = Finished::of(plan.env("SHOP", "value-of-the-environment/s3cret"));
+    assert!(!planned.check(0, &[]).stdout.contains("s3cret"));
 }

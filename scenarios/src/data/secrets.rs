@@ -28,27 +28,20 @@ pub(super) fn conceal<'a>(message: &str, values: impl Iterator<Item = &'a [u8]>)
             }
         }
     }
-    // What contains another value goes first.
-    forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
-    let mut text = message.to_owned();
-    for form in &forms {
-        text = replace(&text, form);
-    }
-    text
+    replace(message, &forms)
 }
 
-/// Replaces each occurrence of a value, or of as much of its beginning as there is.
-fn replace(text: &str, value: &[u8]) -> String {
-    let least = value.len().min(BEGINNING);
+/// Replaces each occurrence of a value, or of as much of its beginning as there is: where several begin, the longest.
+fn replace(text: &str, values: &[Vec<u8>]) -> String {
     let (bytes, mut kept, mut position) = (text.as_bytes(), Vec::new(), 0);
     while position < bytes.len() {
         let rest = &bytes[position..];
-        let same = rest
-            .iter()
-            .zip(value)
-            .take_while(|(one, other)| one == other);
-        let length = same.count();
-        if length >= least {
+        let lengths = values.iter().filter_map(|value| {
+            let same = rest.iter().zip(value);
+            let length = same.take_while(|(one, other)| one == other).count();
+            (length >= value.len().min(BEGINNING)).then_some(length)
+        });
+        if let Some(length) = lengths.max() {
             kept.extend_from_slice(REPLACEMENT.as_bytes());
             position += length;
         } else {
@@ -65,7 +58,12 @@ mod tests {
 
     #[test]
     fn a_value_is_concealed_in_every_encoding_and_cut_short() {
-        let values = ["key=\"a b\"/ü", "key", "a-long-token-of-many-bytes"];
+        let values = [
+            "key=\"a b\"/ü",
+            "key",
+            "a-long-token-of-many-bytes",
+            "a-long-token-of-many/bytes",
+        ];
         for (message, expected) in [
             (
                 "got key=\"a b\"/ü, twice: key=\"a b\"/ü",
@@ -75,6 +73,10 @@ mod tests {
             ("k=key%3D%22a+b%22%2F%C3%BC&", "k=***&"),
             ("{\"k\":\"key=\\\"a b\\\"/ü\"}", "{\"k\":\"***\"}"),
             ("cut: `a-long-token-of…`", "cut: `***…`"),
+            (
+                "/x/a-long-token-of-many/bytes and a-long-token-of-many%2Fbytes",
+                "/x/*** and ***",
+            ),
             (
                 "a-long-t and key are no values",
                 "a-long-t and key are no values",

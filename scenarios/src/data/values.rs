@@ -15,6 +15,7 @@ use super::files;
 use super::scope::{Capture, Data, Slot, SlotSpec, Source};
 use super::secrets;
 use super::template::Template;
+use crate::secret_names::Key;
 
 /// Kind of failure: a value cannot stand where a template puts it.
 pub const UNFIT: &str = "data";
@@ -207,7 +208,8 @@ impl Values {
         }
     }
 
-    /// A message without the values of environment variables and captures, which may be secrets, in any encoding.
+    /// A message without the values of environment variables and captures, which may be secrets, and of columns that are
+    /// named like one, in any encoding.
     #[cold]
     pub fn conceal(&self, message: &str) -> String {
         let variables = self
@@ -218,7 +220,16 @@ impl Values {
             .map(|(_, value)| value.as_bytes());
         let captures = self.captures.iter().flatten();
         let captures = captures.map(|&(start, end)| &self.captured[start..end]);
-        secrets::conceal(message, variables.chain(captures))
+        let feeds = self.round.feeds.iter().zip(&self.rows);
+        let columns = feeds.flat_map(|((_, table), row)| {
+            let secret = |(_, name): &(usize, &String)| {
+                let key = Key::of(name);
+                key.is_secret() || key.is_short()
+            };
+            let columns = table.columns.iter().enumerate().filter(secret);
+            columns.map(|(column, _)| table.value(*row, column))
+        });
+        secrets::conceal(message, variables.chain(captures).chain(columns))
     }
 
     #[inline]

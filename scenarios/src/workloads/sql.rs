@@ -172,7 +172,10 @@ impl Workload for Sql {
         let start = session.part.start();
         let result = self.try_repeatedly(env, session, transaction).await;
         session.part.end(transaction.part, start, outcome(&result));
-        result
+        result.map_err(|failure| Failure {
+            detail: session.values.conceal(&failure.detail),
+            ..failure
+        })
     }
 
     async fn close<R: Runtime>(&self, _: &Env<R, Shared>, session: Session<R>) {
