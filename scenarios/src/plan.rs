@@ -27,6 +27,7 @@ mod feeds;
 mod loads;
 
 pub use self::arms::in_pairs;
+pub use self::feeds::early_ends;
 use self::loads::{MAX_ARRIVALS, loads, phases};
 
 /// Default rounds per cell. Fewer than eight cannot give a verdict between runtimes; ten detect a difference of 10 % if

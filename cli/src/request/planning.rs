@@ -8,7 +8,7 @@ use std::path::{self, Path, PathBuf};
 
 use photofinish_harness::os;
 use photofinish_record::{Placement, Plan, PlannedServer, TlsSettings};
-use photofinish_scenarios::plan::{PlanOptions, plan};
+use photofinish_scenarios::plan::{PlanOptions, early_ends, plan};
 use photofinish_scenarios::scenario::Scenario;
 
 use super::selection::{Selection, select};
@@ -55,7 +55,9 @@ impl Request {
             .map_err(|error| Failure::usage(error.to_string()).hint(error.hint()))?;
         require_secure_servers(&plan)?;
         plan.title = selection.title.clone();
-        let repeated_writes: Vec<String> = repeated_writes(scenarios, &plan).collect();
+        let mut warnings: Vec<String> = warning.into_iter().collect();
+        warnings.extend(repeated_writes(scenarios, &plan));
+        warnings.extend(early_ends(&plan));
         // A search exceeds what the server can sustain, and a gate has limits of its own.
         if self.what.find_max.is_none() && !additions.is_gate {
             self.expect.enter(&mut plan, scenarios)?;
@@ -86,7 +88,7 @@ impl Request {
             plan,
             seed: self.length.seed,
             targets,
-            warnings: warning.into_iter().chain(repeated_writes).collect(),
+            warnings,
         })
     }
 

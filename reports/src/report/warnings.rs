@@ -42,7 +42,13 @@ pub(super) fn warnings(rounds: &Rounds<'_>) -> Vec<String> {
     let each = |warning: Option<String>| warning.into_iter();
     each(disturbed(rounds))
         .chain(of(
-            &[server_bound, overflowed, reconnected, delayed_ack],
+            &[
+                server_bound,
+                overflowed,
+                reconnected,
+                delayed_ack,
+                out_of_rows,
+            ],
             any,
         ))
         .chain(redone_blocks(rounds))
@@ -351,6 +357,30 @@ fn reconnected(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
              timeout, or lower the sessions, to measure without that"
         )
     })
+}
+
+/// Rounds of a closed load that ended before their time with the rows of a feed that is read once.
+fn out_of_rows(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
+    let planned = &rounds.plan.cells[cell];
+    let scenario = rounds.scenario(&planned.scenario)?;
+    let (Stop::DurationNs(stop), Load::Closed { .. }) = (scenario.stop, planned.load) else {
+        return None;
+    };
+    let feeds = scenario.params["feed"].as_object()?;
+    let (feed, _) = feeds.iter().find(|(_, feed)| feed["order"] == "once")?;
+    let is_early = |elapsed_ns: &u64| (*elapsed_ns as f64) < 0.98 * stop.get() as f64;
+    let elapsed = rounds.measured(cell).map(|round| round.worker.elapsed_ns);
+    let elapsed: Vec<u64> = elapsed.collect();
+    let early: Vec<u64> = elapsed.iter().copied().filter(is_early).collect();
+    let shortest = early.iter().min()?;
+    Some(format!(
+        "the feed `{feed}` ran out of rows in {} of {}, after {} of {} in the shortest; give the file more rows, or end \
+         the rounds by `load.ops`",
+        early.len(),
+        describe::plural(elapsed.len(), "round"),
+        units::duration(*shortest as f64),
+        units::duration(stop.get() as f64),
+    ))
 }
 
 /// Range of a response time with a delayed acknowledgement, in ns: 40 ms on Linux, plus the rest of the operation.

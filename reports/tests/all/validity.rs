@@ -1,9 +1,13 @@
 //! Activity around the rounds: a warning where it casts doubt, and no number where it would mislead.
 
+use std::time::Duration;
+
+use photofinish_record::load::Stop;
 use photofinish_record::{Failures, Measured, Outcome, PlacementKind, Record};
 use photofinish_reports::summary::{Status, Summary};
+use serde_json::json;
 
-use crate::fixtures::{self, Sweep, fail};
+use crate::fixtures::{self, Sweep, each_measured, fail};
 
 /// Two runtimes, four rounds each, on disjoint CPUs.
 fn record() -> Record {
@@ -207,4 +211,27 @@ fn a_cell_that_ran_out_of_ports_has_no_numbers_whatever_its_error_budget() {
         "{reason}"
     );
     assert!(reason.contains("ip_local_port_range"), "{reason}");
+}
+
+#[test]
+fn rounds_that_end_with_the_rows_of_a_feed_are_named() {
+    let mut record = fixtures::steady(&["tokio"], 3);
+    let scenario = &mut record.plan.scenarios[0];
+    scenario.stop = Stop::after(Duration::from_secs(2));
+    scenario.params = json!({ "feed": { "user": { "file": "users.csv", "order": "once" } } });
+    each_measured(&mut record, |_, block, measured| {
+        measured.worker.elapsed_ns = if block == 0 {
+            2_000_000_000
+        } else {
+            500_000_000
+        };
+    });
+    let told = |record: &Record| warning(record, "ran out of rows");
+    let warning = told(&record).expect("a warning");
+    assert!(
+        warning.contains("the feed `user` ran out of rows in 2 of 3 rounds, after 500ms of 2"),
+        "{warning}"
+    );
+    record.plan.scenarios[0].params["feed"]["user"]["order"] = json!("shuffle");
+    assert_eq!(told(&record), None);
 }

@@ -2,9 +2,11 @@
 //! known in advance.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use photofinish_record::load::{Load, Stop};
 use photofinish_record::schedule::Schedule;
+use photofinish_record::{Plan, PlannedScenario};
 use serde::Deserialize;
 
 use super::loads::{Phases, phases};
@@ -39,6 +41,32 @@ pub(super) fn check(
         })?;
     }
     Ok(())
+}
+
+/// A sentence for each feed with the order `once` whose rows may end rounds before their time, under a closed load.
+pub fn early_ends(plan: &Plan) -> Vec<String> {
+    let is_closed = |scenario: &PlannedScenario| {
+        let mut cells = plan.cells.iter();
+        cells.any(|cell| cell.scenario == scenario.name && matches!(cell.load, Load::Closed { .. }))
+    };
+    let mut all = Vec::new();
+    for scenario in plan.scenarios.iter().filter(|it| is_closed(it)) {
+        let Stop::DurationNs(duration_ns) = scenario.stop else {
+            continue;
+        };
+        let feeds = BTreeMap::<String, FeedSpec>::deserialize(&scenario.params["feed"]);
+        let feeds = feeds.unwrap_or_default().into_iter();
+        all.extend(feeds.filter(|(_, spec)| spec.order == FeedOrder::Once).map(|(feed, spec)| {
+            format!(
+                "{}: a round ends after {} operations, when the feed `{feed}` (order `once`) has no more rows, if that is before \
+                 its {:?}",
+                scenario.name,
+                spec.rows - spec.warmup_rows(scenario.warmup),
+                Duration::from_nanos(duration_ns.get()),
+            )
+        }));
+    }
+    all
 }
 
 /// Arrivals are counted up to this number at least, so that the error of a short file tells how many rows it lacks.
