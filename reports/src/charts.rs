@@ -13,6 +13,7 @@ mod latency;
 mod load_latency;
 mod paint;
 mod picture;
+mod requests;
 mod response;
 mod rows;
 mod scale;
@@ -43,6 +44,7 @@ pub static CHARTS: &[&Kind] = &[
     &latency::KIND,
     &speedup::KIND,
     &cpu::KIND,
+    &requests::KIND,
     &concurrency::KIND,
     &load_latency::KIND,
 ];

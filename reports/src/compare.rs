@@ -11,7 +11,7 @@ use photofinish_record::{Cell, Plan, PlannedScenario, PlannedServer, Record};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::{Better, METRICS, Metric};
+use crate::metrics::{self, Better, METRICS, Metric};
 use crate::rounds::{Rounds, own_cells, same_cell};
 use crate::rule::{Rule, Samples, Verdict};
 use crate::statistics::{self, Estimate};
@@ -67,6 +67,9 @@ pub struct ComparedCell {
     pub load: Load,
     /// Every metric that both have, by name.
     pub metrics: BTreeMap<String, ComparedMetric>,
+    /// The parts of operations that both have, each with its metrics by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parts: BTreeMap<String, BTreeMap<String, ComparedMetric>>,
     /// Failed operations of the base, over all rounds.
     #[serde(default)]
     pub base_failures: FailureCount,
@@ -155,6 +158,7 @@ pub fn schema() -> serde_json::Value {
 fn cells(base: &Record, head: &Record) -> (Vec<ComparedCell>, Vec<RefusedCell>) {
     let (base_rounds, head_rounds) = (Rounds::of(base), Rounds::of(head));
     let (mut compared, mut refused) = (Vec::new(), Vec::new());
+    let sides = |base: usize, head: usize| [(&base_rounds, base), (&head_rounds, head)];
     let refusal = |cell: &Cell, reason: String| RefusedCell {
         scenario: cell.scenario.clone(),
         runtime: cell.runtime.clone(),
@@ -175,7 +179,8 @@ fn cells(base: &Record, head: &Record) -> (Vec<ComparedCell>, Vec<RefusedCell>) 
                 scenario: cell.scenario.clone(),
                 runtime: cell.runtime.clone(),
                 load: cell.load,
-                metrics: compared_metrics([(&base_rounds, partner), (&head_rounds, index)]),
+                metrics: compared_metrics(sides(partner, index), METRICS),
+                parts: compared_parts(sides(partner, index)),
                 base_failures: FailureCount::of(&base_rounds, partner),
                 head_failures: FailureCount::of(&head_rounds, index),
             }),
@@ -191,42 +196,70 @@ fn cells(base: &Record, head: &Record) -> (Vec<ComparedCell>, Vec<RefusedCell>) 
     (compared, refused)
 }
 
-fn compared_metrics(sides: [(&Rounds<'_>, usize); 2]) -> BTreeMap<String, ComparedMetric> {
+/// The two sides of a comparison, base and head: a cell among its rounds.
+type Sides<'a> = [(&'a Rounds<'a>, usize); 2];
+
+fn compared_metrics<'m>(
+    sides: Sides<'_>,
+    metrics: impl IntoIterator<Item = &'m Metric>,
+) -> BTreeMap<String, ComparedMetric> {
+    metrics
+        .into_iter()
+        .filter_map(|metric| Some((metric.name.to_string(), compared(sides, metric)?)))
+        .collect()
+}
+
+/// The parts of both sides, with the metrics by which they are compared.
+fn compared_parts(sides: Sides<'_>) -> BTreeMap<String, BTreeMap<String, ComparedMetric>> {
+    let (rounds, cell) = sides[1];
+    let first = rounds.measured(cell).next();
+    let parts = first.map_or(&[][..], |round| &round.worker.parts);
+    // A single part is the whole operation.
+    let names = parts
+        .iter()
+        .map(|part| &part.name)
+        .filter(|_| parts.len() > 1);
+    names
+        .filter_map(|name| {
+            let metrics: Vec<Metric> = metrics::of_part(name)
+                .filter(|metric| metric.compared.is_some())
+                .collect();
+            let compared = compared_metrics(sides, &metrics);
+            (!compared.is_empty()).then(|| (name.clone(), compared))
+        })
+        .collect()
+}
+
+/// A metric of both sides; `None` if one of them has no value.
+fn compared(sides: Sides<'_>, metric: &Metric) -> Option<ComparedMetric> {
     let (rounds, cell) = sides[1];
     let load = rounds.plan.cells[cell].load;
-    let compared = |metric: &Metric| {
-        let [base, head] = sides.map(|(rounds, cell)| rounds.values(cell, metric));
-        let (base_rounds, head_rounds) = (base.len(), head.len());
-        let (base_median, head_median) = (statistics::median(&base)?, statistics::median(&head)?);
-        let samples = Samples::Apart {
-            base,
-            head: head.into_iter().map(Some).collect(),
-        };
-        let compared = metric.compared_under(load);
-        let better = compared.map_or(Better::Higher, |compared| compared.better);
-        let difference = Rule::RUNTIMES.compare(&samples, better);
-        let is_sound = || {
-            let too_few = |(rounds, cell): &(&Rounds<'_>, usize)| {
-                rounds.too_few_samples(*cell, metric).is_some()
-            };
-            compared.is_some() && !sides.iter().any(too_few)
-        };
-        Some(ComparedMetric {
-            unit: metric.unit.to_owned(),
-            base: base_median,
-            head: head_median,
-            base_rounds,
-            head_rounds,
-            ratio: difference.map(|difference| difference.ratio),
-            verdict: difference
-                .and_then(|difference| difference.verdict)
-                .filter(|_| is_sound()),
-        })
+    let [base, head] = sides.map(|(rounds, cell)| rounds.values(cell, metric));
+    let (base_rounds, head_rounds) = (base.len(), head.len());
+    let (base_median, head_median) = (statistics::median(&base)?, statistics::median(&head)?);
+    let samples = Samples::Apart {
+        base,
+        head: head.into_iter().map(Some).collect(),
     };
-    METRICS
-        .iter()
-        .filter_map(|metric| Some((metric.name.to_string(), compared(metric)?)))
-        .collect()
+    let compared = metric.compared_under(load);
+    let better = compared.map_or(Better::Higher, |compared| compared.better);
+    let difference = Rule::RUNTIMES.compare(&samples, better);
+    let is_sound = || {
+        let too_few =
+            |(rounds, cell): &(&Rounds<'_>, usize)| rounds.too_few_samples(*cell, metric).is_some();
+        compared.is_some() && !sides.iter().any(too_few)
+    };
+    Some(ComparedMetric {
+        unit: metric.unit.to_owned(),
+        base: base_median,
+        head: head_median,
+        base_rounds,
+        head_rounds,
+        ratio: difference.map(|difference| difference.ratio),
+        verdict: difference
+            .and_then(|difference| difference.verdict)
+            .filter(|_| is_sound()),
+    })
 }
 
 /// The base's cell with the same work as a cell of the head, or the reason that there is none.

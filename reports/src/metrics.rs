@@ -227,11 +227,57 @@ pub fn named(name: &str) -> Option<&'static Metric> {
 }
 
 /// The metric of that name, with or without its unit: one of [`METRICS`], or any percentile of response, service or lag,
-/// such as `response_p99.5`.
+/// such as `response_p99.5`; or one of a part, `request.NAME.service_p99`.
 pub fn by_name(name: &str) -> Option<Cow<'static, Metric>> {
+    if let (Some(part), metric) = part_and_metric(name) {
+        return by_name_of_part(part, metric).map(Cow::Owned);
+    }
     let of_name = |metric: &&Metric| metric.name == name || short_name(&metric.name) == name;
     let listed = METRICS.iter().find(of_name).map(Cow::Borrowed);
     listed.or_else(|| percentile(name))
+}
+
+/// The metric of the part called `part`, with or without its unit: throughput, or any percentile of service.
+fn by_name_of_part(part: &str, name: &str) -> Option<Metric> {
+    let full_name = |metric: &str| Cow::Owned(format!("request.{part}.{metric}"));
+    let same = |metric: &Metric| metric.name == name || short_name(&metric.name) == name;
+    if let Some(metric) = of_part(part).find(same) {
+        let name = full_name(&metric.name);
+        return Some(Metric { name, ..metric });
+    }
+    let percentile = percentile(name)?;
+    let (times, at) = percentile.quantile()?;
+    (*times == Times::Service).then(|| Metric {
+        name: full_name(&percentile.name),
+        ..quantile("", Times::Part(part.to_owned()), at)
+    })
+}
+
+/// The part, without quotes, and the metric of `request.NAME.METRIC`, whose name may have dots, as may the metric:
+/// `service_p99.5`.
+pub fn part_and_metric(name: &str) -> (Option<&str>, &str) {
+    let rest = ["request.", "transaction."]
+        .iter()
+        .find_map(|kind| name.strip_prefix(kind));
+    let Some(rest) = rest else {
+        return (None, name);
+    };
+    let decimals = |end: &str| {
+        let end = end.strip_suffix("_ns").unwrap_or(end);
+        !end.is_empty() && end.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let split = match rest.rsplit_once('.') {
+        Some((before, end)) if decimals(end) => before.rfind('.'),
+        Some((before, _)) => Some(before.len()),
+        None => None,
+    };
+    split.map_or((None, name), |at| {
+        let part = &rest[..at];
+        let unquoted = part
+            .strip_prefix('"')
+            .and_then(|part| part.strip_suffix('"'));
+        (Some(unquoted.unwrap_or(part)), &rest[at + 1..])
+    })
 }
 
 /// The times that have percentiles, by name.
@@ -310,9 +356,9 @@ pub fn of_part(name: &str) -> impl Iterator<Item = Metric> {
             let elapsed_ns = round.elapsed_ns;
             (elapsed_ns > 0).then(|| part.succeeded as f64 * 1e9 / elapsed_ns as f64)
         }),
-        time("service_p50_ns", 0.5),
+        time("service_p50_ns", 0.5).compared(BY_SERVICE),
         time("service_p90_ns", 0.9),
-        time("service_p99_ns", 0.99),
+        time("service_p99_ns", 0.99).compared(BY_SERVICE),
         time("service_p999_ns", 0.999),
         time("service_max_ns", 1.0),
         number("ops", "ops", |part, _| Some(part.succeeded as f64)).count(),

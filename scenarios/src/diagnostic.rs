@@ -198,9 +198,11 @@ pub fn did_you_mean<'a>(
         .map(|(_, candidate)| candidate)
 }
 
-/// Ignores case and the kind of dash.
+/// Ignores case, quotes, and the kind of dash.
 fn folded(name: &str) -> String {
-    name.to_lowercase().replace('-', "_")
+    name.to_lowercase()
+        .replace(['-', ' '], "_")
+        .replace('"', "")
 }
 
 /// Lists names as text: `` `a`, `b` or `c` ``.

@@ -33,6 +33,16 @@ pub use crate::quantity::{
     InvalidRate, InvalidTime, parse_length, parse_rate, parse_sessions, parse_time,
 };
 
+/// A name as a key of TOML: in quotes, unless it is bare.
+pub fn as_key(name: &str) -> String {
+    let bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if !name.is_empty() && name.bytes().all(bare) {
+        name.to_owned()
+    } else {
+        Value::from(name).to_string()
+    }
+}
+
 /// A scenario, checked and complete.
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -92,6 +102,8 @@ pub struct GateSpec {
     pub tolerance: Option<f64>,
     /// Conditions, by name of the metric.
     pub terms: Vec<GateText>,
+    /// Names of the parts of an operation.
+    pub parts: Vec<String>,
     /// The scenario's own line, for conditions that it does not contain.
     pub place: Option<SourceLocation>,
 }

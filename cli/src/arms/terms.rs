@@ -7,6 +7,7 @@ use photofinish_record::load::Load;
 use photofinish_record::{ArmSource, Gate, GateTerm, Plan};
 use photofinish_reports::conditions;
 use photofinish_reports::gate::terms;
+use photofinish_reports::metrics::part_and_metric;
 use photofinish_reports::rule::{LIMIT, MARGIN};
 use photofinish_scenarios::scenario::GateSpec;
 
@@ -65,6 +66,7 @@ impl TermArguments {
                     Failure::usage(error.to_string())
                         .hint(format!("metrics to gate: {}", terms::names().join(", ")))
                 })?;
+                check_part(&term.metric, spec)?;
                 terms.push(GateTerm {
                     scenario: scenario.clone(),
                     metric: term.metric,
@@ -97,6 +99,21 @@ impl TermArguments {
             Ok((metric.trim().to_owned(), text.trim().to_owned()))
         };
         self.limits.iter().map(split).collect()
+    }
+}
+
+/// Rejects a metric of a part that no operation of the scenario has.
+fn check_part(metric: &str, spec: &GateSpec) -> Result<(), Failure> {
+    match part_and_metric(metric) {
+        (Some(part), _) if !spec.parts.iter().any(|known| known == part) => {
+            let message = format!("the limit on {metric}: there is no part `{part}`");
+            Err(Failure::usage(message).hint(if spec.parts.is_empty() {
+                "no operation of the scenario has named parts".to_owned()
+            } else {
+                format!("parts: {}", spec.parts.join(", "))
+            }))
+        }
+        _ => Ok(()),
     }
 }
 

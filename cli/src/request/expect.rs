@@ -6,9 +6,9 @@
 use clap::Args;
 use photofinish_record::{Cell, Plan, SourceLocation, Threshold};
 use photofinish_reports::conditions;
-use photofinish_reports::metrics::short_name;
+use photofinish_reports::metrics::{part_and_metric, short_name};
 use photofinish_reports::thresholds;
-use photofinish_scenarios::scenario::{Scenario, ThresholdText};
+use photofinish_scenarios::scenario::{Scenario, ThresholdText, as_key};
 
 use crate::exit::Failure;
 
@@ -108,7 +108,7 @@ fn lift_budgets(plan: &mut Plan, scenarios: &[Scenario]) {
 fn own_threshold(scenario: &Scenario, own: &ThresholdText) -> Result<Threshold, Failure> {
     let name = own.part.as_ref().map_or_else(
         || own.metric.clone(),
-        |part| format!("request.{part}.{}", own.metric),
+        |part| format!("request.{}.{}", as_key(part), own.metric),
     );
     let text = format!("{name} = \"{}\"", own.text);
     threshold(
@@ -202,40 +202,5 @@ impl Line {
         } else {
             format!("parts: {}", known.join(", "))
         })
-    }
-}
-
-/// The part and the metric of `request.NAME.METRIC`, whose name may have dots, as may the metric: `service_p99.5`.
-fn part_and_metric(name: &str) -> (Option<&str>, &str) {
-    let rest = ["request.", "transaction."]
-        .iter()
-        .find_map(|kind| name.strip_prefix(kind));
-    let Some(rest) = rest else {
-        return (None, name);
-    };
-    let decimals = |end: &str| !end.is_empty() && end.bytes().all(|byte| byte.is_ascii_digit());
-    let split = match rest.rsplit_once('.') {
-        Some((before, end)) if decimals(end) => before.rfind('.'),
-        Some((before, _)) => Some(before.len()),
-        None => None,
-    };
-    split.map_or((None, name), |at| (Some(&rest[..at]), &rest[at + 1..]))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_part_may_have_dots_in_its_name_and_a_percentile_decimals() {
-        let check = |name, expected| assert_eq!(part_and_metric(name), expected, "{name}");
-        check("service_p99.5", (None, "service_p99.5"));
-        check("request.buy.errors", (Some("buy"), "errors"));
-        check(
-            "request.log in.service_p99.5",
-            (Some("log in"), "service_p99.5"),
-        );
-        check("transaction.a.b.service_p50", (Some("a.b"), "service_p50"));
-        check("request.service_p99", (None, "request.service_p99"));
     }
 }

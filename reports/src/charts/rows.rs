@@ -1,4 +1,4 @@
-//! Rows: the layout of charts with one line per runtime.
+//! Rows: the layout of charts with one line per runtime, or per part and runtime.
 //!
 //! A name on the left, a mark on a common axis, and the number itself on the right, so that no reader has to measure
 //! with a ruler. Bars start at zero; dots are on a logarithmic axis around a reference line. Intervals are whiskers.
@@ -15,6 +15,7 @@ use crate::{describe, units};
 /// One runtime's line.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
+    runtime: String,
     label: String,
     look: Look,
     pub(super) estimate: Estimate,
@@ -61,11 +62,21 @@ impl Row {
         estimate: Estimate,
         text: String,
     ) -> Self {
+        let runtime = report.label(&cell.runtime);
         Self {
-            label: report.label(&cell.runtime),
+            label: runtime.clone(),
+            runtime,
             look: report.look(&cell.runtime),
             estimate,
             text,
+        }
+    }
+
+    /// The same, of one part of the operations.
+    pub(super) fn of_part(self, part: &str) -> Self {
+        Self {
+            label: format!("{part} · {}", self.label),
+            ..self
         }
     }
 
@@ -166,7 +177,7 @@ impl Layout {
             &labels.subject,
             describe::list(described, ", "),
         );
-        drawing.shown = rows.iter().map(|row| row.label.clone()).collect();
+        drawing.shown = rows.iter().map(|row| row.runtime.clone()).collect();
         let ends = (AXIS_TOP, self.bottom);
         x_axis(&mut drawing, scale, ends, TICK, labels.tick);
         drawing

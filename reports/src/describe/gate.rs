@@ -5,7 +5,7 @@ use photofinish_record::Requirement;
 use super::plural;
 use crate::conditions;
 use crate::gate::{Check, GateReport, GateVerdict};
-use crate::metrics::{self, Better, SampleCount, short_name};
+use crate::metrics::{Better, SampleCount, short_name};
 use crate::rule::Decision;
 use crate::units;
 
@@ -73,8 +73,7 @@ fn head_to_base(check: &Check) -> Option<String> {
 
 /// True if more is better: the slowdown is then one of the time per operation.
 fn is_rate(check: &Check) -> bool {
-    let compared = metrics::named(&check.metric).and_then(|metric| metric.compared);
-    compared.is_some_and(|compared| compared.better == Better::Higher)
+    conditions::find(&check.metric).is_some_and(|(_, better)| better == Better::Higher)
 }
 
 /// A slowdown with its quantity: `+15%`, `+15% time per operation`.

@@ -19,13 +19,18 @@ pub(super) fn requests(group: &Group<'_>) -> Markup {
                 @for column in PART_COLUMNS {
                     @match column.cell {
                         PartCell::Metric(metric) => { (number(part.metric(metric))) }
-                        PartCell::Text(text) => { td { (text(part)) } }
+                        PartCell::Text(text) => { td { (unbroken(&text(part))) } }
                     }
                 }
             }
         } }
     };
     html! {
-        @if !rows.is_empty() { (table("Requests", [PARTS, "runtime"].into_iter().chain(headings), body)) }
+        @if !rows.is_empty() { div.requests { (table("Requests", [PARTS, "runtime"].into_iter().chain(headings), body)) } }
     }
+}
+
+/// Counts that may stand below one another, each in one line: `200: 4012, 503: 7`.
+fn unbroken(counts: &str) -> String {
+    counts.replace(": ", ":\u{a0}")
 }

@@ -109,18 +109,22 @@ fn table(text: &mut Text, cell: &ComparedCell) {
     text.paragraph(Tone::Strong, &heading);
     let is_compared =
         |name: &str| named(name).is_some_and(|metric| metric.compared_under(cell.load).is_some());
-    let shown: Vec<(&String, &ComparedMetric)> = cell
-        .metrics
-        .iter()
+    let whole = cell.metrics.iter();
+    let whole = whole
         .filter(|(name, _)| is_compared(name))
-        .collect();
+        .map(|(name, metric)| (name.clone(), metric));
+    let parts = cell.parts.iter().flat_map(|(part, metrics)| {
+        let metrics = metrics.iter();
+        metrics.map(move |(name, metric)| (format!("{part}: {name}"), metric))
+    });
+    let shown: Vec<(String, &ComparedMetric)> = whole.chain(parts).collect();
     let rows = shown.iter().map(|(name, metric)| {
         let tone = match metric.verdict {
             Some(Verdict::Slower) => Tone::Bad,
             Some(Verdict::Faster) => Tone::Good,
             _ => Tone::Plain,
         };
-        ((*name).clone(), tone)
+        (name.clone(), tone)
     });
     let mut table = Table::new("metric", rows);
     let columns: [Column; 6] = [

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use photofinish_record::latency::Latencies;
 use photofinish_record::load::{Arrivals, Load, RateHz};
 use photofinish_record::{
-    Arm, ArmKind, ArmSource, Gate, GateTerm, Outcome, PlannedServer, Record, Requirement,
+    Arm, ArmKind, ArmSource, Gate, GateTerm, Outcome, Part, PlannedServer, Record, Requirement,
 };
 use photofinish_reports::compare::RecordComparison;
 use photofinish_reports::describe;
 use photofinish_reports::everything::{everything, renderings};
 use photofinish_reports::formats::{self, File};
-use photofinish_reports::gate::GateReport;
+use photofinish_reports::gate::{CheckVerdict, GateReport, terms};
 use photofinish_reports::report::Report;
 use photofinish_reports::resolution::Resolution;
 use photofinish_reports::rule::Verdict;
@@ -581,6 +581,59 @@ fn a_disturbed_gate_says_how_many_blocks_were_redone() {
         reason(0)
     );
     assert!(!flat(&run(&disturbed_gate(0), 100)).contains("redone"));
+}
+
+/// Goal: a limit on a part is judged by the part. Method: of two parts one takes twice as long, the whole operations do not.
+#[test]
+fn a_gate_limits_the_times_of_a_part() {
+    let mut record = gate(16, 0.0);
+    each_measured(&mut record, |cell, _, measured| {
+        let part = |name: &str, time_ns: u64| Part {
+            name: name.to_owned(),
+            succeeded: 20_000,
+            service: (0..20_000).map(|_| time_ns).collect(),
+            ..Part::default()
+        };
+        let times = [1_000_000, 1_000_000 * (1 + cell as u64)];
+        measured.worker.elapsed_ns = 1_000_000_000;
+        measured.worker.parts = vec![part("log in", times[0]), part("a.b", times[1])];
+    });
+    let gate = record.plan.gate.as_mut().expect("a gate");
+    let like = gate.terms[0].clone();
+    let names = [
+        "log in.service_p50",
+        "a.b.service_p50",
+        "a.b.service_p99.5",
+        "log in.throughput",
+    ];
+    let terms = names.map(|name| {
+        let term = terms::parse(&format!("request.{name}"), "10%").expect("a term");
+        GateTerm {
+            metric: term.metric,
+            ..like.clone()
+        }
+    });
+    gate.terms = terms.to_vec();
+    let gate = GateReport::of(&record).expect("a gate");
+    let checks = gate
+        .checks
+        .iter()
+        .map(|check| (check.metric.as_str(), check.verdict));
+    let [pass, regression] = [CheckVerdict::Pass, CheckVerdict::Regression];
+    let expected = [
+        ("request.a.b.service_p50_ns", regression),
+        ("request.a.b.service_p99.5_ns", regression),
+        ("request.log in.service_p50_ns", pass),
+        ("request.log in.throughput_ops_s", pass),
+    ];
+    assert_eq!(BTreeMap::from_iter(checks), BTreeMap::from(expected));
+    let style = Style {
+        width: 120,
+        colour: false,
+    };
+    let text = terminal::gate(&gate, style);
+    assert!(text.contains("request.a.b.service_p99.5"), "{text}");
+    assert!(terms::parse("request.log in.response_p99", "10%").is_err());
 }
 
 #[test]

@@ -41,7 +41,8 @@ fn every_chart_of_every_record_is_one_svg_that_refers_to_nothing_outside() {
 fn a_closed_an_open_and_an_asked_record_have_every_kind_of_chart() {
     let mut asked = fixtures::tour();
     asked.plan.suite = Some("where-async-pays".to_owned());
-    let records = [fixtures::sweep(), fixtures::open_loads(), asked];
+    let parts = fixtures::with_parts(1);
+    let records = [fixtures::sweep(), fixtures::open_loads(), asked, parts];
     let all: Vec<Chart> = records.iter().flat_map(charts).collect();
     for kind in CHARTS {
         assert!(

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use photofinish_record::{Outcome, Part, Record};
+use photofinish_reports::compare::RecordComparison;
 use photofinish_reports::formats;
 use photofinish_reports::report::Report;
 use photofinish_reports::summary::{PartSummary, Status, Summary};
@@ -149,7 +150,7 @@ fn the_table_has_a_row_per_request_and_runtime_with_exact_counts() {
     assert!(line.ends_with("status: 30 201: 30, 503: 30"), "{line}");
     let line = row(&text, "login", "tokio-current-thread");
     assert!(line.ends_with("0% 0 0 n/a n/a n/a – –"), "{line}");
-    let page = crate::page(&record);
+    let page = crate::page(&record).replace('\u{a0}', " ");
     for cell in ["status: 30", "201: 30, 503: 30", "200: 540", ">login<"] {
         assert!(page.contains(cell), "{cell}");
     }
@@ -216,4 +217,36 @@ fn a_record_whose_parts_do_not_add_up_is_refused() {
         |part| part.statuses = BTreeMap::from([("999".to_owned(), 1 << 50)]),
         "or fewer statuses",
     );
+}
+
+/// Goal: a comparison of two records shows the parts of both. Method: a head in which one part takes much longer.
+#[test]
+fn a_comparison_has_the_parts_of_both_records() {
+    let base = with_parts(3);
+    let mut head = base.clone();
+    let mut slow = String::new();
+    each_measured(&mut head, |_, _, measured| {
+        let part = &mut measured.worker.parts[0];
+        slow.clone_from(&part.name);
+        part.service = (0..part.succeeded).map(|_| 6_000_000).collect();
+    });
+    let comparison = RecordComparison::of(&base, &head);
+    for cell in &comparison.cells {
+        assert_eq!(cell.parts.len(), 3, "{cell:#?}");
+        for (name, metrics) in &cell.parts {
+            let ratio = metrics["service_p50_ns"]
+                .ratio
+                .expect("positive values")
+                .value;
+            let expected = if *name == slow { 3.0..5.0 } else { 0.99..1.01 };
+            assert!(expected.contains(&ratio), "{name}: {ratio}");
+            assert!(metrics.contains_key("service_p99_ns") && metrics.len() == 2);
+        }
+    }
+    let style = Style {
+        width: 120,
+        colour: false,
+    };
+    let text = terminal::comparison(&comparison, style);
+    assert!(text.contains(&format!("{slow}: service_p50_ns")), "{text}");
 }

@@ -5,6 +5,7 @@ use photofinish_record::{
     Completion, Outcome, Part, Record, Requirement, SourceLocation, Threshold,
 };
 use photofinish_reports::formats;
+use photofinish_reports::metrics::part_and_metric;
 use photofinish_reports::report::Report;
 use photofinish_reports::terminal::{self, Style};
 use photofinish_reports::thresholds::{
@@ -492,4 +493,16 @@ fn every_output_has_one_line_per_cell_and_threshold() {
     }
     let page = photofinish_reports::page(&report);
     assert!(page.contains("id=\"thresholds\"") && page.contains("cannot tell"));
+}
+
+#[test]
+fn a_part_may_have_dots_in_its_name_and_a_percentile_decimals() {
+    let check = |name, expected| assert_eq!(part_and_metric(name), expected, "{name}");
+    check("service_p99.5", (None, "service_p99.5"));
+    check("request.buy.errors", (Some("buy"), "errors"));
+    let of_login = (Some("log in"), "service_p99.5");
+    check("request.log in.service_p99.5", of_login);
+    check("request.\"log in\".service_p99.5", of_login);
+    check("transaction.a.b.service_p50", (Some("a.b"), "service_p50"));
+    check("request.service_p99", (None, "request.service_p99"));
 }

@@ -105,7 +105,8 @@ impl Reader<'_> {
         self.check_sections(entry, &sections, &file.params);
         let params = self.params(entry, file.params, &sections, unit);
         let servers = self.servers(entry, file.server, unit, checks);
-        let gate = self.gate(&file.gate, checks.gate);
+        let parts = params.as_ref().map(|params| params.parts.clone());
+        let gate = self.gate(&file.gate, parts.as_deref(), checks.gate);
         let error_budget = self.error_budget(&file.expect);
         let tls = file.tls.map(|section| self.tls(section));
         let about = entry.about;

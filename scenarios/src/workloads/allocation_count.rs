@@ -14,6 +14,7 @@ use photofinish_harness::traffic::TrafficCounter;
 use photofinish_harness::workload::{Env, RoundEnv, Workload};
 use photofinish_record::load::Stop;
 use photofinish_record::protocol::TargetAddress;
+use photofinish_record::{TlsSettings, Verification};
 use serde_json::Value;
 
 /// Operations during which buffers grow.
@@ -23,11 +24,16 @@ const WARM_UP: u64 = 300;
 pub(super) fn allocations<W: Workload>(params: Value, target: &str, url: &str) -> [u64; 2] {
     let params = serde_json::from_value(params).expect("parameters");
     let workload = W::new(params, Duration::from_millis(1)).expect("valid parameters");
+    // The certificates of tests are signed by themselves.
+    let tls = TlsSettings {
+        verification: Verification::Nothing,
+        ..TlsSettings::default()
+    };
     let address = TargetAddress {
         url: url.to_owned(),
         address: None,
         mock: false,
-        tls: None,
+        tls: url.starts_with("https:").then_some(tls),
     };
     let count = Count {
         workload,

@@ -8,12 +8,12 @@ use serde_json::{Map, Value, json};
 
 use super::super::flaw::{Flaw, KeyPath, typed};
 use super::super::format::ExpectSection;
-use super::super::{CheckThreshold, GateProblem, ThresholdText};
+use super::super::{CheckThreshold, GateProblem, ThresholdText, as_key};
 use super::{Reader, path};
 use crate::quantity::Share;
 
 /// Keys before the name of a part of the operation.
-const PARTS: [&str; 2] = ["request", "transaction"];
+pub(super) const PARTS: [&str; 2] = ["request", "transaction"];
 
 /// Keys of the section that are not metrics.
 const OTHERS: [&str; 1] = ["in_flight"];
@@ -158,7 +158,7 @@ fn no_text(at: &KeyPath) -> Flaw {
     Flaw::wrong(at.clone(), message, label)
 }
 
-fn unknown_part(at: KeyPath, part: &str, parts: &[String]) -> Flaw {
+pub(super) fn unknown_part(at: KeyPath, part: &str, parts: &[String]) -> Flaw {
     if parts.is_empty() {
         let message = format!("unknown part `{part}`");
         return Flaw::wrong(
@@ -168,5 +168,6 @@ fn unknown_part(at: KeyPath, part: &str, parts: &[String]) -> Flaw {
         )
         .at_key();
     }
-    Flaw::unknown_name(at, "part", part, parts).at_key()
+    let keys: Vec<String> = parts.iter().map(|part| as_key(part)).collect();
+    Flaw::unknown_name(at, "part", part, &keys).at_key()
 }

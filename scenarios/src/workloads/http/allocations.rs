@@ -1,13 +1,22 @@
-//! Allocations of an operation once its buffers have grown: none, with slots, checks, captures and cookies.
+//! Allocations of an operation once its buffers have grown: none, with slots, checks, captures and cookies; over TLS, those
+//! of rustls for each record.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead as _, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
 
-use serde_json::json;
+use rcgen::CertifiedKey;
+use rustls::crypto::ring;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use serde_json::{Value, json};
 
 use super::Http;
 use crate::workloads::allocation_count::allocations;
 use crate::workloads::http_connection::TARGET;
+
+/// Allocations of rustls for a request and its response in a record each.
+const RECORDS: u64 = 2;
 
 /// Answers each request with a token and a cookie, always the same.
 fn server() -> String {
@@ -15,14 +24,39 @@ fn server() -> String {
     let address = listener.local_addr().expect("an address");
     std::thread::spawn(move || {
         for client in listener.incoming().flatten() {
-            std::thread::spawn(move || while answer(&client).is_some() {});
+            std::thread::spawn(move || {
+                let mut reader = BufReader::new(client);
+                while answer(&mut reader).is_some() {}
+            });
         }
     });
     format!("http://{address}")
 }
 
-fn answer(mut client: &TcpStream) -> Option<()> {
-    let mut reader = BufReader::new(client);
+/// The same over TLS.
+fn tls_server() -> String {
+    let CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    let key = PrivateKeyDer::try_from(signing_key.serialize_der()).expect("a key");
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key);
+    let config = Arc::new(config.expect("fitting"));
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let connection = ServerConnection::new(Arc::clone(&config)).expect("a connection");
+            let mut reader = BufReader::new(StreamOwned::new(connection, client));
+            std::thread::spawn(move || while answer(&mut reader).is_some() {});
+        }
+    });
+    format!("https://{address}")
+}
+
+fn answer(reader: &mut BufReader<impl Read + Write>) -> Option<()> {
     let mut length = 0;
     loop {
         let mut line = String::new();
@@ -39,14 +73,15 @@ fn answer(mut client: &TcpStream) -> Option<()> {
         "set-cookie: sid=1; Path=/\r\netag: x\r\ncontent-length: {}",
         body.len()
     );
-    client
+    reader
+        .get_mut()
         .write_all(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{body}").as_bytes())
         .ok()
 }
 
-#[test]
-fn an_operation_with_slots_checks_captures_and_cookies_allocates_nothing() {
-    let params = json!({
+/// A request that never changes, and a flow with everything that an operation may have.
+fn params() -> Value {
+    json!({
         "http": { "cookies": true, "headers": { "x-run": "{{run}}-{{round}}-{{op}}" } },
         "draw": { "id": { "distribution": "zipf", "from": 1, "to": 1000, "exponent": 1.1 }, "note": { "text": 64 } },
         "request": [{ "send": "GET /fixed" }],
@@ -56,7 +91,19 @@ fn an_operation_with_slots_checks_captures_and_cookies_allocates_nothing() {
               "capture": { "token": "json /token", "tag": "header etag", "sid": "cookie sid" } },
             { "send": "POST /x", "headers": { "if-match": "{{tag}}" }, "form": { "t": "{{token}} {{sid}}" }, "expect": { "bytes": 35 } },
         ] }],
-    });
-    let counted = allocations::<Http>(params, TARGET, &server());
+    })
+}
+
+#[test]
+fn an_operation_with_slots_checks_captures_and_cookies_allocates_nothing() {
+    let counted = allocations::<Http>(params(), TARGET, &server());
     assert_eq!(counted, [0, 0]);
+}
+
+/// Goal: TLS costs what rustls allocates for a record, and nothing for the workload. Method: one record in each direction.
+#[test]
+fn an_operation_over_tls_allocates_only_for_its_records() {
+    let one_request = json!({ "request": [{ "send": "GET /{{op}}" }] });
+    let [_, hundred] = allocations::<Http>(one_request, TARGET, &tls_server());
+    assert_eq!(hundred, 100 * RECORDS);
 }
