@@ -11,6 +11,7 @@
 mod support;
 
 mod action;
+mod bad_input;
 mod catalogue;
 mod certificates;
 mod database_tls;

@@ -106,16 +106,27 @@ fn echo(client: &mut BufReader<&TcpStream>, length: u64) -> std::io::Result<bool
     Ok(true)
 }
 
+/// The workloads that POST a body of this size, with their parameters and the requests of their set-up.
+fn posts(size: &str, bytes: usize) -> [(&'static str, Value, u64); 2] {
+    let request = json!([{ "send": "POST /", "body": { "text": "x".repeat(bytes) } }]);
+    [
+        ("http-post", json!({ "size": size }), 1),
+        ("http", json!({ "request": request }), 0),
+    ]
+}
+
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 /// Goal: a connection closed after its answer costs no operation of an idempotent method (RFC 9110, 9.2.2), and each
 /// request is answered once. Method: a server that closes every connection after one answer, without having said so.
 #[test]
 fn a_kept_connection_that_was_closed_is_opened_again_under_every_runtime() {
-    for runtime in DESCRIPTORS {
+    let every = DESCRIPTORS.iter().map(|runtime| ("http-get", runtime));
+    let own = DESCRIPTORS.iter().map(|runtime| ("http", runtime));
+    for (workload, runtime) in every.chain(own) {
         let (url, requests) =
             http_server(|client, _, _| client.get_mut().write_all(OK).map(|()| false));
-        let round = round("http-get", &json!({}), &url, runtime.name, OPERATIONS);
+        let round = round(workload, &json!({}), &url, runtime.name, OPERATIONS);
         assert_eq!(
             round.ops, OPERATIONS,
             "{}: {:?}",
@@ -167,23 +178,28 @@ fn a_failure_that_is_not_a_closed_kept_connection_is_one() {
 #[test]
 fn a_post_is_never_sent_twice() {
     for runtime in DESCRIPTORS {
-        let (url, requests) = http_server(|client, length, number| {
-            if number == 0 {
-                return echo(client, length);
-            }
-            let mut body = vec![0; usize::try_from(length).expect("small")];
-            client.read_exact(&mut body)?;
-            Ok(false)
-        });
-        let round = round("http-post", &json!({}), &url, runtime.name, OPERATIONS);
-        assert_eq!(round.failed_ops(), OPERATIONS, "{}", runtime.name);
-        // One for the set-up, and one for the warm-up.
-        assert_eq!(
-            requests.load(Ordering::SeqCst),
-            OPERATIONS + 2,
-            "{}",
-            runtime.name
-        );
+        for (workload, params, set_up) in posts("256B", 256) {
+            let (url, requests) = http_server(|client, length, number| {
+                if number == 0 {
+                    return echo(client, length);
+                }
+                let mut body = vec![0; usize::try_from(length).expect("small")];
+                client.read_exact(&mut body)?;
+                Ok(false)
+            });
+            let round = round(workload, &params, &url, runtime.name, OPERATIONS);
+            assert_eq!(round.failed_ops(), OPERATIONS, "{}", runtime.name);
+            let kinds: Vec<_> = round.errors.keys().collect();
+            assert_eq!(kinds, ["short"], "{workload} under {}", runtime.name);
+            // One for the warm-up.
+            let expected = OPERATIONS + 1 + set_up;
+            assert_eq!(
+                requests.load(Ordering::SeqCst),
+                expected,
+                "{}",
+                runtime.name
+            );
+        }
     }
 }
 
@@ -191,7 +207,9 @@ fn a_post_is_never_sent_twice() {
 /// head, and closes with the body unread, which resets the connection.
 #[test]
 fn an_answer_before_the_end_of_the_request_is_reported_under_every_runtime() {
-    for size in ["300B", "4MiB"] {
+    let [small, own_small] = posts("300B", 300);
+    let [large, _] = posts("4MiB", 4 << 20);
+    for (workload, params, _) in [small, own_small, large] {
         for runtime in DESCRIPTORS {
             let (url, _) = http_server(|client, length, number| {
                 if number == 0 {
@@ -201,13 +219,44 @@ fn an_answer_before_the_end_of_the_request_is_reported_under_every_runtime() {
                     b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
                 client.get_mut().write_all(refusal).map(|()| false)
             });
-            let params = json!({ "size": size });
-            let round = round("http-post", &params, &url, runtime.name, 1);
+            let round = round(workload, &params, &url, runtime.name, 1);
             let kinds: Vec<_> = round.errors.keys().collect();
-            assert_eq!(kinds, ["status"], "{size} under {}", runtime.name);
+            assert_eq!(kinds, ["status"], "{workload} under {}", runtime.name);
             let example = &round.errors["status"].example;
-            assert!(example.contains("answered 413"), "{example}");
+            assert!(example.contains("413"), "{example}");
         }
+    }
+}
+
+/// Goal: interim responses are neither answers nor failures, and an upgrade that nobody asked for is one (RFC 9110, 15.2).
+#[test]
+fn interim_responses_are_skipped_under_every_runtime() {
+    for runtime in DESCRIPTORS {
+        let (url, _) = http_server(|client, _, _| {
+            let interim =
+                b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n";
+            client
+                .get_mut()
+                .write_all(&[interim, OK].concat())
+                .map(|()| true)
+        });
+        let params = json!({ "request": [{ "send": "GET /", "expect": { "text": "ok" } }] });
+        let taken = round("http", &params, &url, runtime.name, OPERATIONS);
+        assert_eq!(
+            taken.ops, OPERATIONS,
+            "{}: {:?}",
+            runtime.name, taken.errors
+        );
+        let (url, _) = http_server(|client, _, number| {
+            let upgrade = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n";
+            let answer = if number == 0 { OK } else { upgrade };
+            client.get_mut().write_all(answer).map(|()| true)
+        });
+        let refused = round("http", &params, &url, runtime.name, 1);
+        let kinds: Vec<_> = refused.errors.keys().collect();
+        assert_eq!(kinds, ["status"], "{}", runtime.name);
+        let example = &refused.errors["status"].example;
+        assert!(example.contains("101"), "{example}");
     }
 }
 
