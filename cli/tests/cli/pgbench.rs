@@ -108,8 +108,12 @@ fn every_built_in_script_of_pgbench_is_imported() {
     }
 }
 
-/// PgBouncer in front of a database, with `pool_mode = transaction` and two sessions of the server.
-fn start_pgbouncer(database: &Database, sandbox: &Sandbox) -> Option<(u16, Started)> {
+/// PgBouncer in front of a database, with these settings besides addresses and logins.
+pub(crate) fn start_pgbouncer(
+    database: &Database,
+    sandbox: &Sandbox,
+    more: &str,
+) -> Option<(u16, Started)> {
     let found = ["pgbouncer", "/usr/sbin/pgbouncer"]
         .into_iter()
         .find(|program| {
@@ -128,7 +132,7 @@ fn start_pgbouncer(database: &Database, sandbox: &Sandbox) -> Option<(u16, Start
     let server = database.server.port;
     let settings = format!(
         "[databases]\n* = host=127.0.0.1 port={server} user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
-         unix_socket_dir =\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 2\n"
+         unix_socket_dir =\nauth_type = any\n{more}\n"
     );
     let file = sandbox.write("pgbouncer.ini", &settings);
     let mut command = Command::new(program);
@@ -148,7 +152,8 @@ fn through_pgbouncer_transactions_run_unless_they_need_a_session() {
         return;
     };
     let sandbox = Sandbox::new();
-    let Some((port, _process)) = start_pgbouncer(&database, &sandbox) else {
+    let pool = "pool_mode = transaction\ndefault_pool_size = 2";
+    let Some((port, _process)) = start_pgbouncer(&database, &sandbox, pool) else {
         return;
     };
     database.sql("CREATE TABLE tills AS SELECT n AS id, 0 AS amount FROM generate_series(1, 5) n; CREATE TABLE receipts (delta int)");

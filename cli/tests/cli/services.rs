@@ -2,16 +2,18 @@
 //! behind nginx with TLS, and PostgreSQL. Their logs show exactly the intended requests.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use photofinish_record::Outcome;
 use serde_json::Value;
 
-use crate::certificates::Authority;
+use crate::certificates::{Authority, Certificate};
 use crate::nginx::nginx_serving;
+use crate::pgbench::start_pgbouncer;
 use crate::support::{Sandbox, Started, closed_address, python, skip_without};
 use crate::user_database::Database;
 
@@ -286,13 +288,54 @@ fn items_in_node_are_read_and_written_nine_to_one() {
     assert_eq!(measured, requests.len() as u64);
 }
 
+/// PostgreSQL behind a pool that keeps sessions, which is reached over TLS only.
 #[test]
-fn balances_of_postgresql_agree_after_each_round_of_tpcb() {
+fn balances_of_postgresql_behind_a_pool_with_tls_agree_after_each_round_of_tpcb() {
     let Some(database) = Database::new("tpcb") else {
         return;
     };
     let sandbox = Sandbox::new();
-    let target = database.target("postgres", database.server.port);
+    let Some(authority) = Authority::new(&sandbox) else {
+        return;
+    };
+    let Certificate { cert, key } = authority.certificate("pool", "DNS:localhost", 30);
+    // The pool runs as nobody.
+    fs::set_permissions(sandbox.path(), Permissions::from_mode(0o755)).expect("readable");
+    fs::set_permissions(&key, Permissions::from_mode(0o644)).expect("readable");
+    let pool = format!(
+        "pool_mode = session\nclient_tls_sslmode = require\nclient_tls_cert_file = {}\nclient_tls_key_file = {}",
+        cert.display(),
+        key.display()
+    );
+    let Some((port, _pool)) = start_pgbouncer(&database, &sandbox, &pool) else {
+        return;
+    };
+    let target = format!(
+        "db=postgres://postgres@localhost:{port}/tpcb?sslmode=verify-full&sslrootcert={}",
+        authority.file().display()
+    );
     run(&sandbox, "tpcb.toml", &[target], &["sync", "tokio"], 0);
+    for round in &sandbox.record().rounds {
+        let Outcome::Ok(measured) = &round.outcome else {
+            unreachable!("checked");
+        };
+        let parts = measured.worker.parts.iter();
+        let counts: Vec<_> = parts
+            .map(|part| (part.name.as_str(), part.succeeded))
+            .collect();
+        let expected = [
+            "tpcb",
+            "tpcb: BEGIN",
+            "tpcb: 1 UPDATE",
+            "tpcb: 2 SELECT",
+            "tpcb: 3 UPDATE",
+            "tpcb: 4 UPDATE",
+            "tpcb: 5 INSERT",
+            "tpcb: COMMIT",
+        ];
+        assert_eq!(counts, expected.map(|name| (name, OPERATIONS)));
+        let traffic = measured.worker.traffic["db"];
+        assert!(traffic.full_handshakes > 0, "{traffic:?}");
+    }
     database.check_untouched();
 }
