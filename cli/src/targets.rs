@@ -8,6 +8,7 @@ mod client;
 mod connection;
 mod db;
 mod http;
+mod http2;
 mod local_postgres;
 mod loopback;
 mod postgres;
@@ -70,8 +71,27 @@ struct Values<'a> {
     tls: Option<&'a TlsSettings>,
 }
 
+/// The versions of HTTP that the scenarios of a run speak; there is at least one.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpVersions {
+    pub http1: bool,
+    pub http2: bool,
+}
+
+impl Default for HttpVersions {
+    fn default() -> Self {
+        Self {
+            http1: true,
+            http2: false,
+        }
+    }
+}
+
 /// A target as requested: checked, but not reached yet.
 trait Target: Debug {
+    /// Sets the versions of HTTP that will be spoken.
+    fn speak(&mut self, _: HttpVersions) {}
+
     /// URLs that have to lead to this machine.
     fn urls(&self) -> Vec<&Url>;
 
@@ -206,6 +226,14 @@ impl Targets {
             urls.try_for_each(loopback::require)?;
         }
         Ok(targets)
+    }
+
+    /// The same targets, probed with these versions of HTTP.
+    #[must_use]
+    pub fn speaking(mut self, versions: HttpVersions) -> Self {
+        let targets = self.0.values_mut();
+        targets.for_each(|target| target.speak(versions));
+        self
     }
 
     /// Their entries in a plan.

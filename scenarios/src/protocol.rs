@@ -1,11 +1,12 @@
 //! Sans-IO protocol clients: bytes in, bytes out, shared by every runtime.
 //!
-//! HTTP/1.1, PostgreSQL, WebSocket and TLS clients, and an HTTP/1.1 server. No socket, clock, task or transport buffer: the
-//! caller reads and writes, these types interpret the bytes. So all runtimes share one parser, and tests can split the
-//! input anywhere. They run inside the timed operation and allocate nothing in steady state, except for [`websocket`],
-//! which allocates for each message, and [`tls`], which does for each record.
+//! HTTP/1.1, HTTP/2, PostgreSQL, WebSocket and TLS clients, and an HTTP/1.1 server. No socket, clock, task or transport
+//! buffer: the caller reads and writes, these types interpret the bytes. So all runtimes share one parser, and tests can
+//! split the input anywhere. They run inside the timed operation and allocate nothing in steady state, except for
+//! [`websocket`], which allocates for each message, [`tls`], which does for each record, and [`http2`], for each request.
 
 pub mod http;
+pub mod http2;
 pub mod http_server;
 pub mod postgres;
 pub mod tls;

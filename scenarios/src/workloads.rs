@@ -67,6 +67,7 @@ pub mod serve_http;
 
 #[cfg(test)]
 mod allocation_count;
+mod answer;
 mod bystander;
 mod census;
 mod closed_port;
@@ -81,6 +82,7 @@ mod expectation;
 mod fan_out;
 mod frontier;
 mod html_page;
+mod http2_connection;
 mod http_connection;
 mod http_session;
 mod known_file;

@@ -1,6 +1,6 @@
 //! The server `http`: small answers as fast as possible, and delays, statuses and faults drawn from a seed.
 //!
-//! hyper does the HTTP/1.1 framing. This file ties the parts together: the behaviour (`http/behaviour.rs`), requests
+//! hyper does the framing of HTTP/1.1 and HTTP/2 (`http/http2.rs`). This file ties the parts together: the behaviour (`http/behaviour.rs`), requests
 //! (`http/routes.rs`), answers (`http/answers.rs`, `http/payload.rs`, `http/api.rs`) and the ways in which a fault ends a connection
 //! (`http/misbehave.rs`). `connections.rs`, shared by all servers, accepts connections and counts bytes.
 
@@ -9,6 +9,7 @@ mod api;
 mod behaviour;
 mod delay;
 mod draws;
+mod http2;
 mod misbehave;
 mod payload;
 mod routes;
@@ -31,7 +32,7 @@ use behaviour::{HttpBehaviour, Script};
 /// The entry in the list of servers.
 pub(crate) static KIND: ServerKind = ServerKind {
     name: "http",
-    summary: "HTTP/1.1 for throughput: bodies of any size, echo, and seeded delays, statuses and faults",
+    summary: "HTTP/1.1 and HTTP/2 for throughput: bodies of any size, echo, and seeded delays, statuses and faults",
     counted: &[
         Count::Requests,
         Count::BytesIn,
@@ -43,7 +44,7 @@ pub(crate) static KIND: ServerKind = ServerKind {
         Count::Abandoned,
     ],
     most_threads: None,
-    alpn: Some(&["http/1.1"]),
+    alpn: Some(&["h2", "http/1.1"]),
     check_behaviour,
     behaviour_schema: || schemars::schema_for!(HttpBehaviour),
     start,
@@ -69,13 +70,17 @@ fn start(startup: Startup) -> Result<Running, ServeError> {
 }
 
 async fn serve_connection(protocol: http1::Builder, answers: HttpService, stream: CountedStream) {
-    let mut connection = protocol.serve_connection(TokioIo::new(stream), answers);
+    let mut connection = protocol.serve_connection(TokioIo::new(stream), answers.clone());
     let ended = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
-    let mut stream = connection.into_parts().io.into_inner();
+    let parts = connection.into_parts();
+    let mut stream = parts.io.into_inner();
     match ended {
         Ok(()) => {
             // Fails if the client is already gone.
             let _ = stream.shutdown().await;
+        }
+        Err(error) if error.is_parse_version_h2() => {
+            http2::serve(answers, stream, parts.read_buf).await;
         }
         // Anything else is caused by the client (a reset, or a broken request, to which hyper has answered 400).
         Err(error) => {

@@ -17,7 +17,7 @@ use crate::exit::Failure;
 use crate::request::placement::{Layout, PlacementRequest, lay_out};
 use crate::request::redo::RedoBudget;
 use crate::servers;
-use crate::targets::{self, Targets};
+use crate::targets::{self, HttpVersions, Targets};
 
 /// Numbers of rounds after which a run ends if everything is decided. Few and planned: looking after every round would
 /// sooner or later find a difference between identical runtimes.
@@ -45,7 +45,8 @@ impl Request {
         let selection = select(&self.scenarios, suite.as_deref(), overrides)?;
         let scenarios = &selection.scenarios;
         let tls = tls(scenarios, targets)?;
-        let targets = Targets::parse(targets, self.what.allow_remote, tls)?;
+        let targets = Targets::parse(targets, self.what.allow_remote, tls)?
+            .speaking(http_versions(scenarios));
         require_one_path(overrides, &targets.planned())?;
         let Layout { placement, warning } = self.layout(scenarios)?;
         let servers = additions.servers(scenarios, targets.planned())?;
@@ -207,6 +208,15 @@ fn require_secure_servers(plan: &Plan) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// The versions of HTTP that the scenarios speak.
+fn http_versions(scenarios: &[Scenario]) -> HttpVersions {
+    let speaks_http2 = |scenario: &Scenario| scenario.params["http"]["version"] == "2";
+    HttpVersions {
+        http1: scenarios.iter().any(|scenario| !speaks_http2(scenario)),
+        http2: scenarios.iter().any(speaks_http2),
+    }
 }
 
 /// Rejects a path both in the URL of a target and with `--set`: one of them would not be asked for.

@@ -123,6 +123,16 @@ impl Connection {
         &self.address
     }
 
+    /// The protocol that the peer has chosen in the handshake of TLS, if there was one; `None` without TLS.
+    pub fn protocol(&self) -> Option<Option<&[u8]>> {
+        self.tls.as_ref().map(|tls| tls.client.protocol())
+    }
+
+    /// True once the deadline has passed, or an interrupt has come.
+    pub fn is_late(&self) -> bool {
+        self.limit.check().is_err()
+    }
+
     /// Sets a new deadline, for another request.
     pub fn renew(&mut self) {
         self.limit.due = Instant::now() + PATIENCE;

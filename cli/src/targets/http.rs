@@ -10,8 +10,9 @@ use photofinish_scenarios::protocol::http::{
 };
 use url::Url;
 
+use super::http2;
 use super::tls::{self, Tls};
-use super::{Target, TargetKind, TargetServer, Values, connect, forms, server_url};
+use super::{HttpVersions, Target, TargetKind, TargetServer, Values, connect, forms, server_url};
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 use crate::store::redaction;
@@ -42,7 +43,12 @@ fn parse(values: &Values<'_>) -> Result<Box<dyn Target>, Failure> {
         let message = "--target http-status: expected a URL without TLS";
         return Err(Failure::usage(message).hint(forms()));
     }
-    Ok(Box::new(HttpUrls { page, tls, status }))
+    Ok(Box::new(HttpUrls {
+        page,
+        tls,
+        status,
+        versions: HttpVersions::default(),
+    }))
 }
 
 /// The URL of a page: of TCP, or of a Unix socket.
@@ -61,9 +67,14 @@ struct HttpUrls {
     page: Url,
     tls: Option<Tls>,
     status: Option<Url>,
+    versions: HttpVersions,
 }
 
 impl Target for HttpUrls {
+    fn speak(&mut self, versions: HttpVersions) {
+        self.versions = versions;
+    }
+
     fn urls(&self) -> Vec<&Url> {
         [&self.page].into_iter().chain(&self.status).collect()
     }
@@ -77,16 +88,43 @@ impl Target for HttpUrls {
         _: &[usize],
         interrupt: &Interrupt,
     ) -> Result<Box<dyn TargetServer>, Failure> {
-        let Answer { text, address } = get(&self.page, self.tls.as_ref(), interrupt)?;
+        let Finding { software, address } = self.probe(interrupt)?;
         let status = self.status.map(|url| StatusPage::probe(url, interrupt));
         Ok(Box::new(Http {
-            software: header(&text, "server").map(str::to_owned),
+            software,
             status: status.transpose()?,
             url: self.page,
             tls: self.tls,
             address,
         }))
     }
+}
+
+impl HttpUrls {
+    /// Probes the server with every version of HTTP that it has to speak.
+    fn probe(&self, interrupt: &Interrupt) -> Result<Finding, Failure> {
+        let tls = self.tls.as_ref();
+        let mut finding = None;
+        if self.versions.http1 {
+            let Answer { text, address } = get(&self.page, tls, interrupt)?;
+            let software = header(&text, "server").map(str::to_owned);
+            finding = Some(Finding { software, address });
+        }
+        if self.versions.http2 {
+            let answer = http2::get(&self.page, tls, interrupt)?;
+            finding = Some(Finding {
+                software: answer.software,
+                address: answer.connection.address().clone(),
+            });
+        }
+        Ok(finding.expect("a scenario speaks one of them"))
+    }
+}
+
+/// The findings of a probe.
+struct Finding {
+    software: Option<String>,
+    address: PeerAddress,
 }
 
 /// A server that answered the probe.
@@ -192,12 +230,16 @@ fn get(url: &Url, tls: Option<&Tls>, interrupt: &Interrupt) -> Result<Answer, Fa
         });
     };
     let url = redaction::url(url);
-    let message = if answer.starts_with(b"HTTP/1.") {
-        format!("{url} gave an invalid response")
+    if answer.starts_with(b"HTTP/1.") {
+        let message = format!("{url} gave an invalid response");
+        return Err(Failure::could_not_run(message).caused_by(flaw));
+    }
+    let failure = Failure::could_not_run(format!("{url} does not speak HTTP/1.1")).caused_by(flaw);
+    Err(if http2::is_greeting(&answer) {
+        failure.hint("it speaks HTTP/2: write `version = \"2\"` in `[http]`")
     } else {
-        format!("{url} does not speak HTTP/1.1")
-    };
-    Err(Failure::could_not_run(message).caused_by(flaw))
+        failure
+    })
 }
 
 /// The failure of an answer that says that the server speaks TLS at this port, or wants a certificate.

@@ -24,6 +24,7 @@ mod foreign;
 mod gate;
 mod help;
 mod hostile_clients;
+mod http2;
 mod import;
 mod interruption;
 mod leaks;

@@ -157,6 +157,19 @@ impl TlsConfig {
     }
 }
 
+impl TlsConfig {
+    /// The same settings, with these protocols offered in the handshake (ALPN), the preferred one first.
+    #[must_use]
+    pub fn offering(&self, protocols: &[&str]) -> Self {
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols = protocols.iter().map(|name| Vec::from(*name)).collect();
+        Self {
+            config: Arc::new(config),
+            server_name: self.server_name.clone(),
+        }
+    }
+}
+
 /// The authorities that this system trusts.
 pub fn system_roots() -> Vec<CertificateDer<'static>> {
     rustls_native_certs::load_native_certs().certs
@@ -313,6 +326,11 @@ impl TlsClient {
     /// True if the handshake resumed an earlier session.
     pub fn is_resumed(&self) -> bool {
         self.connection.handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+
+    /// The protocol that the server has chosen of those that were offered.
+    pub fn protocol(&self) -> Option<&[u8]> {
+        self.connection.alpn_protocol()
     }
 
     /// Takes all of `input`, of which there is nothing at its end, unless `plain` has to be taken first. Replies are

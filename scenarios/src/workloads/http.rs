@@ -3,7 +3,8 @@
 //! An operation is one request of the mix or one whole flow; a flow ends at the first request that fails. The choice,
 //! and all its values, follow from the operation's number, so every runtime sends the same. This file connects, sends and
 //! waits, once for each runtime; everything else is compiled once: the parameters (`spec.rs`) become a script
-//! (`compile.rs`, `step.rs`, `body.rs`, `check.rs`, `capture.rs`), and `walk.rs` holds a session's state and decisions.
+//! (`compile.rs`, `step.rs`, `body.rs`, `check.rs`, `capture.rs`), and `walk.rs` holds a session's state and decisions. With
+//! HTTP/2 (`streams.rs`) an operation is several requests or flows at once.
 
 #[cfg(test)]
 mod allocations;
@@ -12,16 +13,19 @@ mod capture;
 mod check;
 mod compile;
 mod cookies;
+mod lane;
+mod message;
 mod place;
 mod redirect;
 mod spec;
 mod step;
+mod streams;
 mod walk;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use photofinish_harness::parts::{PartOutcome, PartRecorder};
@@ -30,8 +34,9 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, T
 
 pub(crate) use self::body::survey as survey_bodies;
 use self::compile::Script;
-use self::spec::{FlowSpec, HttpSpec, RequestSpec};
+use self::spec::{FlowSpec, HttpSpec, HttpVersion, RequestSpec};
 use self::step::Step;
+use self::streams::Streams;
 use self::walk::Walk;
 use super::http_connection::{Connection, Endpoint, FETCHING, TARGET, fingerprint, known_body};
 use super::params::params;
@@ -39,6 +44,7 @@ use super::request_count::unequal_requests;
 use super::wire::within;
 use crate::data::{DataSpec, DrawSpec, FeedSpec, RoundData, Values};
 use crate::protocol::http::Method;
+use crate::protocol::http2;
 
 #[derive(Debug)]
 pub struct Http {
@@ -74,10 +80,29 @@ pub struct Shared {
     same: Vec<Option<Vec<u8>>>,
     /// Requests started by operations.
     begun: AtomicU64,
+    /// The fewest streams that the server allowed on a connection of HTTP/2 at the end of an operation.
+    stream_limit: Arc<AtomicU32>,
 }
 
-/// One client: a connection, and the state of its operation.
-pub struct Session<R: Runtime> {
+impl Shared {
+    fn new(data: Arc<RoundData>) -> Self {
+        Self {
+            data,
+            same: Vec::new(),
+            begun: AtomicU64::new(0),
+            stream_limit: Arc::new(AtomicU32::new(u32::MAX)),
+        }
+    }
+}
+
+/// One client.
+pub enum Session<R: Runtime> {
+    Http1(Box<Sequence<R>>),
+    Http2(Box<Streams<R>>),
+}
+
+/// A client that speaks HTTP/1.1: a connection, and the state of its operation.
+pub struct Sequence<R: Runtime> {
     connection: Connection<R>,
     walk: Walk,
     /// Figures of each step.
@@ -113,21 +138,23 @@ impl Workload for Http {
     }
 
     async fn prepare<R: Runtime>(&self, env: &Env<R>) -> Result<Shared, Failure> {
-        let data = self.script.data.load(env)?;
-        let mut same = Vec::new();
+        let mut shared = Shared::new(self.script.data.load(env)?);
         for step in &self.script.steps {
             step.load(&env.directory)?;
+        }
+        let mut same = Vec::new();
+        for (index, step) in self.script.steps.iter().enumerate() {
             same.push(if step.check.same {
-                Some(self.first_body(env, step, &data).await?)
+                Some(self.first_body(env, index, &shared.data).await?)
             } else {
                 None
             });
         }
-        Ok(Shared {
-            data,
-            same,
-            begun: AtomicU64::new(0),
-        })
+        shared.same = same;
+        if self.script.http.version == HttpVersion::Http2 {
+            env.observed.content("HTTP/2", http2::windows());
+        }
+        Ok(shared)
     }
 
     async fn open<R: Runtime>(
@@ -135,8 +162,11 @@ impl Workload for Http {
         env: &Env<R, Shared>,
         index: u32,
     ) -> Result<Session<R>, Failure> {
-        let mut session = self.session(env, &env.shared.data, index)?;
-        session.connection.connect().await?;
+        let mut session = self.session(env, &env.shared, index)?;
+        match &mut session {
+            Session::Http1(session) => session.connection.connect().await?,
+            Session::Http2(session) => session.connect().await?,
+        }
         Ok(session)
     }
 
@@ -146,13 +176,16 @@ impl Workload for Http {
         session: &mut Session<R>,
         op: u64,
     ) -> Result<(), Failure> {
+        let session = match session {
+            Session::Http1(session) => session,
+            Session::Http2(session) => {
+                let streams = session.operate(&self.script, &env.shared, env.seed, op);
+                return self.limited(env, streams).await;
+            }
+        };
         let steps = session.walk.begin(&self.script, env.seed, op)?;
         let walk = self.run_steps(env, session, steps);
-        let Some(limit) = self.script.limit() else {
-            return walk.await;
-        };
-        let ended = env.runtime.timeout(limit, Box::pin(walk)).await;
-        ended.unwrap_or_else(|Elapsed| Err(too_late(limit)))
+        self.limited(env, walk).await
     }
 
     async fn finish<R: Runtime>(
@@ -160,6 +193,14 @@ impl Workload for Http {
         env: &Env<R, Shared>,
         totals: &Totals,
     ) -> Result<Vec<String>, Failure> {
+        let HttpSpec {
+            version, streams, ..
+        } = self.script.http;
+        if version == HttpVersion::Http2 {
+            let limit = env.shared.stream_limit.load(Ordering::Relaxed);
+            let streams = streams.get().min(limit);
+            env.observed.number("http2_streams", f64::from(streams));
+        }
         let begun = env.shared.begun.load(Ordering::Relaxed);
         Ok(unequal_requests(totals, TARGET, begun))
     }
@@ -169,26 +210,36 @@ impl Http {
     fn session<R: Runtime>(
         &self,
         env: &RoundEnv<R>,
-        data: &Arc<RoundData>,
+        shared: &Shared,
         index: u32,
     ) -> Result<Session<R>, Failure> {
-        let endpoint = Endpoint::of(env)?;
-        let mut connection = Connection::new(env, &endpoint);
-        let watched = self.script.steps.iter().flat_map(Step::watched);
-        connection.watch(watched.chain(["set-cookie"]));
-        Ok(Session {
-            connection,
-            walk: Walk::new(&endpoint, Values::new(data, index)?)?,
-            part: env.parts.recorder(index),
-            requests: 0,
-        })
+        let script = &self.script;
+        if script.http.version == HttpVersion::Http2 {
+            let streams = Streams::new(script, env, &shared.data, index, &shared.stream_limit)?;
+            return Ok(Session::Http2(Box::new(streams)));
+        }
+        let sequence = Sequence::new(script, env, &shared.data, index)?;
+        Ok(Session::Http1(Box::new(sequence)))
+    }
+
+    /// Performs an operation within its time limit, if there is one.
+    async fn limited<R: Runtime>(
+        &self,
+        env: &Env<R, Shared>,
+        operation: impl Future<Output = Result<(), Failure>> + Send,
+    ) -> Result<(), Failure> {
+        let Some(limit) = self.script.limit() else {
+            return operation.await;
+        };
+        let ended = env.runtime.timeout(limit, Box::pin(operation)).await;
+        ended.unwrap_or_else(|Elapsed| Err(too_late(limit)))
     }
 
     /// Performs steps in order.
     async fn run_steps<R: Runtime>(
         &self,
         env: &Env<R, Shared>,
-        session: &mut Session<R>,
+        session: &mut Sequence<R>,
         steps: Range<usize>,
     ) -> Result<(), Failure> {
         for index in steps {
@@ -205,7 +256,7 @@ impl Http {
     async fn perform<R: Runtime>(
         &self,
         env: &Env<R, Shared>,
-        session: &mut Session<R>,
+        session: &mut Sequence<R>,
         index: usize,
     ) -> Result<(), Failure> {
         let Script { steps, http, .. } = &self.script;
@@ -237,41 +288,87 @@ impl Http {
     async fn first_body<R: Runtime>(
         &self,
         env: &Env<R>,
-        step: &Step,
+        index: usize,
         data: &Arc<RoundData>,
     ) -> Result<Vec<u8>, Failure> {
-        let mut session = self.session(env, data, 0)?;
-        let mut sending = session.walk.prepare(step, 0, 0)?;
+        let step = &self.script.steps[index];
         let is_mock = Endpoint::of(env)?.is_mock();
-        if let Some(body) =
-            known_body(session.walk.path()).filter(|_| is_mock && step.method == Method::Get)
-        {
+        let mut shared = Shared::new(Arc::clone(data));
+        shared.same = vec![None; self.script.steps.len()];
+        let mut session = self.session(env, &shared, 0)?;
+        let path = session.path_of(&self.script, index)?;
+        if let Some(body) = known_body(&path).filter(|_| is_mock && step.method == Method::Get) {
             return Ok(body);
         }
-        let mut first = None;
         for _ in 0..if is_mock { 1 } else { 2 } {
-            let sent = within(
-                &env.runtime,
-                FETCHING,
-                &step.name,
-                session.send(env, &AtomicU64::new(0), step, step.method),
-            )
-            .await;
-            let outcome = sent.map(|_| session.connection.answer());
-            let verdict =
-                session
-                    .walk
-                    .judge(&self.script, step, &mut sending, outcome, first.as_deref());
-            verdict.result?;
-            first = Some(session.connection.body().to_vec());
+            let fetching = session.fetch(env, &self.script, &shared, index);
+            let body = within(&env.runtime, FETCHING, &step.name, fetching).await?;
+            shared.same[index] = Some(body);
         }
-        let body = first.unwrap_or_default();
+        let body = shared.same[index].take().unwrap_or_default();
         env.observed.content(step.name.clone(), fingerprint(&body));
         Ok(body)
     }
 }
 
 impl<R: Runtime> Session<R> {
+    /// The path of a step's request.
+    fn path_of(&mut self, script: &Script, index: usize) -> Result<String, Failure> {
+        let walk = match self {
+            Self::Http1(session) => &mut session.walk,
+            Self::Http2(session) => session.first_walk(),
+        };
+        walk.prepare(&script.steps[index], index, 0)?;
+        Ok(walk.path().to_owned())
+    }
+
+    /// The body of the response to a step, which is checked; set-up only.
+    async fn fetch(
+        &mut self,
+        env: &RoundEnv<R>,
+        script: &Script,
+        shared: &Shared,
+        index: usize,
+    ) -> Result<Vec<u8>, Failure> {
+        let step = &script.steps[index];
+        match self {
+            Self::Http1(session) => {
+                let mut sending = session.walk.prepare(step, index, 0)?;
+                let sent = session.send(env, &shared.begun, step, step.method).await;
+                let outcome = sent.map(|_| session.connection.answer());
+                let same = shared.same[index].as_deref();
+                let verdict = session
+                    .walk
+                    .judge(script, step, &mut sending, outcome, same);
+                verdict.result?;
+                Ok(session.connection.body().to_vec())
+            }
+            Self::Http2(session) => {
+                session.connect().await?;
+                Ok(session.perform(script, shared, index).await?.to_vec())
+            }
+        }
+    }
+}
+
+impl<R: Runtime> Sequence<R> {
+    fn new(
+        script: &Script,
+        env: &RoundEnv<R>,
+        data: &Arc<RoundData>,
+        index: u32,
+    ) -> Result<Self, Failure> {
+        let endpoint = Endpoint::of(env)?;
+        let mut connection = Connection::new(env, &endpoint);
+        connection.watch(script.watched());
+        Ok(Self {
+            connection,
+            walk: Walk::new(&endpoint, HttpVersion::Http1, Values::new(data, index)?)?,
+            part: env.parts.recorder(index),
+            requests: 0,
+        })
+    }
+
     /// Sends the current request, and reads the response.
     async fn send(
         &mut self,

@@ -11,10 +11,12 @@ use photofinish_harness::workload::{Failure, RoundEnv, Totals};
 use photofinish_record::hex;
 use sha2::{Digest as _, Sha256};
 
+use super::answer::{Answer, Keep};
 use super::expectation::{Expectation, advised};
 use super::tallies::ensure;
 use super::wire::{CONNECTING, Dialer, Link, Route, Transfer, Wire, invalid, within};
-use crate::protocol::http::{HttpError, HttpTarget, Limits, Method, Request, ResponseReader};
+use crate::protocol::http::{HttpError, HttpTarget, Method, Request};
+use crate::protocol::http2;
 
 /// Name of the target of HTTP workloads.
 pub(super) const TARGET: &str = "http";
@@ -175,6 +177,13 @@ pub(super) fn dialer<R: Runtime>(env: &RoundEnv<R>, endpoint: &Endpoint) -> Dial
     Dialer::new(env, TARGET, endpoint.route.clone())
 }
 
+/// A dialer of the HTTP target for HTTP/2, which is offered in the handshake of TLS. HTTP/1.1 is offered as well, so that
+/// a server without HTTP/2 says so instead of breaking off.
+pub(super) fn http2_dialer<R: Runtime>(env: &RoundEnv<R>, endpoint: &Endpoint) -> Dialer<R> {
+    let route = endpoint.route.clone().offering(env, &http2::PROTOCOLS);
+    Dialer::new(env, TARGET, route)
+}
+
 /// A connection that is opened at the first exchange, and again after one that broke it.
 pub(super) struct Connection<R: Runtime> {
     dialer: Dialer<R>,
@@ -182,33 +191,6 @@ pub(super) struct Connection<R: Runtime> {
     answer: Answer,
     /// The end of the last exchange that must not be repeated, or of the connecting before it.
     used: Instant,
-}
-
-/// The response that is being read, or was read last.
-pub(super) struct Answer {
-    reader: ResponseReader,
-    body: Vec<u8>,
-    keep: Keep,
-    summary: BodySummary,
-}
-
-/// The part of a body that is kept while it is read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Keep {
-    /// All of it, up to the limit of a response's size.
-    #[default]
-    Whole,
-    /// Its length and SHA-256, at any size.
-    Digest,
-    /// Its length, at any size.
-    Length,
-}
-
-/// Length and digest of a body that is not kept.
-#[derive(Default)]
-struct BodySummary {
-    bytes: u64,
-    hasher: Sha256,
 }
 
 impl<R: Runtime> Connection<R> {
@@ -228,12 +210,7 @@ impl<R: Runtime> Connection<R> {
         Self {
             wire: dialer.wire(BUFFER_BYTES),
             dialer,
-            answer: Answer {
-                reader: ResponseReader::new(Limits::default()),
-                body: Vec::new(),
-                keep: Keep::Whole,
-                summary: BodySummary::default(),
-            },
+            answer: Answer::new(),
             used: Instant::now(),
         }
     }
@@ -346,12 +323,7 @@ impl<R: Runtime> Connection<R> {
 
     /// Sets the part of later bodies to keep.
     pub(super) fn keep(&mut self, keep: Keep) {
-        let limit = match keep {
-            Keep::Whole => Limits::default().max_body_bytes,
-            Keep::Digest | Keep::Length => u64::MAX,
-        };
-        self.answer.keep = keep;
-        self.answer.reader.limit_body(limit);
+        self.answer.keep(keep);
     }
 
     /// The last response.
@@ -393,61 +365,6 @@ enum Sent {
 }
 
 impl Answer {
-    fn begin(&mut self, method: Method) {
-        self.reader.begin(method);
-        self.body.clear();
-        self.summary.bytes = 0;
-        if self.keep == Keep::Digest {
-            self.summary.hasher.reset();
-        }
-    }
-
-    /// The status code of the response.
-    pub(super) fn status(&self) -> u16 {
-        self.reader.status()
-    }
-
-    /// The values of a watched header field.
-    pub(super) fn fields(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        self.reader.fields(name)
-    }
-
-    /// The value of Location, if there is one.
-    pub(super) fn location(&self) -> Option<&[u8]> {
-        self.reader.location()
-    }
-
-    /// The body, if it is kept.
-    pub(super) fn body(&self) -> &[u8] {
-        &self.body
-    }
-
-    /// The body's length in bytes.
-    pub(super) fn length(&self) -> u64 {
-        match self.keep {
-            Keep::Whole => self.body.len() as u64,
-            Keep::Digest | Keep::Length => self.summary.bytes,
-        }
-    }
-
-    /// The SHA-256 of a body of which the digest is kept.
-    pub(super) fn digest(&self) -> [u8; 32] {
-        self.summary.hasher.clone().finalize().into()
-    }
-
-    /// Drops the part of the body that has arrived, once it is counted.
-    fn stream(&mut self) {
-        self.summary.bytes += self.body.len() as u64;
-        if self.keep == Keep::Digest {
-            self.summary.hasher.update(&self.body);
-        }
-        self.body.clear();
-    }
-
-    fn is_complete(&self) -> bool {
-        self.reader.is_done()
-    }
-
     /// Processes the bytes that were received, or the end of input unless there is `more`.
     fn advance<R: Runtime>(
         &mut self,
@@ -463,9 +380,7 @@ impl Answer {
         let advance = self.reader.advance(received.unread(), &mut self.body);
         let advance = advance.map_err(failure)?;
         received.consume(advance.consumed);
-        if self.keep != Keep::Whole {
-            self.stream();
-        }
+        self.stream();
         if advance.done {
             let rest = received.unread();
             self.reader.expect_no_more(rest).map_err(failure)?;

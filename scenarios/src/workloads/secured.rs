@@ -170,12 +170,11 @@ impl<S: Stream> Secured<S> {
         }
     }
 
-    /// True if the peer has closed an idle connection, or has sent unsolicited data; tickets for later connections are
-    /// neither.
-    pub(super) async fn is_stale(&mut self, traffic: &TrafficCounter) -> bool {
-        let mut unsolicited = Buffer::with_capacity(1);
+    /// True if the peer has closed an idle connection, or has sent unsolicited data, whose beginning is then in `plain`;
+    /// tickets for later connections are neither.
+    pub(super) async fn is_stale(&mut self, plain: &mut Buffer, traffic: &TrafficCounter) -> bool {
         loop {
-            if self.take(&mut unsolicited).is_some() {
+            if self.take(plain).is_some() {
                 return true;
             }
             if !self.stream.is_stale() {
@@ -186,6 +185,11 @@ impl<S: Stream> Secured<S> {
                 return true;
             }
         }
+    }
+
+    /// The protocol that the peer has chosen in the handshake.
+    pub(super) fn protocol(&self) -> Option<&[u8]> {
+        self.client.protocol()
     }
 
     /// True if the input ended without the peer's announcement.

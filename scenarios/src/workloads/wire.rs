@@ -9,6 +9,7 @@
 //! phase whose operations never end, and a timer for each would be measured with it. Protocols are in
 //! `http_connection.rs`, `db_connection.rs` and `ws_connection.rs`.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::ToSocketAddrs as _;
 use std::sync::Arc;
@@ -91,6 +92,20 @@ impl Route {
     pub(super) fn with_preface(self, preface: Preface) -> Self {
         let preface = Some(preface);
         Self { preface, ..self }
+    }
+}
+
+impl Route {
+    /// The same way, with `protocols` offered in the handshake of TLS.
+    pub(super) fn offering<R>(mut self, env: &RoundEnv<R>, protocols: &[&str]) -> Self {
+        if let Some(config) = &self.tls {
+            let name = format!("tls offering {}", protocols.join(" "));
+            let Ok(offering) = env
+                .memo
+                .obtain(&name, || Ok::<_, Infallible>(config.offering(protocols)));
+            self.tls = Some(offering);
+        }
+        self
     }
 }
 
@@ -241,12 +256,20 @@ impl<R: Runtime> Wire<R> {
         self.stream.is_some()
     }
 
-    /// True if the peer has closed it since the last transfer, as far as has been heard.
+    /// The protocol that the peer has chosen in the handshake of TLS, if there is one; `None` without TLS.
+    pub(super) fn chosen_protocol(&self) -> Option<Option<&[u8]>> {
+        match &self.stream {
+            Some(Link::Tls(stream)) => Some(stream.protocol()),
+            _ => None,
+        }
+    }
+
+    /// True if the peer has closed it since the last transfer, or has sent anything, as far as has been heard.
     pub(super) async fn is_stale(&mut self) -> bool {
         match &mut self.stream {
             None => false,
             Some(Link::Plain(stream)) => stream.is_stale(),
-            Some(Link::Tls(stream)) => stream.is_stale(&self.traffic).await,
+            Some(Link::Tls(stream)) => stream.is_stale(&mut self.received, &self.traffic).await,
         }
     }
 

@@ -5,6 +5,7 @@
 mod broken_promises;
 mod careless_sites;
 mod data;
+mod http2;
 mod lying_disk;
 mod lying_server;
 mod own_requests;

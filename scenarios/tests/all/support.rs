@@ -1,6 +1,7 @@
 //! Plans of whole rounds, servers, generated messages and clients that several modules of tests share.
 
 pub(crate) mod backend_messages;
+pub(crate) mod http2_peer;
 pub(crate) mod http_responses;
 pub(crate) mod pg_client;
 pub(crate) mod rounds;

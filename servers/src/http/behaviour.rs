@@ -29,6 +29,10 @@ pub(super) struct HttpBehaviour {
     status: Vec<StatusShare>,
     /// Faults in place of a response, with their shares of all operations.
     faults: Vec<FaultShare>,
+    /// Maximum number of streams at once on a connection of HTTP/2, 200 by default.
+    max_streams: Option<u32>,
+    /// Number of requests over a connection of HTTP/2 after which the server announces its end (GOAWAY); none by default.
+    goaway_after: Option<u64>,
 }
 
 impl Default for HttpBehaviour {
@@ -38,6 +42,8 @@ impl Default for HttpBehaviour {
             delay: None,
             status: Vec::new(),
             faults: Vec::new(),
+            max_streams: None,
+            goaway_after: None,
         }
     }
 }
@@ -72,6 +78,14 @@ pub(super) struct Fate {
     pub(super) fault: Option<Fault>,
 }
 
+/// What the server does to connections of HTTP/2.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Http2Limits {
+    pub(super) max_streams: Option<u32>,
+    /// Requests before GOAWAY.
+    pub(super) goaway_after: Option<u64>,
+}
+
 /// A checked behaviour, ready to be queried for each operation.
 #[derive(Debug)]
 pub(super) struct Script {
@@ -79,6 +93,7 @@ pub(super) struct Script {
     delay: Option<Delay>,
     status: Vec<(StatusCode, f64)>,
     faults: Vec<(Fault, f64)>,
+    pub(super) http2: Http2Limits,
     /// True if nothing is scripted, so that no request pays for a draw.
     plain: bool,
     /// Number of operations that arrived without a number.
@@ -93,6 +108,8 @@ impl Script {
             delay,
             status,
             faults,
+            max_streams,
+            goaway_after,
         } = read_behaviour(behaviour)?;
         let delay = delay.map(DelayText::check).transpose()?;
         let status = check_status(&status)?;
@@ -107,6 +124,10 @@ impl Script {
             delay,
             status,
             faults,
+            http2: Http2Limits {
+                max_streams,
+                goaway_after,
+            },
             plain,
             arrivals: AtomicU64::new(0),
         })
@@ -191,7 +212,7 @@ mod tests {
 
     /// A behaviour, the path of its mistake, a part of the message, and the valid names.
     const MISTAKES: &str = r#"
-        {"sede": 1} | sede | unknown field | seed delay status faults
+        {"sede": 1} | sede | unknown field | seed delay status faults max_streams goaway_after
         {"seed": "x"} | seed | expected u64 |
         {"delay": 20} | delay | a duration such as |
         {"delay": "20"} | delay | a number and its unit |

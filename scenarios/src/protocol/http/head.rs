@@ -135,7 +135,7 @@ impl Head {
     }
 
     /// Reads one field. The length of its name decides almost every case before a byte is compared.
-    fn note(&mut self, name: &str, value: &[u8]) -> Result<(), HttpError> {
+    pub(super) fn note(&mut self, name: &str, value: &[u8]) -> Result<(), HttpError> {
         match name.len() {
             8 if name.eq_ignore_ascii_case("location") => keep_first(&mut self.location, value),
             10 if name.eq_ignore_ascii_case("connection") => self.note_connection(value),

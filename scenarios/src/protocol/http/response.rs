@@ -96,6 +96,27 @@ impl ResponseReader {
         self.partial_head.clear();
     }
 
+    /// Takes a head that was read elsewhere, as by HTTP/2: fields and status are as if it had been read here.
+    ///
+    /// # Errors
+    ///
+    /// An [`HttpError`] of the head's fields.
+    pub fn take_head<'a>(
+        &mut self,
+        status: u16,
+        fields: impl Iterator<Item = (&'a str, &'a [u8])>,
+    ) -> Result<(), HttpError> {
+        self.head.clear();
+        self.head.status = status;
+        self.state = State::Done;
+        for (name, value) in fields {
+            self.head
+                .note(name, value)
+                .map_err(|error| self.fail(error))?;
+        }
+        Ok(())
+    }
+
     /// Reads `input` and appends the part of the body in it to `body`.
     ///
     /// All of `input` is consumed unless the response ends in it. Once done, it does nothing until the next
@@ -326,7 +347,8 @@ impl ResponseReader {
         HttpError::HeadTooLarge { limit_bytes }
     }
 
-    fn check_body(&self, at_least_bytes: u64) -> Result<(), HttpError> {
+    /// Checks a body's length against the limit, as far as it is known.
+    pub(crate) fn check_body(&self, at_least_bytes: u64) -> Result<(), HttpError> {
         let limit_bytes = self.limits.max_body_bytes;
         if at_least_bytes > limit_bytes {
             return Err(HttpError::BodyTooLarge {

@@ -1,8 +1,8 @@
 //! Allocations of an operation once its buffers have grown: none, with slots, checks, captures and cookies; over TLS, those
-//! of rustls for each record.
+//! of rustls for each record; with HTTP/2, those of h2 for each request.
 
 use std::io::{BufRead as _, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 
 use rcgen::CertifiedKey;
@@ -106,4 +106,63 @@ fn an_operation_over_tls_allocates_only_for_its_records() {
     let one_request = json!({ "request": [{ "send": "GET /{{op}}" }] });
     let [_, hundred] = allocations::<Http>(one_request, TARGET, &tls_server());
     assert_eq!(hundred, 100 * RECORDS);
+}
+
+/// Answers each request in HTTP/2 with a few fields and a body, always the same.
+fn http2_server() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            std::thread::spawn(move || serve_http2(&client));
+        }
+    });
+    format!("http://{address}")
+}
+
+fn serve_http2(mut client: &TcpStream) -> Option<()> {
+    const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+    const ACKNOWLEDGEMENT: &[u8] = b"\0\0\0\x04\x01\0\0\0\0";
+    // Status 200, and two fields that stay in no table.
+    const FIELDS: &[u8] = b"\x88\0\x04etag\x01x\0\x0ccontent-type\x0atext/plain";
+    const BODY: &[u8] = b"hello";
+    client.read_exact(&mut [0; 24]).ok()?;
+    client.write_all(SETTINGS).ok()?;
+    loop {
+        let mut head = [0; 9];
+        client.read_exact(&mut head).ok()?;
+        let [_, _, length, kind, flags, stream @ ..] = head;
+        client.read_exact(&mut vec![0; length.into()]).ok()?;
+        let answer = match (kind, flags & 1) {
+            (4, 0) => ACKNOWLEDGEMENT.to_vec(),
+            (0 | 1, 1) => [
+                &[0, 0, FIELDS.len() as u8, 1, 4],
+                &stream[..],
+                FIELDS,
+                &[0, 0, BODY.len() as u8, 0, 1],
+                &stream[..],
+                BODY,
+            ]
+            .concat(),
+            _ => continue,
+        };
+        client.write_all(&answer).ok()?;
+    }
+}
+
+/// The number in docs/SERVICES.md. With several streams a read may end within a frame, and h2 then needs another buffer.
+#[test]
+fn http2_allocates_a_fixed_number_of_times_for_each_request() {
+    let get =
+        json!({ "send": "GET /fixed", "expect": { "header": { "etag": "x" }, "text": "hello" } });
+    let counted = |streams: u64| {
+        let params = json!({ "http": { "version": "2", "streams": streams }, "request": [get] });
+        allocations::<Http>(params, TARGET, &http2_server())
+    };
+    assert_eq!(counted(1), [7, 700]);
+    let [_, hundred] = counted(8);
+    assert!(
+        (5600..5700).contains(&hundred),
+        "{hundred} for 800 requests"
+    );
 }

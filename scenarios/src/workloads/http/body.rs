@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
+use bytes::Bytes;
 use photofinish_harness::workload::{Failure, ParamError};
 use serde_json::{Value, json};
 
@@ -33,7 +34,7 @@ pub(super) struct BodyFile {
     file: String,
     sha256: String,
     /// Read once in each round.
-    bytes: OnceLock<Vec<u8>>,
+    bytes: OnceLock<Bytes>,
 }
 
 impl BodyFile {
@@ -47,13 +48,18 @@ impl BodyFile {
                 "expected `{file}` to have the SHA-256 {expected}, got {sha256}"
             )));
         }
-        self.bytes.get_or_init(|| bytes);
+        self.bytes.get_or_init(|| Bytes::from(bytes));
         Ok(())
     }
 
     /// The file's content, once it is loaded.
     pub(super) fn bytes(&self) -> &[u8] {
-        self.bytes.get().map_or(&[], Vec::as_slice)
+        self.bytes.get().map_or(&[], |bytes| bytes)
+    }
+
+    /// The same content, without a copy.
+    pub(super) fn shared(&self) -> Bytes {
+        self.bytes.get().cloned().unwrap_or_default()
     }
 }
 

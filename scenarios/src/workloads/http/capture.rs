@@ -6,7 +6,7 @@
 use photofinish_harness::workload::{Failure, ParamError};
 use regex_lite::Regex;
 
-use super::super::http_connection::{Answer, Keep};
+use super::super::answer::{Answer, Keep};
 use super::cookies;
 use crate::data::{Capture as CaptureSlot, JsonPointer, Scope, Values};
 

@@ -7,7 +7,7 @@ use photofinish_harness::workload::{Failure, ParamError};
 use photofinish_record::hex;
 use serde_json::Value;
 
-use super::super::http_connection::{Answer, Keep};
+use super::super::answer::{Answer, Keep};
 use super::super::params::require;
 use super::place::{at, template};
 use super::spec::{BodyCheckSpec, ExpectSpec, HeaderSpec};

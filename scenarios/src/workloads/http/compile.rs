@@ -14,9 +14,9 @@ use photofinish_record::Part;
 use super::super::params::require;
 use super::Params;
 use super::place::at;
-use super::spec::{HttpSpec, RequestSpec};
+use super::spec::{HttpSpec, HttpVersion, RequestSpec};
 use super::step::Step;
-use crate::data::{Data, Mix, Scope};
+use crate::data::{Data, FeedOrder, Mix, Scope};
 
 /// All requests of a round.
 #[derive(Debug)]
@@ -31,6 +31,7 @@ pub(super) struct Script {
 
 impl Script {
     pub(super) fn compile(params: &Params) -> Result<Self, ParamError> {
+        check_streams(params)?;
         let mut scope = Scope::new(&params.data())?;
         let mut script = Steps {
             scope: &mut scope,
@@ -88,10 +89,66 @@ impl Script {
         writes.map(|step| step.name.clone()).collect()
     }
 
+    /// The names of the header fields of responses that are needed.
+    pub(super) fn watched(&self) -> impl Iterator<Item = &str> {
+        let watched = self.steps.iter().flat_map(Step::watched);
+        watched.chain(["set-cookie"])
+    }
+
     /// Time limit of each operation.
     pub(super) fn limit(&self) -> Option<Duration> {
         self.http.operation_timeout.map(|limit| limit.0)
     }
+}
+
+/// Checks that several streams have what they need.
+fn check_streams(params: &Params) -> Result<(), ParamError> {
+    let HttpSpec {
+        version,
+        streams,
+        keep_alive,
+        ..
+    } = &params.http;
+    let streams = streams.get();
+    require(
+        streams == 1 || *version == HttpVersion::Http2,
+        "http.streams",
+        || {
+            "expected `version = \"2\"` with several streams: a connection of HTTP/1.1 carries one request at a time".to_owned()
+        },
+    )?;
+    require(streams <= HttpSpec::MOST_STREAMS, "http.streams", || {
+        format!("expected at most {}, got {streams}", HttpSpec::MOST_STREAMS)
+    })?;
+    let most = keep_alive.most_requests();
+    require(most >= streams, "http.keep_alive", || {
+        format!(
+            "expected at least {streams} requests per connection, as many as streams, got {most}"
+        )
+    })?;
+    for (name, feed) in &params.feed {
+        let is_once = streams > 1 && feed.order == FeedOrder::Once;
+        require(!is_once, &at("feed", &[name, "order"]), || {
+            "expected another order than `once` with several streams, of which an operation would take several rows"
+                .to_owned()
+        })?;
+    }
+    let steps = params.flow.iter().enumerate().flat_map(|(flow, spec)| {
+        let steps = spec.request.iter().enumerate();
+        steps.map(move |(index, spec)| (format!("flow.{flow}.request.{index}"), spec))
+    });
+    let alone = params.request.iter().enumerate();
+    let alone = alone.map(|(index, spec)| (format!("request.{index}"), spec));
+    for (path, spec) in alone.chain(steps) {
+        require(
+            streams == 1 || spec.pause.is_none(),
+            &at(&path, &["pause"]),
+            || {
+                "expected no pause with several streams, since none of them waits apart from the others".to_owned()
+            },
+        )?;
+    }
+    Ok(())
 }
 
 /// The script while it is compiled.

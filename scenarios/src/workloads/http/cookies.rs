@@ -71,16 +71,26 @@ impl Jar {
 
     /// Appends the field Cookie of a request of `path`, if there are any for it.
     pub(super) fn write(&self, path: &[u8], out: &mut Vec<u8>) {
-        let mut opening: &[u8] = b"cookie: ";
+        let start = out.len();
+        out.extend_from_slice(b"cookie: ");
+        let empty = out.len();
+        self.write_value(path, out);
+        if out.len() == empty {
+            out.truncate(start);
+        } else {
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+
+    /// Appends the value of the field Cookie; nothing if there are none for `path`.
+    pub(super) fn write_value(&self, path: &[u8], out: &mut Vec<u8>) {
+        let mut separator: &[u8] = b"";
         for cookie in self.cookies[..self.live].iter().filter(|it| it.suits(path)) {
-            out.extend_from_slice(opening);
+            out.extend_from_slice(separator);
             out.extend_from_slice(&cookie.name);
             out.push(b'=');
             out.extend_from_slice(&cookie.value);
-            opening = b"; ";
-        }
-        if opening == b"; " {
-            out.extend_from_slice(b"\r\n");
+            separator = b"; ";
         }
     }
 }

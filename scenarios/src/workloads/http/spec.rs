@@ -189,6 +189,11 @@ impl BodyCheckSpec {
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpSpec {
+    /// `"1.1"` (the default) or `"2"`: HTTP/2, chosen in the handshake of TLS, or spoken at once without TLS (prior knowledge).
+    pub version: HttpVersion,
+    /// Requests or flows that one operation makes at once over its session's connection, 1 by default; more need version
+    /// `"2"`. Each is drawn for itself.
+    pub streams: NonZeroU32,
     /// Header fields of every request; a request's own take precedence.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
@@ -216,6 +221,8 @@ pub struct HttpSpec {
 impl Default for HttpSpec {
     fn default() -> Self {
         Self {
+            version: HttpVersion::Http1,
+            streams: NonZeroU32::MIN,
             headers: BTreeMap::new(),
             cookies: Cookies::Enabled(false),
             redirects: 0,
@@ -225,6 +232,21 @@ impl Default for HttpSpec {
             keep_alive: KeepAlive::Enabled(true),
         }
     }
+}
+
+impl HttpSpec {
+    /// Maximum number of streams of one session.
+    pub(super) const MOST_STREAMS: u32 = 1000;
+}
+
+/// A version of HTTP.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+pub enum HttpVersion {
+    #[default]
+    #[serde(rename = "1.1")]
+    Http1,
+    #[serde(rename = "2")]
+    Http2,
 }
 
 /// The life of cookies.

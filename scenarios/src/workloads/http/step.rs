@@ -8,18 +8,19 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
+use http::header::{HeaderName, HeaderValue};
 use photofinish_harness::workload::{Failure, ParamError};
 use photofinish_record::Part;
 use serde::Serialize;
 
-use super::super::http_connection::Keep;
+use super::super::answer::Keep;
 use super::super::params::require;
 use super::body::{Body, Content};
 use super::capture::Capture;
 use super::check::Check;
 use super::cookies::Jar;
 use super::place::{at, template};
-use super::spec::{Cookies, HttpSpec, RequestSpec};
+use super::spec::{Cookies, HttpSpec, HttpVersion, RequestSpec};
 use crate::data::{Encoding, Scope, Template, Values};
 use crate::protocol::http::{Method, is_field_name, unaskable};
 
@@ -33,9 +34,9 @@ pub(super) struct Step {
     pub(super) is_named: bool,
     pub(super) method: Method,
     target: Template,
-    host: Option<Template>,
-    fields: Vec<(String, Template)>,
-    body: Option<Body>,
+    pub(super) host: Option<Template>,
+    pub(super) fields: Vec<Field>,
+    pub(super) body: Option<Body>,
     pub(super) check: Check,
     pub(super) captures: Vec<Capture>,
     /// The part of the response's body to keep.
@@ -47,6 +48,32 @@ pub(super) struct Step {
     pub(super) is_fixed: bool,
     /// True if its bytes differ between rounds.
     is_unique: bool,
+}
+
+/// A header field.
+#[derive(Debug)]
+pub(super) struct Field {
+    name: String,
+    pub(super) lowercase: HeaderName,
+    pub(super) value: Template,
+    /// The value, if it has no slots.
+    pub(super) literal: Option<HeaderValue>,
+}
+
+impl Field {
+    fn new(name: &str, value: Template, path: &str) -> Result<Self, ParamError> {
+        let invalid = |error: &dyn std::fmt::Display| ParamError {
+            param: path.to_owned(),
+            message: error.to_string(),
+        };
+        let literal = value.literal().map(HeaderValue::from_bytes).transpose();
+        Ok(Self {
+            name: name.to_owned(),
+            lowercase: HeaderName::from_bytes(name.as_bytes()).map_err(|error| invalid(&error))?,
+            literal: literal.map_err(|error| invalid(&error))?,
+            value,
+        })
+    }
 }
 
 /// A request on its way: a redirect changes these parts of a step.
@@ -71,12 +98,16 @@ impl Step {
         let mut fields = Vec::new();
         for (source, name, text) in all_headers(spec, http, path) {
             check_name(name, &source)?;
-            check_value(text, &source)?;
+            check_value(name, text, &source)?;
             let value = template(text, scope, Encoding::Header, &source)?;
             if name.eq_ignore_ascii_case("host") {
                 host = Some(value);
             } else {
-                fields.push((name.to_owned(), value));
+                let field = Field::new(name, value, &source)?;
+                if http.version == HttpVersion::Http2 {
+                    check_http2_name(&field.lowercase, &source)?;
+                }
+                fields.push(field);
             }
         }
         let content_type = header(spec, http, "content-type");
@@ -147,7 +178,7 @@ impl Step {
             Content::Template(template) => Some(template),
             Content::File(_) => None,
         });
-        let fields = self.fields.iter().map(|(_, value)| value);
+        let fields = self.fields.iter().map(|field| &field.value);
         [&self.target]
             .into_iter()
             .chain(&self.host)
@@ -179,7 +210,13 @@ impl Step {
         Ok(())
     }
 
-    /// Appends the whole request.
+    /// Makes the values of all its slots.
+    pub(super) fn fill(&self, values: &mut Values) -> Result<(), Failure> {
+        self.templates()
+            .try_for_each(|template| values.fill(template))
+    }
+
+    /// Appends the whole request in HTTP/1.1.
     pub(super) fn write(
         &self,
         outgoing: OutgoingRequest<'_>,
@@ -187,19 +224,17 @@ impl Step {
         jar: &Jar,
         out: &mut Vec<u8>,
     ) -> Result<(), Failure> {
-        for template in self.templates() {
-            values.fill(template)?;
-        }
+        self.fill(values)?;
         out.extend_from_slice(outgoing.method.as_str().as_bytes());
         out.push(b' ');
         out.extend_from_slice(outgoing.path);
         out.extend_from_slice(b" HTTP/1.1\r\nhost: ");
         self.write_host(outgoing.authority, values, out);
         out.extend_from_slice(b"\r\n");
-        for (name, value) in &self.fields {
-            out.extend_from_slice(name.as_bytes());
+        for field in &self.fields {
+            out.extend_from_slice(field.name.as_bytes());
             out.extend_from_slice(b": ");
-            values.render(value, out);
+            values.render(&field.value, out);
             out.extend_from_slice(b"\r\n");
         }
         jar.write(outgoing.path, out);
@@ -333,7 +368,27 @@ fn check_name(name: &str, path: &str) -> Result<(), ParamError> {
     })
 }
 
-fn check_value(text: &str, path: &str) -> Result<(), ParamError> {
+/// Refuses a field that HTTP/2 does not have (RFC 9113, section 8.2.2).
+fn check_http2_name(name: &HeaderName, path: &str) -> Result<(), ParamError> {
+    const OF_CONNECTIONS: [&str; 4] = ["connection", "keep-alive", "proxy-connection", "upgrade"];
+    require(!OF_CONNECTIONS.contains(&name.as_str()), path, || {
+        format!("HTTP/2 has no header `{name}`, since it concerns one connection of HTTP/1.1")
+    })
+}
+
+fn is_grpc(content_type: &str) -> bool {
+    let start = content_type.trim_start().get(..16);
+    start.is_some_and(|start| start.eq_ignore_ascii_case("application/grpc"))
+}
+
+fn check_value(name: &str, text: &str, path: &str) -> Result<(), ParamError> {
+    require(
+        !(name.eq_ignore_ascii_case("content-type") && is_grpc(text)),
+        path,
+        || {
+            "gRPC is not supported: its status is in trailers, which are not read, and its messages are not text".to_owned()
+        },
+    )?;
     let is_allowed = |byte: u8| !byte.is_ascii_control() || byte == b'\t';
     require(text.bytes().all(is_allowed), path, || {
         format!("expected a header without line breaks and other control characters, got {text:?}")

@@ -6,11 +6,13 @@ use std::ops::Range;
 
 use photofinish_harness::workload::Failure;
 
-use super::super::http_connection::{Answer, Endpoint};
+use super::super::answer::Answer;
+use super::super::http_connection::Endpoint;
 use super::compile::Script;
 use super::cookies::Jar;
+use super::message::Message;
 use super::redirect::{is_redirect, next_method, next_path};
-use super::spec::Cookies;
+use super::spec::{Cookies, HttpVersion};
 use super::step::{OutgoingRequest, Step};
 use crate::data::{UNFIT, Values};
 use crate::protocol::http::Method;
@@ -19,9 +21,11 @@ use crate::protocol::http::Method;
 pub(super) struct Walk {
     values: Values,
     jar: Jar,
-    /// The bytes of the current request.
+    /// The bytes of the current request in HTTP/1.1.
     pub(super) request: Vec<u8>,
-    /// The step of which `request` holds the bytes that never change.
+    /// The current request in HTTP/2, if that is spoken.
+    pub(super) message: Option<Box<Message>>,
+    /// The step of which `request` or `message` holds the bytes that never change.
     held: Option<usize>,
     /// Path and query of the current request.
     path: String,
@@ -52,8 +56,17 @@ pub(super) struct Verdict {
 }
 
 impl Walk {
-    pub(super) fn new(endpoint: &Endpoint, values: Values) -> Result<Self, Failure> {
+    pub(super) fn new(
+        endpoint: &Endpoint,
+        version: HttpVersion,
+        values: Values,
+    ) -> Result<Self, Failure> {
+        let message = match version {
+            HttpVersion::Http1 => None,
+            HttpVersion::Http2 => Some(Box::new(Message::new(endpoint)?)),
+        };
         Ok(Self {
+            message,
             values,
             jar: Jar::default(),
             request: Vec::new(),
@@ -125,14 +138,22 @@ impl Walk {
     }
 
     fn encode(&mut self, step: &Step, method: Method, with_body: bool) -> Result<(), Failure> {
-        self.request.clear();
         let outgoing = OutgoingRequest {
             method,
             path: self.path.as_bytes(),
             authority: &self.authority,
             with_body,
         };
-        step.write(outgoing, &mut self.values, &self.jar, &mut self.request)?;
+        match &mut self.message {
+            None => {
+                self.request.clear();
+                step.write(outgoing, &mut self.values, &self.jar, &mut self.request)?;
+            }
+            Some(message) => {
+                step.fill(&mut self.values)?;
+                message.write(step, outgoing, &self.values, &self.jar)?;
+            }
+        }
         self.host.clear();
         step.write_host(&self.authority, &self.values, &mut self.host);
         Ok(())

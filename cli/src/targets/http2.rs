@@ -1,0 +1,158 @@
+//! The probe of a server that has to speak HTTP/2: one request in one stream, as workers send it.
+
+use http::{Request, Uri, Version};
+use photofinish_harness::buffer::Buffer;
+use photofinish_scenarios::protocol::http::HttpTarget;
+use photofinish_scenarios::protocol::http2::{
+    Event, Exchange, Http2Client, Http2Error, PROTOCOLS, require_chosen,
+};
+use url::Url;
+
+use super::connect;
+use super::connection::Connection;
+use super::tls::Tls;
+use crate::exit::Failure;
+use crate::interrupt::Interrupt;
+use crate::store::redaction;
+
+/// The answer to a probe.
+pub struct Answer {
+    pub connection: Connection,
+    /// The value of the field `server`.
+    pub software: Option<String>,
+}
+
+/// Sends one request on a separate connection.
+pub fn get(url: &Url, tls: Option<&Tls>, interrupt: &Interrupt) -> Result<Answer, Failure> {
+    let offering = tls.map(|tls| Tls {
+        settings: tls.settings.clone(),
+        config: tls.config.offering(&PROTOCOLS),
+    });
+    let connection = connect(url, "HTTP/2", offering.as_ref(), interrupt)?;
+    if let Some(protocol) = connection.protocol() {
+        require_chosen(protocol).map_err(|error| refused(url, error))?;
+    }
+    let mut probe = Probe {
+        connection,
+        client: Http2Client::new(),
+        received: Buffer::with_capacity(16 * 1024),
+    };
+    while !probe.client.is_settled() {
+        probe.turn().map_err(|failure| failure.of(url))?;
+    }
+    let request = request(url)?;
+    let exchange = probe.client.begin(request, None);
+    let exchange = exchange.map_err(|error| refused(url, error))?;
+    let software = probe.finish(exchange).map_err(|failure| failure.of(url))?;
+    let Probe { connection, .. } = probe;
+    Ok(Answer {
+        connection,
+        software,
+    })
+}
+
+/// True if an answer begins as a server's SETTINGS.
+pub fn is_greeting(answer: &[u8]) -> bool {
+    answer.len() >= 9 && answer[0] == 0 && answer[3..9] == [4, 0, 0, 0, 0, 0]
+}
+
+fn request(url: &Url) -> Result<Request<()>, Failure> {
+    let usage = |error: String| Failure::usage(error);
+    let target = HttpTarget::parse(url.as_str()).map_err(|error| usage(error.to_string()))?;
+    let scheme = if url.scheme() == "https" {
+        "https"
+    } else {
+        "http"
+    };
+    let uri = Uri::builder()
+        .scheme(scheme)
+        .authority(target.authority)
+        .path_and_query(target.path_and_query.as_deref().unwrap_or("/"))
+        .build()
+        .map_err(|error| usage(error.to_string()))?;
+    Request::get(uri)
+        .version(Version::HTTP_2)
+        .header("user-agent", "photofinish")
+        .body(())
+        .map_err(|error| usage(error.to_string()))
+}
+
+/// A connection while it is probed.
+struct Probe {
+    connection: Connection,
+    client: Http2Client,
+    received: Buffer,
+}
+
+/// The reason why a probe failed.
+enum Flaw {
+    Protocol(Http2Error),
+    Connection(Failure),
+}
+
+impl Flaw {
+    fn of(self, url: &Url) -> Failure {
+        match self {
+            Self::Protocol(error) => refused(url, error),
+            Self::Connection(failure) => failure,
+        }
+    }
+}
+
+fn refused(url: &Url, error: Http2Error) -> Failure {
+    let url = redaction::url(url);
+    let message = match error {
+        Http2Error::AnotherProtocol => format!("{url} does not speak HTTP/2"),
+        Http2Error::NotChosen(_) => format!("{url} does not speak HTTP/2 over TLS"),
+        _ => format!("{url} gave no valid response in HTTP/2"),
+    };
+    let hint = error.hint();
+    let failure = Failure::could_not_run(message).caused_by(error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+impl Probe {
+    /// Sends what has to be sent, and processes what arrives.
+    fn turn(&mut self) -> Result<(), Flaw> {
+        self.process(false)?;
+        let part = self.received.spare();
+        let count = self.connection.read(part).map_err(|failure| {
+            // A server that does not expect the preface may drop the connection.
+            if self.client.is_settled() || self.connection.is_late() {
+                Flaw::Connection(failure)
+            } else {
+                Flaw::Protocol(Http2Error::AnotherProtocol)
+            }
+        })?;
+        self.received.commit(count);
+        self.process(count == 0)
+    }
+
+    fn process(&mut self, is_ended: bool) -> Result<(), Flaw> {
+        let mut output = Vec::new();
+        let advanced = self
+            .client
+            .advance(&mut self.received, is_ended, &mut output);
+        advanced.map_err(Flaw::Protocol)?;
+        self.connection.write(&output).map_err(Flaw::Connection)
+    }
+
+    /// Reads the response to its end, and returns the name of the server.
+    fn finish(&mut self, mut exchange: Exchange) -> Result<Option<String>, Flaw> {
+        let mut software = None;
+        loop {
+            match exchange.next().map_err(Flaw::Protocol)? {
+                Some(Event::Head(_, fields)) => {
+                    let server = fields.get("server").and_then(|value| value.to_str().ok());
+                    software = server.map(str::to_owned);
+                }
+                Some(Event::Data(_)) => {}
+                Some(Event::End) => return Ok(software),
+                None => self.turn()?,
+            }
+        }
+    }
+}

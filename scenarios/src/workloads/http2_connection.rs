@@ -1,0 +1,296 @@
+//! An HTTP/2 connection over a [`Wire`]: the client in memory of `protocol/http2.rs`, and the socket that it is pumped
+//! through.
+//!
+//! Connecting, sending and receiving only; the exchanges belong to the caller. What was begun leaves in one write, and
+//! what arrives is processed as a whole. Nothing reads between operations: before the first request after a pause the
+//! connection is looked at, so that a server's GOAWAY is heard before anything is sent in vain.
+
+use std::time::{Duration, Instant};
+
+use photofinish_harness::runtime::{Moved, Runtime};
+use photofinish_harness::traffic::TrafficCounter;
+use photofinish_harness::workload::Failure;
+
+use super::wire::{CONNECTING, Dialer, Wire, within};
+use crate::protocol::http2::{Http2Client, Http2Error, require_chosen};
+
+/// Buffer size: room for a few frames of the usual 16 KiB in one read.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// The longest output that is written without reading meanwhile.
+const WRITTEN_AT_ONCE: usize = 16 * 1024;
+
+/// Idle time after which a server may have said that it closes the connection.
+const IDLE: Duration = Duration::from_millis(10);
+
+/// Maximum number of requests over one connection, well below the number of a connection's streams.
+const MOST_REQUESTS: u32 = 1_000_000_000;
+
+/// A connection that is opened as often as needed.
+pub(super) struct Http2Connection<R: Runtime> {
+    dialer: Dialer<R>,
+    wire: Wire<R>,
+    /// `None` if the connection is not open.
+    client: Option<Http2Client>,
+    /// Bytes to be sent.
+    output: Vec<u8>,
+    /// The reason that the connection broke.
+    broken: Option<Failure>,
+    /// Requests over the current connection.
+    requests: u32,
+    /// End of the last operation.
+    used: Instant,
+}
+
+impl<R: Runtime> Http2Connection<R> {
+    /// A connection that `dialer` will open.
+    pub(super) fn over(dialer: Dialer<R>) -> Self {
+        Self {
+            wire: dialer.wire(BUFFER_BYTES),
+            dialer,
+            client: None,
+            output: Vec::new(),
+            broken: None,
+            requests: 0,
+            used: Instant::now(),
+        }
+    }
+
+    /// Opens the connection during set-up.
+    pub(super) async fn connect(&mut self) -> Result<(), Failure> {
+        let runtime = self.dialer.runtime().clone();
+        within(&runtime, CONNECTING, "connecting with HTTP/2", self.open()).await
+    }
+
+    /// Opens the connection, up to the point where the settings of both sides hold.
+    pub(super) async fn open(&mut self) -> Result<(), Failure> {
+        self.close();
+        self.wire.open(&self.dialer).await?;
+        self.client = Some(Http2Client::new());
+        let greeted = self.greet().await;
+        if greeted.is_err() {
+            self.close();
+        }
+        greeted
+    }
+
+    async fn greet(&mut self) -> Result<(), Failure> {
+        if let Some(protocol) = self.wire.chosen_protocol() {
+            require_chosen(protocol).map_err(|error| failure_of(&error))?;
+        }
+        self.send().await?;
+        while !self.client()?.is_settled() {
+            self.receive().await.map_err(|failure| match failure.kind {
+                // A server that does not expect the preface may drop the connection.
+                Failure::RESET => failure_of(&Http2Error::AnotherProtocol),
+                _ => failure,
+            })?;
+        }
+        self.send().await
+    }
+
+    /// The client of the open connection.
+    fn client(&mut self) -> Result<&mut Http2Client, Failure> {
+        self.client
+            .as_mut()
+            .ok_or_else(|| Failure::new(Failure::SHORT, "the connection is closed"))
+    }
+
+    /// The client, if it takes requests; at most `most` go over one connection.
+    pub(super) fn taker(&mut self, most: u32) -> Option<Taker<'_>> {
+        let client = self.client.as_mut().filter(|_| self.wire.is_open())?;
+        let most = most.min(MOST_REQUESTS);
+        if self.requests >= most || client.is_retired() {
+            return None;
+        }
+        Some(Taker {
+            streams: client.most_streams(),
+            client,
+            requests: &mut self.requests,
+            most,
+        })
+    }
+
+    /// Hears what the server has said in a pause, and closes a connection that it has ended.
+    pub(super) async fn refresh(&mut self) {
+        if self.used.elapsed() > IDLE {
+            while self.is_alive() && self.wire.is_stale().await {
+                // There is something to read: this does not wait.
+                self.turn_with(Turn::Receive).await;
+            }
+        }
+        self.close_if_retired();
+    }
+
+    /// Closes a connection that the server has ended or is about to end, and counts that it has to be opened again.
+    pub(super) fn close_if_retired(&mut self) {
+        if self.client.as_mut().is_some_and(Http2Client::is_retired) {
+            self.wire.traffic().reconnected();
+            self.close();
+        }
+    }
+
+    /// True if exchanges may go on.
+    pub(super) fn is_alive(&self) -> bool {
+        self.wire.is_open() && self.client.as_ref().is_some_and(|client| !client.is_over())
+    }
+
+    /// Sends what was begun, and waits for the next bytes from the server. An error ends all exchanges.
+    pub(super) async fn turn(&mut self) {
+        self.turn_with(Turn::Send).await;
+        if self.is_alive() {
+            self.turn_with(Turn::Receive).await;
+        }
+    }
+
+    async fn turn_with(&mut self, turn: Turn) {
+        let turned = match turn {
+            Turn::Send => self.send().await,
+            Turn::Receive => self.receive().await,
+        };
+        if let Err(failure) = turned {
+            self.broken = Some(failure);
+            self.wire.close();
+            // Tells the exchanges.
+            let _ended = self.process(true);
+        }
+    }
+
+    /// Writes what has to be sent.
+    async fn send(&mut self) -> Result<(), Failure> {
+        loop {
+            self.process(false)?;
+            if self.output.is_empty() {
+                return Ok(());
+            }
+            let has_more = Http2Client::has_more_output(&self.output);
+            self.write().await?;
+            self.output.clear();
+            if !has_more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Writes the output; much of it while reading, or server and client might wait for each other.
+    async fn write(&mut self) -> Result<(), Failure> {
+        let output = &mut self.output;
+        let mut transfer = self.wire.transfer();
+        if output.len() <= WRITTEN_AT_ONCE {
+            transfer.write(output).await?;
+        } else {
+            let mut rest = output.as_slice();
+            while !rest.is_empty() {
+                match transfer.write_or_read(rest).await? {
+                    Moved::Written(count) => rest = &rest[count..],
+                    Moved::Read(0) => {
+                        let detail =
+                            "the server closed the connection while the client was sending";
+                        return Err(Failure::new(Failure::SHORT, detail));
+                    }
+                    Moved::Read(_) => {}
+                }
+            }
+            transfer.wrote(output.len());
+        }
+        transfer.end();
+        Ok(())
+    }
+
+    /// Reads and processes what has arrived.
+    async fn receive(&mut self) -> Result<(), Failure> {
+        let mut transfer = self.wire.transfer();
+        let more = !transfer.received().unread().is_empty() || transfer.read().await?;
+        transfer.end();
+        self.process(!more)
+    }
+
+    fn process(&mut self, is_ended: bool) -> Result<(), Failure> {
+        let Self {
+            client,
+            wire,
+            output,
+            ..
+        } = self;
+        match client {
+            Some(client) => client
+                .advance(wire.received(), is_ended, output)
+                .map_err(|error| failure_of(&error)),
+            None => Ok(()),
+        }
+    }
+
+    /// The failure of an exchange that ended with `error`.
+    pub(super) fn failure(&self, error: &Http2Error) -> Failure {
+        match (&self.broken, error) {
+            (Some(broken), Http2Error::Closed) => broken.clone(),
+            _ => failure_of(error),
+        }
+    }
+
+    /// Ends an operation: what the server says from now on is heard before the next one.
+    pub(super) fn rest(&mut self) {
+        self.used = Instant::now();
+    }
+
+    /// The counter of its traffic.
+    pub(super) fn traffic(&self) -> &TrafficCounter {
+        self.wire.traffic()
+    }
+
+    /// The runtime that connects.
+    pub(super) fn runtime(&self) -> &R {
+        self.dialer.runtime()
+    }
+
+    /// Closes the connection; exchanges over it have to be dropped.
+    pub(super) fn close(&mut self) {
+        self.wire.close();
+        self.wire.received().clear();
+        self.client = None;
+        self.output.clear();
+        self.broken = None;
+        self.requests = 0;
+    }
+}
+
+/// An open connection that takes requests.
+pub(super) struct Taker<'a> {
+    pub(super) client: &'a mut Http2Client,
+    /// Number of exchanges at once that the server allows.
+    pub(super) streams: usize,
+    requests: &'a mut u32,
+    most: u32,
+}
+
+impl Taker<'_> {
+    /// True if the connection has carried a request before.
+    pub(super) fn is_kept(&self) -> bool {
+        *self.requests > 0
+    }
+
+    /// True if another request may go over the connection.
+    pub(super) fn has_room(&self) -> bool {
+        *self.requests < self.most
+    }
+
+    /// Counts a request.
+    pub(super) fn count(&mut self) {
+        *self.requests += 1;
+    }
+}
+
+/// A half of a turn.
+#[derive(Clone, Copy)]
+enum Turn {
+    Send,
+    Receive,
+}
+
+fn failure_of(error: &Http2Error) -> Failure {
+    let failure = Failure::new(error.kind(), error.to_string());
+    match error.hint() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}

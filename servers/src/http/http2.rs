@@ -1,0 +1,127 @@
+//! HTTP/2 for the server `http`: the same answers, in streams of one connection.
+//!
+//! A connection that begins with the preface of HTTP/2 (prior knowledge) comes here from the parser of HTTP/1.1, with the
+//! bytes that it has read. A fault resets its stream; the connection goes on. The limit of streams and GOAWAY are part of
+//! the behaviour.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper::service::Service;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::answers::{Answer, HttpService};
+use super::payload::Payload;
+use crate::CountedStream;
+use crate::faults::Fault;
+
+/// Serves a connection, of which `read` has been read.
+pub(super) async fn serve(answers: HttpService, stream: CountedStream, read: Bytes) {
+    let limits = answers.0.script.http2;
+    let mut protocol = http2::Builder::new(TokioExecutor::new());
+    if let Some(most) = limits.max_streams {
+        protocol.max_concurrent_streams(most);
+    }
+    let requests = Arc::new(AtomicU64::new(0));
+    let service = CountingService {
+        answers,
+        requests: requests.clone(),
+    };
+    let stream = TokioIo::new(Rewound { read, stream });
+    let mut connection = pin!(protocol.serve_connection(stream, service));
+    let mut is_announced = false;
+    let serving = poll_fn(|cx| {
+        let polled = connection.as_mut().poll(cx);
+        let is_due = limits
+            .goaway_after
+            .is_some_and(|most| requests.load(Relaxed) >= most);
+        if polled.is_ready() || is_announced || !is_due {
+            return polled;
+        }
+        is_announced = true;
+        connection.as_mut().graceful_shutdown();
+        connection.as_mut().poll(cx)
+    });
+    // An error is caused by the client.
+    let _ = serving.await;
+}
+
+/// The service of one connection, which counts its requests.
+struct CountingService {
+    answers: HttpService,
+    requests: Arc<AtomicU64>,
+}
+
+impl Service<Request<Incoming>> for CountingService {
+    type Response = Response<Payload>;
+    type Error = Fault;
+    type Future = Answer;
+
+    fn call(&self, request: Request<Incoming>) -> Answer {
+        self.requests.fetch_add(1, Relaxed);
+        self.answers.call(request)
+    }
+}
+
+/// A stream whose first bytes have been read already.
+struct Rewound {
+    read: Bytes,
+    stream: CountedStream,
+}
+
+impl AsyncRead for Rewound {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Self { read, stream } = self.get_mut();
+        if read.is_empty() {
+            return Pin::new(stream).poll_read(cx, buffer);
+        }
+        let count = read.len().min(buffer.remaining());
+        buffer.put_slice(&read[..count]);
+        read.advance(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Rewound {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, data)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
