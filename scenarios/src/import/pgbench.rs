@@ -169,6 +169,9 @@ impl Script {
     }
 
     fn statement(&mut self, sql: &str) -> Result<(), ImportError> {
+        if sql.is_empty() {
+            return Ok(());
+        }
         let text = Text::parse(sql).map_err(ImportError::new)?;
         for name in self.variables.keys() {
             let mut literals = text.literals.iter();
@@ -317,8 +320,26 @@ fn draw_text(draw: &DrawSpec) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::tests::{context, without_comments};
     use super::*;
+
+    proptest! {
+        #[test]
+        fn no_script_makes_it_panic_or_loses_a_statement(
+            text in r"(\\set [a-c] |random\(1, |SELECT|[:;'\\\\$E\n(){}\[\]/*\-0-9, é]|:a){0,30}",
+        ) {
+            let _ = import(&text, &context());
+            let script = format!("SELECT 1;{};SELECT 2", text.replace(['\'', '"', '\\', '$', '/', '-', 'E'], ""));
+            if let Ok(imported) = import(&script, &context()) {
+                let whole: toml::Table = toml::from_str(&imported.scenario).expect("TOML");
+                let statements = whole["transaction"][0]["statements"].as_array().expect("a list");
+                let count = script.split(';').filter(|statement| !statement.trim().is_empty()).count();
+                prop_assert_eq!(statements.len(), count, "{}", script);
+            }
+        }
+    }
 
     fn scenario(script: &str) -> String {
         without_comments(&import(script, &context()).expect(script).scenario)
@@ -388,6 +409,7 @@ UPDATE a SET b = b + :delta
                 "SELECT 1;\n\\startpipeline\nSELECT 2;\n\\endpipeline",
                 "expected a pipeline from the first",
             ),
+            (";;\n", "expected a statement, got none"),
             ("\\set a 1\n", "expected a statement, got none"),
         ] {
             let error = import(script, &context()).expect_err(script);

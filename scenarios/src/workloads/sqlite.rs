@@ -3,6 +3,8 @@
 //! The transactions are those of `sql`. A call of the library takes a thread until it returns, and no runtime knows:
 //! `access` says which thread. This file is all that is generic over the runtime; `sqlite/client.rs` runs an operation.
 
+#[cfg(test)]
+mod allocations;
 mod client;
 mod database;
 mod dedicated;
