@@ -67,7 +67,7 @@ def rate_of_photofinish(program, scratch, port, clients, seconds, runtime):
            "--out", scratch / "out"]
     shutil.rmtree(scratch / "out", ignore_errors=True)
     on_client_cpu(run, cwd=scratch)
-    record = json.loads((scratch / "out" / "record.json").read_text())
+    record = json.loads((scratch / "out" / "latest" / "record.json").read_text())
     (worker,) = [item["outcome"]["worker"] for item in record["rounds"] if item["outcome"]["status"] == "ok"]
     return worker["throughput_ops_s"]
 
