@@ -157,3 +157,39 @@ fn a_check_on_what_is_no_json_is_a_failure_with_its_example_and_loses_nothing() 
         &["measured, but wrong", "expected JSON, got something else"],
     );
 }
+
+/// Goal: a feed that is read once may end rounds before their time, which the plan says and the run reports. Method: a
+/// round of a minute, and twenty rows.
+#[test]
+fn a_feed_that_runs_out_is_announced_and_reported() {
+    let sandbox = Sandbox::new();
+    let rows: String = (0..20).map(|row| format!("u{row}\n")).collect();
+    sandbox.write("users.csv", &format!("name\n{rows}"));
+    sandbox.write(
+        "mine.toml",
+        "feed.user = { file = \"users.csv\", order = \"once\" }\n[[request]]\nsend = \"GET /bytes/5?u={{user.name}}\"\n",
+    );
+    let arguments = [
+        "mine.toml",
+        "--runtimes=tokio",
+        "--duration=1m",
+        "--set=load.warmup_ops=4",
+    ];
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let planned = sandbox
+        .run(&[&["plan"], &arguments[..]].concat())
+        .check(0, &[]);
+    let expected =
+        "a round ends after 16 operations, when the feed `user` (order `once`) has no more rows";
+    assert!(words(&planned.stdout).contains(expected), "{planned:#?}");
+    let short = ["--rounds=1", "--no-redo"];
+    let ran = sandbox
+        .run(&[&["run"], &arguments[..], &short].concat())
+        .check(0, &[]);
+    let expected = "the feed `user` ran out of rows in 1 of 1 round";
+    assert!(words(&ran.stdout).contains(expected), "{ran:#?}");
+    let Outcome::Ok(measured) = &sandbox.record().rounds[0].outcome else {
+        panic!("a measured round");
+    };
+    assert_eq!(measured.worker.ops, 16);
+}
