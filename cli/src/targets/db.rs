@@ -24,7 +24,7 @@ fn parse(values: &Values<'_>) -> Result<Box<dyn Target>, Failure> {
     if values.url.starts_with("sqlite:") {
         let failure = Failure::usage("SQLite is no server: a scenario calls it in the process");
         return Err(
-            failure.hint("write a section `[sqlite]` with `file = \"FILE\"` instead of --target")
+            failure.hint("write a section `[sqlite]` with `file = \"FILE\"` instead of --target, or type --set workload=sqlite --set sqlite.file=FILE")
         );
     }
     Ok(Box::new(postgres::parse(values.url, values.tls)?))
