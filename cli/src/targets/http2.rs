@@ -144,7 +144,7 @@ impl Probe {
     fn finish(&mut self, mut exchange: Exchange) -> Result<Option<String>, Flaw> {
         let mut software = None;
         loop {
-            match exchange.next().map_err(Flaw::Protocol)? {
+            match exchange.event().map_err(Flaw::Protocol)? {
                 Some(Event::Head(_, fields)) => {
                     let server = fields.get("server").and_then(|value| value.to_str().ok());
                     software = server.map(str::to_owned);

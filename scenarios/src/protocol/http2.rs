@@ -284,7 +284,7 @@ impl Http2Client {
 
 impl Exchange {
     /// The next part of the response, or `None` if it has not arrived yet.
-    pub fn next(&mut self) -> Result<Option<Event>, Http2Error> {
+    pub fn event(&mut self) -> Result<Option<Event>, Http2Error> {
         let event = match &mut self.state {
             ExchangeState::Head(response) => match poll(response) {
                 Poll::Pending => return Ok(None),

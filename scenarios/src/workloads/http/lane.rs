@@ -223,7 +223,7 @@ impl Lane {
         course: &Course<'_>,
     ) {
         while let State::Open(open) = &mut self.state {
-            let outcome = match open.exchange.next() {
+            let outcome = match open.exchange.event() {
                 Ok(None) => return,
                 Ok(Some(Event::Head(status, fields))) => {
                     open.has_head = true;

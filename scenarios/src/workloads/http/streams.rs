@@ -89,13 +89,10 @@ impl<R: Runtime> Streams<R> {
         for (index, lane) in self.lanes.iter_mut().enumerate() {
             lane.begin(script, seed, number(op, streams, index as u64));
         }
-        let ended = self.lanes.iter().filter_map(Lane::failure);
-        let rows_end = ended
-            .filter(|failure| failure.kind == Failure::ROWS_END)
-            .cloned()
-            .next();
+        let mut failures = self.lanes.iter().filter_map(Lane::failure);
+        let rows_end = failures.find(|failure| failure.kind == Failure::ROWS_END);
         if let Some(rows_end) = rows_end {
-            return Err(rows_end);
+            return Err(rows_end.clone());
         }
         self.run(script, shared).await
     }
@@ -155,8 +152,7 @@ impl<R: Runtime> Streams<R> {
         }
         note_limit(connection, limit);
         connection.rest();
-        let results = lanes.iter_mut().map(Lane::take_result);
-        results.fold(Ok(()), |first, result| first.and(result))
+        lanes.iter_mut().try_for_each(Lane::take_result)
     }
 }
 
