@@ -87,6 +87,9 @@ pub struct CellSummary {
     /// Arrivals of an open load; `null` of a closed one, and where nothing was measured.
     #[serde(default)]
     pub arrivals: Option<ArrivalCounts>,
+    /// Handshakes of TLS over all rounds, set-up and warm-up included; left out if there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handshakes: Option<HandshakeCounts>,
     /// Failed operations over all rounds, by kind.
     pub errors_by_kind: BTreeMap<String, ErrorKind>,
     /// Named parts of the operations, in the workload's order; left out if it has none.
@@ -152,6 +155,14 @@ pub enum Status {
     Invalid,
     /// Not measured.
     Failed,
+}
+
+/// Handshakes of TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HandshakeCounts {
+    pub full: u64,
+    /// Those that resumed an earlier session.
+    pub resumed: u64,
 }
 
 /// Failed operations of one kind.

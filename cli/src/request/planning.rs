@@ -54,7 +54,7 @@ impl Request {
         additions.refine(&mut options, scenarios);
         let mut plan = plan(scenarios, &options)
             .map_err(|error| Failure::usage(error.to_string()).hint(error.hint()))?;
-        require_secure_servers(&plan)?;
+        require_secure_servers(scenarios, &plan)?;
         plan.title = selection.title.clone();
         let mut warnings: Vec<String> = warning.into_iter().collect();
         warnings.extend(repeated_writes(scenarios, &plan));
@@ -188,24 +188,33 @@ fn tls<'a>(
     }
 }
 
-/// Rejects TLS with an embedded server that speaks none.
-fn require_secure_servers(plan: &Plan) -> Result<(), Failure> {
-    let servers = plan.scenarios.iter().flat_map(|scenario| &scenario.servers);
-    for (target, server) in servers {
-        let PlannedServer::Mock {
-            server,
-            tls: Some(_),
-            ..
-        } = server
-        else {
-            continue;
+/// Rejects a section `[tls]` with a server that speaks no TLS: an embedded one, or the user's own.
+fn require_secure_servers(scenarios: &[Scenario], plan: &Plan) -> Result<(), Failure> {
+    let is_secure = |name: &str| {
+        let mut secure = scenarios.iter().filter(|scenario| scenario.tls.is_some());
+        secure.any(|scenario| scenario.name == name)
+    };
+    let secure = plan.scenarios.iter().filter(|it| is_secure(&it.name));
+    for (target, server) in secure.flat_map(|scenario| &scenario.servers) {
+        let (message, hint) = match server {
+            PlannedServer::Mock { server, .. }
+                if targets::secure_url_at(target, "").is_none() || !servers::speaks_tls(server) =>
+            {
+                let server = format!("the embedded server `{server}` behind the target `{target}`");
+                (
+                    format!("{server} speaks no TLS"),
+                    "remove the section `[tls]`".to_owned(),
+                )
+            }
+            PlannedServer::Arm { url, .. } => (
+                format!("the scenario has a section `[tls]`, and the own server is at {url}"),
+                format!(
+                    "remove the section, or start the server and name it with --target {target}=…"
+                ),
+            ),
+            _ => continue,
         };
-        if targets::secure_url_at(target, "").is_none() || !servers::speaks_tls(server) {
-            let message = format!(
-                "the embedded server `{server}` behind the target `{target}` speaks no TLS"
-            );
-            return Err(Failure::usage(message).hint("remove the section `[tls]`"));
-        }
+        return Err(Failure::usage(message).hint(hint));
     }
     Ok(())
 }

@@ -226,6 +226,18 @@ fn embedded_servers_speak_tls_under_every_runtime() {
             "hint: remove the section `[tls]`",
         ],
     );
+    let own = sandbox.write("own.toml", "[[request]]\nsend = \"GET /\"\n[tls]\n");
+    sandbox
+        .run(&[
+            "run",
+            &own.display().to_string(),
+            "--server",
+            "./server {port}",
+        ])
+        .check(
+            2,
+            &["section `[tls]`", "own server", "hint: remove the section"],
+        );
     sandbox
         .run(&["serve", "client", "--tls"])
         .check(2, &["`client` speaks no TLS", "hint: leave out --tls"]);

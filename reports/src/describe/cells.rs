@@ -1,10 +1,11 @@
-//! Sentences about single cells: those without numbers, failed operations, missing sessions, and arrivals of open loads.
+//! Sentences about single cells: those without numbers, failed operations, missing sessions, handshakes, and arrivals of open
+//! loads.
 //!
 //! Response times at a rate that was not held belong to a different load than the requested one; a mark next to the
 //! number and a sentence with counts say so.
 
 use super::plural;
-use crate::summary::{CellSummary, ErrorKind, Status};
+use crate::summary::{CellSummary, ErrorKind, HandshakeCounts, Status};
 use crate::units;
 
 /// Runtimes without numbers for the same reason.
@@ -70,6 +71,20 @@ pub fn fewer_sessions(cell: &CellSummary) -> Option<String> {
             plural(sessions as usize, "session")
         )
     })
+}
+
+/// The handshakes of TLS of some cells; `None` if there were none.
+pub fn handshakes<'a>(cells: impl Iterator<Item = &'a CellSummary>) -> Option<String> {
+    let counts = cells.filter_map(|cell| {
+        let HandshakeCounts { full, resumed } = cell.handshakes?;
+        let [full, resumed] = [full, resumed].map(|count| units::count(count as f64));
+        Some(format!(
+            "{} {full} full and {resumed} resumed",
+            cell.runtime
+        ))
+    });
+    let counts = super::list(counts, ", ");
+    (!counts.is_empty()).then(|| format!("TLS handshakes, with those of the warm-up: {counts}."))
 }
 
 /// The arrivals of a cell that did not hold its rate, or whose operations did not all end.

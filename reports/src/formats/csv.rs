@@ -85,6 +85,12 @@ const COLUMNS: &[Column] = &[
     ("reconnects", |round| {
         traffic(round, |traffic| traffic.reconnects)
     }),
+    ("full_handshakes", |round| {
+        traffic(round, |traffic| traffic.full_handshakes)
+    }),
+    ("resumed_handshakes", |round| {
+        traffic(round, |traffic| traffic.resumed_handshakes)
+    }),
 ];
 
 /// A column of a gate's checks.

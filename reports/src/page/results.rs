@@ -93,6 +93,7 @@ pub(super) fn notes(group: &Group<'_>) -> Markup {
             @for sentence in group.cells.iter().filter_map(|cell| describe::errors(cell)) { li { (sentence) } }
             @for sentence in ranked.iter().filter_map(|cell| describe::arrivals(cell)) { li.bad { (sentence) } }
             @for sentence in ranked.iter().filter_map(|cell| describe::fewer_sessions(cell)) { li { (sentence) } }
+            @if let Some(sentence) = describe::handshakes(ranked.iter().copied()) { li { (sentence) } }
             @for sentence in describe::tool(ranked.iter().copied()) { li { (sentence) } }
         }
     }

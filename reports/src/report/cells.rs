@@ -12,7 +12,9 @@ use crate::describe;
 use crate::metrics::{self, METRICS, Metric};
 use crate::rounds::Rounds;
 use crate::statistics::{self, CONFIDENCE};
-use crate::summary::{ArrivalCounts, CellSummary, ErrorKind, MetricSummary, PartSummary, Status};
+use crate::summary::{
+    ArrivalCounts, CellSummary, ErrorKind, HandshakeCounts, MetricSummary, PartSummary, Status,
+};
 use crate::validity::validate;
 
 /// All cells, in the plan's order.
@@ -60,6 +62,7 @@ fn summarise(rounds: &Rounds<'_>, completion: &Completion, index: usize) -> Cell
         worker_threads: measured.first().map(|round| round.worker.worker_threads),
         rate_held: arrivals.map(|arrivals| arrivals.rounds_not_held == 0),
         arrivals,
+        handshakes: handshakes(&measured),
         errors_by_kind: errors_by_kind(&measured),
         parts: parts(rounds, index, status),
         metrics: summarised(
@@ -123,6 +126,18 @@ fn add(sums: &mut BTreeMap<String, u64>, counts: &BTreeMap<String, u64>) {
         let sum = sums.entry(key.clone()).or_default();
         *sum = sum.saturating_add(*count);
     }
+}
+
+fn handshakes(rounds: &[&Measured]) -> Option<HandshakeCounts> {
+    let mut sum = HandshakeCounts::default();
+    for traffic in rounds
+        .iter()
+        .flat_map(|round| round.worker.traffic.values())
+    {
+        sum.full = sum.full.saturating_add(traffic.full_handshakes);
+        sum.resumed = sum.resumed.saturating_add(traffic.resumed_handshakes);
+    }
+    (sum != HandshakeCounts::default()).then_some(sum)
 }
 
 fn errors_by_kind(rounds: &[&Measured]) -> BTreeMap<String, ErrorKind> {

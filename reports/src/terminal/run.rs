@@ -96,6 +96,9 @@ impl Printer<'_> {
                 self.text.paragraph_in(Tone::Warning, &sentence);
             }
         }
+        if let Some(sentence) = describe::handshakes(ranked.iter().copied()) {
+            self.text.paragraph_in(Tone::Faint, &sentence);
+        }
         if let Some(sentence) = describe::verdicts(group) {
             self.text.paragraph_in(Tone::Plain, &sentence);
         }

@@ -2,9 +2,12 @@
 
 use photofinish_record::{Outcome, Record};
 use photofinish_reports::metrics::THROUGHPUT;
+use photofinish_reports::report::Report;
 use photofinish_reports::rule::Verdict;
 use photofinish_reports::search_table::met_by_all;
 use photofinish_reports::summary::{Comparison, Status, Summary};
+use photofinish_reports::terminal::{self, Style};
+use photofinish_reports::{formats, page};
 
 use crate::fixtures::{self, Sweep, cell, each_measured};
 
@@ -21,6 +24,52 @@ fn pair() -> Record {
 
 fn throughput<'a>(summary: &'a Summary, runtime: &str) -> &'a Comparison {
     &cell(summary, runtime).comparisons[THROUGHPUT]
+}
+
+#[test]
+fn handshakes_are_summed_over_rounds_and_told_in_every_output() {
+    let mut record = pair();
+    let none = Summary::of(&record);
+    assert!(none.cells.iter().all(|cell| cell.handshakes.is_none()));
+    each_measured(&mut record, |cell, _, measured| {
+        let traffic = measured.worker.traffic.get_mut("http").expect("traffic");
+        traffic.full_handshakes = 3;
+        traffic.resumed_handshakes = [0, 2_000][cell];
+    });
+    let summary = Summary::of(&record);
+    let counts = |runtime| {
+        let counts = cell(&summary, runtime).handshakes.expect("counts");
+        (counts.full, counts.resumed)
+    };
+    assert_eq!(
+        (counts("threads"), counts("tokio")),
+        ((15, 0), (15, 10_000))
+    );
+    let report = Report::of(&record);
+    let style = Style {
+        width: 200,
+        colour: false,
+    };
+    let told = "TLS handshakes, with those of the warm-up: ";
+    for output in [terminal::render(&report, style), page::page(&report)] {
+        let rest = output.split(told).nth(1).expect("told");
+        let sentence = rest.split(['<', '\n']).next().unwrap_or_default();
+        assert!(
+            sentence.contains("threads 15 full and 0 resumed"),
+            "{sentence}"
+        );
+        assert!(sentence.contains("tokio 15 full"), "{sentence}");
+    }
+    let csv = formats::export("csv", &report).expect("a fixture renders");
+    let csv = String::from_utf8_lossy(&csv[0].bytes);
+    let mut lines = csv.lines();
+    let header: Vec<_> = lines.next().expect("a header").split(',').collect();
+    let column = |name| header.iter().position(|it| *it == name).expect("a column");
+    let [full, resumed] = ["full_handshakes", "resumed_handshakes"].map(column);
+    assert!(lines.all(|line| {
+        let fields: Vec<_> = line.split(',').collect();
+        fields[full] == "3" && ["0", "2000"].contains(&fields[resumed])
+    }));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::answer::{Answer, Keep};
 use super::expectation::{Expectation, advised};
+use super::secured::TLS;
 use super::tallies::ensure;
 use super::wire::{CONNECTING, Dialer, Link, Route, Transfer, Wire, invalid, within};
 use crate::protocol::http::{HttpError, HttpTarget, Method, Request};
@@ -428,14 +429,20 @@ impl Answer {
         if broken.kind != Failure::RESET {
             return Err(broken);
         }
-        while let Ok(more) = exchange.read().await
-            && self.advance(exchange, more).is_ok()
-        {
+        loop {
+            let more = match exchange.read().await {
+                Ok(more) => more,
+                // An alert says why the connection was broken.
+                Err(failure) if failure.kind == TLS => return Err(failure),
+                Err(_) => return Err(broken),
+            };
+            if self.advance(exchange, more).is_err() {
+                return Err(broken);
+            }
             if self.is_complete() {
                 return Ok(());
             }
         }
-        Err(broken)
     }
 }
 

@@ -11,7 +11,7 @@ use photofinish_harness::workload::Failure;
 use crate::protocol::tls::{Plaintext, RECORD_BYTES, TlsClient, TlsConfig, TlsError};
 
 /// Kind of failure: the handshake failed, or bytes that are no valid TLS.
-const TLS: &str = "tls";
+pub(super) const TLS: &str = "tls";
 
 /// Room for an answer of one byte, and for more that must not be there.
 const PREFACE_BYTES: usize = 64;
@@ -82,13 +82,13 @@ impl<S: Stream> Secured<S> {
             truncated: false,
         });
         while secured.client.is_handshaking() {
-            secured.flush(traffic).await?;
+            secured.send(traffic).await?;
             if !secured.fill(traffic).await? {
                 let detail = "the server closed the connection during the TLS handshake";
                 return Err(Failure::new(Failure::SHORT, detail));
             }
         }
-        secured.flush(traffic).await?;
+        secured.send(traffic).await?;
         traffic.secured(secured.is_resumed());
         Ok(secured)
     }
@@ -151,7 +151,16 @@ impl<S: Stream> Secured<S> {
                 }
             });
             let rest = &self.out[begun.written..];
-            match self.stream.transfer(rest, &mut self.received).await? {
+            let moved = match self.stream.transfer(rest, &mut self.received).await {
+                Ok(moved) => moved,
+                Err(broken) => {
+                    // Or it would be in the way of reading the answer that the server gave before.
+                    self.out.clear();
+                    self.begun = None;
+                    return Err(broken.into());
+                }
+            };
+            match moved {
                 Moved::Written(count) => {
                     traffic.wrote(count);
                     begun.written += count;
@@ -237,12 +246,29 @@ impl<S: Stream> Secured<S> {
 
     /// Writes the ciphertext that waits.
     async fn flush(&mut self, traffic: &TrafficCounter) -> Result<(), Failure> {
-        if !self.out.is_empty() {
-            self.stream.write_all(&mut self.out).await?;
-            traffic.wrote(self.out.len());
-            self.out.clear();
+        if self.out.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let written = self.stream.write_all(&mut self.out).await;
+        if written.is_ok() {
+            traffic.wrote(self.out.len());
+        }
+        self.out.clear();
+        Ok(written?)
+    }
+
+    /// Like [`Secured::flush`], but after a reset the failure is the server's alert, if it has sent one.
+    async fn send(&mut self, traffic: &TrafficCounter) -> Result<(), Failure> {
+        let Err(broken) = self.flush(traffic).await else {
+            return Ok(());
+        };
+        if broken.kind != Failure::RESET {
+            return Err(broken);
+        }
+        match self.fill(traffic).await {
+            Err(alert) if alert.kind == TLS => Err(alert),
+            _ => Err(broken),
+        }
     }
 }
 

@@ -43,16 +43,13 @@ fn round(
     };
     let entry = workload(name).expect("it ships");
     let unit = Duration::from_millis(1);
+    let params = match name {
+        "http-post" => json!({"size": "8MiB"}),
+        _ => json!({}),
+    };
     let plan = WorkerPlan {
         targets: [("http".to_owned(), target)].into(),
-        ..plan(
-            entry,
-            &json!({}),
-            unit,
-            runtime,
-            OPERATIONS,
-            directory.path(),
-        )
+        ..plan(entry, &params, unit, runtime, OPERATIONS, directory.path())
     };
     let result = work(&plan).result;
     (plan, result)
@@ -147,6 +144,24 @@ fn an_alert_with_a_reset_behind_it_is_reported_under_every_runtime() {
             "{}: {refused}",
             runtime.name
         );
+
+        // In the middle of a request that is too large for the buffers in between.
+        let early = b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 0\r\n\r\n";
+        for (kind, content, expected) in [
+            (ContentType::Alert, &[2, 80][..], "InternalError"),
+            (ContentType::ApplicationData, &early[..], "413"),
+        ] {
+            let (_, cut) = round("http-post", runtime.name, move |mut client| {
+                let mut tls = server(&CERTIFICATES.server, false);
+                if request(&mut client, &mut tls).is_some() {
+                    let record = Records::after(tls).encrypt(kind, content);
+                    client.write_all(&record).expect("written");
+                    reset(client);
+                }
+            });
+            let cut = format!("{cut:?}");
+            assert!(cut.contains(expected), "{}: {cut}", runtime.name);
+        }
 
         let requests = AtomicU64::new(0);
         let measured = measurement(round("http-get", runtime.name, move |mut client| {
