@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_a_command_to_a_ci_system() {
+    fn no_line_is_a_ci_workflow_command() {
         let check = |given, expected| assert_eq!(lines(given), expected);
         check("a\n  ::error::x", "a\n  : :error::x");
         check("::set-output name=x::y", ": :set-output name=x::y");
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_becomes_a_part_of_a_line() {
+    fn multi_line_text_becomes_one_line() {
         assert_eq!(one_line("a\r\n::error::b\u{1b}[2J"), "a  ::error::b [2J");
         assert_eq!(cut("ééé", 3), "é…");
         assert_eq!(cut("ééé", 6), "ééé");

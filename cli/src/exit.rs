@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_text_starts_no_line_and_controls_no_terminal_and_tells_no_secret() {
+    fn external_text_is_kept_to_one_line_without_control_characters_or_secrets() {
         let failure = Failure::could_not_run("error: \u{1b}[2J\n::error::x GET /?token=s3cret")
             .caused_by("a\nb")
             .hint("c\nd");

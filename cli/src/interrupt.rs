@@ -94,7 +94,7 @@ mod tests {
     use std::sync::mpsc;
 
     #[test]
-    fn the_first_signal_raises_the_flag_and_wakes_remaining_listeners() {
+    fn the_first_signal_sets_the_flag_and_wakes_listeners() {
         let interrupt = Interrupt::default();
         let (sender, woken) = mpsc::channel();
         let kept: Arc<Listener> = {

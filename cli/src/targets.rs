@@ -502,7 +502,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_is_not_there_is_reported_with_a_hint() {
+    fn a_missing_server_is_reported_with_a_hint() {
         let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = closed.local_addr().expect("an address");
         drop(closed);
@@ -520,7 +520,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_elsewhere_is_taken_when_allowed() {
+    fn a_remote_target_is_accepted_when_allowed() {
         let values = ["http=http://192.0.2.1:80/x".to_owned()];
         let planned = Targets::parse(&values, true, None)
             .expect("allowed")
@@ -529,7 +529,7 @@ mod tests {
     }
 
     #[test]
-    fn the_plan_knows_no_password() {
+    fn the_plan_contains_no_password() {
         let values = ["db=postgres://ann:s3cret@127.0.0.1:5432/d".to_owned()];
         let planned = Targets::parse(&values, false, None)
             .expect("loopback")

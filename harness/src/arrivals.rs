@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_released_is_taken_in_order_with_its_due_time() {
+    fn released_arrivals_are_taken_in_order_with_their_due_times() {
         let queue = queue(2);
         queue.release(2);
         let mut context = Context::from_waker(Waker::noop());
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn the_backlog_is_handed_out_after_the_end_and_not_after_the_cut() {
+    fn the_backlog_is_served_after_the_end_but_not_after_the_cutoff() {
         let queue = queue(1);
         queue.release(2);
         queue.end();
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_hears_of_the_end() {
+    fn waiters_are_woken_at_the_end() {
         let queue = queue(1);
         let wakes = Arc::new(Counter::default());
         let waker = Waker::from(Arc::clone(&wakes));
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_counted_with_the_time_it_has_waited() {
+    fn unsent_arrivals_are_counted_with_their_waiting_time() {
         let queue = queue(2);
         queue.release(10);
         assert_eq!(take(&queue, 0), Poll::Ready(Some(0)));

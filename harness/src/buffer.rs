@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn lent_storage_comes_back_with_what_was_read() {
+    fn lent_storage_returns_with_the_bytes_read() {
         let mut buffer = Buffer::with_capacity(8);
         fill(&mut buffer, b"ab");
         let (mut storage, offset) = buffer.lend();
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_whose_storage_never_came_back_is_empty_and_usable() {
+    fn a_buffer_that_lost_its_storage_is_empty_and_usable() {
         let mut buffer = Buffer::with_capacity(8);
         fill(&mut buffer, b"ab");
         drop(buffer.lend());

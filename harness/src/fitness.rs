@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_that_tells_nothing_is_not_called_unfit() {
+    fn an_unreadable_machine_is_not_called_unfit() {
         assert!(is_fit(&findings(&Readings {
             cpus: vec![0, 1, 2, 3],
             ..Readings::default()
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_itself_still_holds() {
+    fn bounds_are_inclusive() {
         let bounds = Bounds {
             caution: 1.0,
             bad: 2.0,

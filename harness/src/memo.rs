@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_made_once_and_a_failure_is_not_kept() {
+    fn a_value_is_computed_once_and_a_failure_is_not_kept() {
         let memo = Memo::default();
         assert_eq!(memo.obtain::<u8, _>("a", || Err("not yet")), Err("not yet"));
         let first = memo.clone().obtain("a", || Ok::<_, ()>(1_u8));

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn usage_counts_the_cpu_time_that_was_burnt() {
+    fn usage_counts_cpu_time() {
         let before = usage();
         let burn_until = std::time::Instant::now() + std::time::Duration::from_millis(60);
         while std::time::Instant::now() < burn_until {}
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn the_peak_of_memory_grows_by_what_was_touched() {
+    fn peak_memory_grows_with_touched_pages() {
         let before = peak_rss_bytes().expect("known");
         let touched = std::hint::black_box(vec![1_u8; 64 << 20]);
         let after = peak_rss_bytes().expect("known");
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn resident_memory_comes_and_goes_with_what_was_touched() {
+    fn resident_memory_follows_touched_pages() {
         const TOUCHED_BYTES: u64 = 256 << 20;
         // More than all other tests of this process use together, and freed at once: too large to come from the heap.
         let without = resident_bytes().expect("known");
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_that_live_are_counted() {
+    fn live_threads_are_counted() {
         let (finish, wait) = std::sync::mpsc::channel::<()>();
         std::thread::scope(|scope| {
             scope.spawn(move || wait.recv());
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_is_one_until_it_is_waited_for() {
+    fn a_child_counts_until_it_is_reaped() {
         let child = std::process::Command::new("true").spawn();
         let mut child = child.expect("a command that every system has");
         assert_eq!(is_child(child.id()), Some(true), "running or a zombie");

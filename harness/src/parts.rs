@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn the_figures_of_all_sessions_add_up_and_are_gone_after_draining() {
+    fn figures_of_all_sessions_add_up_and_draining_clears_them() {
         let parts = parts();
         for session in 0..SESSIONS.get() {
             let recorder = parts.recorder(session);

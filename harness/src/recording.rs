@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_a_cleared_phase_reaches_the_next() {
+    fn a_cleared_phase_leaves_nothing_for_the_next() {
         let mut recording = Recording::default();
         recording.record(0, 10, Ok(()));
         recording.record(1, 10, failing(Failure::WRONG_CONTENT));

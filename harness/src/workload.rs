@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_cannot_be_assigned_is_a_want_of_ports_and_no_other_error_is() {
+    fn only_an_unassignable_address_means_port_exhaustion() {
         let kind = |error| Failure::from(io::Error::from(error)).kind;
         assert_eq!(kind(io::ErrorKind::AddrNotAvailable), Failure::PORTS);
         assert_eq!(kind(io::ErrorKind::ConnectionRefused), Failure::REFUSED);

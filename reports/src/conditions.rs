@@ -242,7 +242,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_a_name_and_a_text() {
+    fn a_header_line_is_a_name_and_a_value() {
         let check = |line, expected| assert_eq!(split(line), expected, "{line}");
         check("response_p99 < 50ms", Some(("response_p99", "< 50ms")));
         check("throughput>=900/s", Some(("throughput", ">=900/s")));
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_at_most_or_below() {
+    fn a_share_has_an_inclusive_or_exclusive_limit() {
         let check = |text, expected| assert_eq!(share(text), expected, "{text}");
         check("0", Some(Requirement::Errors { most: 0.0 }));
         check("1%", Some(Requirement::Errors { most: 0.01 }));

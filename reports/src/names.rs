@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_become_one_stay_apart() {
+    fn names_that_sanitise_to_the_same_text_stay_distinct() {
         let mut unique = Unique::default();
         let names = ["a", "a", "a-2", "a"].map(|name| unique.name(name.to_owned()));
         assert_eq!(names, ["a", "a-2", "a-2-2", "a-3"]);

@@ -485,7 +485,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ratio_to_nothing_is_left_out() {
+    fn a_ratio_to_zero_is_left_out() {
         let pairs = paired(&[(0.0, 1.0), (1.0, 0.0), (0.0, 0.0)]);
         assert_eq!(pairs.ratio(0.95), None);
         let apart = Samples::Apart {

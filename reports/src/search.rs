@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn the_edge_is_found_within_the_precision_wherever_it_lies() {
+    fn the_limit_is_found_within_the_precision_wherever_it_is() {
         for edge in [1.7, 3.0, 55.0, 999.0, 12_345.0, 80_000.0, 3_000_000.0] {
             for capacity in [10.0, 10_000.0, 150_000.0] {
                 let (climb, _) = climb(capacity, |rate| rate <= edge);
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_guess_takes_few_steps_and_each_is_confirmed() {
+    fn a_good_first_guess_takes_few_steps() {
         let (climb, tried) = climb(10_000.0, |rate| rate <= 8_000.0);
         assert!(climb.steps().len() <= 7, "{:?}", climb.steps());
         assert_eq!(tried.len(), 2 * climb.steps().len());
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_rate_or_every_rate_meets_is_said() {
+    fn objectives_met_by_no_rate_or_every_rate_are_reported() {
         let (none, _) = climb(10_000.0, |_| false);
         assert_eq!(none.highest_hz(), None);
         assert_eq!(

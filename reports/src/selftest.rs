@@ -474,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn one_allocation_more_among_more_operations_is_one_too_many() {
+    fn one_extra_allocation_is_one_too_many() {
         let outcome = |few, many| allocations("sync", FewAndMany { few, many }, 1_000).outcome;
         assert_eq!(outcome(Some(7), Some(7)), Outcome::Holds);
         assert_eq!(outcome(Some(7), Some(8)), Outcome::Fails);
@@ -482,7 +482,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_fails_with_one_claim_and_not_with_an_untested_one() {
+    fn one_failed_claim_fails_the_selftest_and_an_untested_one_does_not() {
         let claim = |outcome| Claim {
             outcome,
             ..untested("x", "y", "tokio", "z")

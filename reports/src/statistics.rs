@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shift_is_the_median_difference_and_turns_round_with_its_groups() {
+    fn a_shift_is_the_median_difference_and_changes_sign_with_its_groups() {
         let (ours, theirs) = ([3.0, 4.0, 5.0, 9.0], [1.0, 2.0, 2.5]);
         let forth = shift(&ours, &theirs, 0.9).expect("values");
         let back = shift(&theirs, &ours, 0.9).expect("values");
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn few_values_give_the_widest_interval_and_say_how_little_it_is_worth() {
+    fn few_values_give_the_widest_interval_and_its_confidence() {
         for (n, confidence) in [(1_u32, 0.0), (2, 0.5), (3, 0.75), (4, 0.875), (5, 0.9375)] {
             let values: Vec<f64> = (1..=n).map(f64::from).collect();
             let estimates = [

@@ -150,7 +150,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn texts_survive_as_toml(text in "(?s).{0,40}", control in "[\x00-\x1f'\"\\\\]{0,10}") {
+        fn strings_round_trip_through_toml(text in "(?s).{0,40}", control in "[\x00-\x1f'\"\\\\]{0,10}") {
             let text = text + &control;
             let file = format!("body.text = {}\n", quoted(&text));
             let table: toml::Table = toml::from_str(&file).expect("TOML");

@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_workload_of_ones_own_is_found_and_its_name_must_be_free() {
+    fn a_custom_workload_is_found_and_needs_an_unused_name() {
         let named = |name| WorkloadEntry {
             about: About {
                 name,
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_make_no_sense_are_refused_at_their_parameter() {
+    fn invalid_values_are_refused_at_their_parameter() {
         let many = u32::MAX;
         let share = |share: f64| json!({ "share": share, "time_us": 1.0 });
         for (name, params, param) in [

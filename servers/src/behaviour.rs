@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_reads_back_as_it_was_written() {
+    fn durations_round_trip() {
         for text in ["20ms", "1.5s", "250µs", "7ns"] {
             let read: Duration = text.parse().unwrap();
             assert_eq!(serde_json::to_value(read).unwrap(), json!(text));

@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cancelled_sleeper_leaves_the_queue() {
+    fn a_cancelled_sleeper_leaves_the_timer_queue() {
         run(async {
             let waits_long = tokio::spawn(sleep(Duration::from_secs(3600)));
             sleep(Duration::from_millis(1)).await;

@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_held_once_and_given_back() {
+    fn a_directory_is_locked_once_and_released() {
         let root = tempfile::tempdir().expect("a directory");
         let directory = root.path().join("a");
         let claim = || claim(directory.clone(), b"/nowhere").expect("a lock");
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_below_the_project_is_recognised_before_it_exists() {
+    fn a_path_inside_the_project_is_recognised_before_it_exists() {
         let project = tempfile::tempdir().expect("a directory");
         let project = project.path().canonicalize().expect("it exists");
         assert!(is_inside(&project.join("a/b"), &project));

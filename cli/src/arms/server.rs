@@ -397,7 +397,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_is_asked_for_what_its_scenario_asks_for() {
+    fn a_probe_sends_the_scenarios_own_request() {
         let check = |target: &str, params: Value, expected: &str| {
             assert_eq!(url(target, &params), expected);
         };
@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shells_report_of_a_killed_server_is_reported_as_such() {
+    fn a_shells_report_of_a_killed_server_is_recognised() {
         let check = |raw: i32, expected: &str| {
             assert_eq!(how_it_ended(ExitStatus::from_raw(raw)), expected);
         };

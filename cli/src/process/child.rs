@@ -289,7 +289,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(20);
 
     #[test]
-    fn a_child_is_told_and_answers_in_lines() {
+    fn a_child_is_talked_to_in_lines() {
         let mut child = shell("read line; echo \"heard $line\"");
         child.tell("this").expect("it listens");
         assert_eq!(child.next_line(PATIENCE).expect("an answer"), "heard this");
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_child_runs_into_the_deadline_and_is_gone_when_dropped() {
+    fn a_silent_child_hits_the_deadline_and_dies_when_dropped() {
         let mut child = shell("exec sleep 600");
         let pid = Pid::from_raw(i32::try_from(child.child.id()).expect("a pid"));
         assert!(matches!(
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_child_says_is_bounded() {
+    fn a_childs_output_is_bounded() {
         // Endless lines on stdout, and an endless line on stderr: the child blocks, and nothing accumulates here.
         let mut child = shell("yes one & exec tr '\\n' x </dev/zero >&2");
         assert_eq!(child.next_line(PATIENCE).expect("a line"), "one");
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_child_starts_ends_with_it() {
+    fn processes_started_by_a_child_end_with_it() {
         for script in ["sleep 600 & echo $!", "sleep 600 & echo $!; sleep 600"] {
             let mut child = shell(script);
             let grandchild = child.next_line(PATIENCE).expect("a number");

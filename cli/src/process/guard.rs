@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reserved_address_can_be_listened_on_and_is_nobodys_by_chance() {
+    fn a_reserved_address_can_be_bound_and_is_free() {
         let ReservedAddress { address, .. } = ReservedAddress::choose().expect("one of so many");
         assert!(UNASSIGNED.contains(&address.port()), "{address}");
         TcpListener::bind(address).expect("it is free");
@@ -140,7 +140,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_port_is_reserved_once_until_it_is_given_back() {
+    fn a_port_stays_reserved_until_it_is_released() {
         let reserved = ReservedAddress::choose().expect("one of so many");
         let port = reserved.address.port();
         reserve(port).expect_err("reserved");

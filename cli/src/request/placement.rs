@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_no_list_of_cpus() {
+    fn an_invalid_cpu_list_is_refused() {
         for text in ["", "a", "3-1", "1-", "0-99999999999", "-1"] {
             assert!(text.parse::<CpuList>().is_err(), "{text}");
         }
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_laid_out_is_a_usage_error() {
+    fn an_impossible_cpu_layout_is_a_usage_error() {
         assert!(laid_out(Some(PlacementKind::Split), false, &[0]).is_err());
         let not_there = PlacementRequest {
             cpus: Some(CpuList(vec![7])),

@@ -26,7 +26,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_twin_has_a_runtime_and_parameters_of_its_own() {
+    fn a_twin_has_its_own_runtime_and_parameters() {
         let twin = parse("tokio,work=11000,path=/a").expect("sound");
         assert_eq!(twin.runtime, "tokio");
         assert_eq!(json!(twin.params), json!({ "work": 11_000, "path": "/a" }));

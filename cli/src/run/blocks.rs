@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_is_redone_twice_at_the_most_and_stays_as_it_is_then() {
+    fn a_block_is_redone_at_most_twice() {
         let finished = run(&script(1, &|_| true));
         let attempts: Vec<u32> = finished.rounds.iter().map(|round| round.attempt).collect();
         assert_eq!(attempts, [0, 0, 1, 1, 2, 2]);
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_redone_where_that_was_not_asked_for() {
+    fn nothing_is_redone_unless_requested() {
         let finished = run(&Script {
             redos: RedoBudget::NONE,
             ..script(3, &|_| true)
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_that_cannot_run_is_left_out_of_later_blocks_and_the_others_go_on() {
+    fn a_cell_that_cannot_run_is_skipped_in_later_blocks() {
         // The first block's second round fails, which is the only round of cell 1 then.
         let finished = run(&Script {
             failing: Some(1),
@@ -419,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_that_fails_in_a_disturbed_block_has_another_chance() {
+    fn a_cell_that_fails_in_a_disturbed_block_is_retried() {
         let finished = run(&Script {
             failing: Some(1),
             ..script(2, &|number| number == 0)

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quiet_round_and_one_without_readings_are_not_disturbed() {
+    fn quiet_rounds_and_rounds_without_readings_are_not_disturbed() {
         check(|_| (), None);
         check(|conditions| *conditions = Conditions::default(), None);
     }

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_runtimes_versions_are_there_and_the_projects_own_packages_are_not() {
+    fn runtime_versions_are_listed_without_the_projects_own_packages() {
         let versions = versions();
         assert!(versions["tokio"].starts_with("1."), "{versions:?}");
         assert!(!versions.contains_key("photofinish"));

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_abandoned_while_opening_may_or_may_not_be_counted_by_the_server() {
+    fn the_server_may_or_may_not_count_a_connection_abandoned_while_opening() {
         let worker = measurement(None, |traffic| traffic.abandoned_connections = 1);
         let agrees = |accepted| {
             let connections = Some(accepted);
@@ -216,7 +216,7 @@ mod tests {
 
     /// The bytes of a request whose connection turned out to be closed were sent, and not received.
     #[test]
-    fn requests_lost_with_a_closed_connection_are_no_mismatch_but_a_surplus_answer_is() {
+    fn lost_requests_on_a_closed_connection_are_allowed_but_not_surplus_responses() {
         let worker = measurement(None, |traffic| traffic.reconnects = 1);
         check(&worker, |server| server.bytes_in = Some(150), &[]);
         let fewer = ["requests (http): the worker counted 10, the server 9"];
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn the_server_may_have_answered_as_many_more_as_exchanges_were_abandoned_on_purpose() {
+    fn the_server_may_answer_one_more_per_abandoned_exchange() {
         let worker = measurement(None, |traffic| traffic.abandoned = 2);
         check(&worker, |_| (), &[]);
         let all_answered = |server: &mut ServerCounts| {

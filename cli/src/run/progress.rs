@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_silence_is_broken() {
+    fn progress_lines_appear_only_after_silence() {
         let (sender, events) = mpsc::channel();
         let (lines, printed) = mpsc::channel();
         thread::spawn(move || {

@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_could_lead_elsewhere_is_refused() {
+    fn a_name_that_could_escape_its_directory_is_refused() {
         let baselines = Baselines::of(Path::new("there"));
         for name in ["", "../x", "a/b", ".hidden", "a b"] {
             let failure = baselines.path(name).expect_err(name);

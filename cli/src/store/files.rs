@@ -93,7 +93,7 @@ mod tests {
 
     /// Goal: a typed path is never replaced by something else. Method: a link to a file, and one to a named pipe.
     #[test]
-    fn a_link_or_pipe_that_the_user_named_stays_one() {
+    fn user_named_links_and_pipes_are_kept() {
         let sandbox = tempfile::tempdir().expect("a directory");
         let [file, pipe, to_file, to_pipe] =
             ["file", "pipe", "to-file", "to-pipe"].map(|name| sandbox.path().join(name));

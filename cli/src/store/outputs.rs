@@ -72,7 +72,7 @@ mod tests {
 
     /// Goal: a file is written once, however its path is spelled. Method: pairs of paths in a directory.
     #[test]
-    fn spellings_of_one_file_are_one_file() {
+    fn different_paths_to_one_file_are_one_file() {
         let directory = tempfile::tempdir().expect("a directory");
         let at = |name: &str| directory.path().join(name);
         fs::create_dir(at("d")).expect("made");

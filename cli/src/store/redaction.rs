@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn passwords_vanish_from_urls() {
+    fn passwords_are_redacted_in_urls() {
         let database = "db=postgres://ann@127.0.0.1:5432/shop";
         check("db=postgres://ann:s3cret@127.0.0.1:5432/shop", database);
         check(
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_vanish_from_queries() {
+    fn secrets_are_redacted_in_queries() {
         for key in [
             "token",
             "access_token",
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_vanish_from_commands() {
+    fn secrets_are_redacted_in_commands() {
         check(
             "env DBURL=postgres://u:s3cret@h/d serve",
             "env DBURL=postgres://u@h/d serve",
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn bare_arguments_and_sentences_tell_no_secret() {
+    fn bare_arguments_and_sentences_are_redacted() {
         for (given, expected) in [
             ("mysql -p s3cret -h db", "mysql -p *** -h db"),
             ("curl -u ann:s3cret h", "curl -u ann:*** h"),
@@ -285,7 +285,7 @@ mod tests {
     /// Goal: no text ends the program, and none around a secret hides it. Method: random pieces that mean something
     /// here.
     #[test]
-    fn no_surroundings_hide_a_secret() {
+    fn secrets_are_found_in_any_surroundings() {
         let pieces = [
             "=", ":", "-", "--", "%3D", "%", "'", "\"", "\\", " ", "&", "?", "é", "://", "@", "/",
             "token", "key", "Bearer ", "[", "]", "`", "a", "1", "HISTF", ";",

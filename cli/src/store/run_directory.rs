@@ -396,7 +396,7 @@ mod tests {
 
     /// Goal: a rescued record never overwrites another user's file. Method: a link where the record would go.
     #[test]
-    fn a_rescued_record_replaces_nothing_and_follows_no_link() {
+    fn a_rescued_record_overwrites_nothing_and_follows_no_link() {
         let directory = tempfile::tempdir().expect("a directory");
         let [target, link] = ["target", "link"].map(|name| directory.path().join(name));
         fs::write(&target, "mine").expect("written");

@@ -318,7 +318,7 @@ mod tests {
     /// Goal: a response ends at its declared length, and an error in it is reported at once. Method: reading on is an
     /// error of another kind.
     #[test]
-    fn an_answer_is_read_to_its_own_end_and_not_beyond_an_error() {
+    fn a_response_is_read_to_its_end_and_not_beyond_an_error() {
         let read = |answer: &'static [u8], kept: bool| {
             let mut rest = Some(answer);
             read_answer(|part| match rest.take() {

@@ -249,7 +249,7 @@ fn kept(acted: &Acted) -> Value {
 }
 
 #[test]
-fn the_action_keeps_the_report_tells_the_verdict_and_ends_as_the_gate_ends() {
+fn the_action_keeps_the_report_and_has_the_gates_verdict_and_exit_code() {
     let sandbox = Sandbox::new();
     let equal = server("\"the\" same; $HOME `id`");
     let acted = act_on_servers(&sandbox, &equal, &equal);
@@ -267,7 +267,7 @@ fn the_action_keeps_the_report_tells_the_verdict_and_ends_as_the_gate_ends() {
 }
 
 #[test]
-fn the_action_ends_with_5_where_the_arms_answer_differently() {
+fn the_action_exits_with_5_if_the_arms_differ() {
     let sandbox = Sandbox::new();
     let acted = act_on_servers(&sandbox, &server("a long answer"), &server("short"));
     kept(&acted);
@@ -325,7 +325,7 @@ fn an_action_without_a_verdict_says_so_and_fails() {
 }
 
 #[test]
-fn an_inputs_text_is_one_argument_and_never_an_option_or_a_command() {
+fn an_input_is_one_argument_and_never_an_option_or_command() {
     let sandbox = Sandbox::new();
     let program = program().to_str().expect("UTF-8");
     let given = [
@@ -349,7 +349,7 @@ fn an_inputs_text_is_one_argument_and_never_an_option_or_a_command() {
 }
 
 #[test]
-fn without_a_program_the_action_builds_its_own_revision_and_knows_it_again() {
+fn the_action_without_a_program_builds_its_own_revision_and_caches_it() {
     let sandbox = Sandbox::new();
     let first = steps().into_iter().next().expect("a step");
     let outputs = |name: &str| {
@@ -384,7 +384,7 @@ fn the_report_is_kept_before_the_exit_code_ends_the_job() {
 }
 
 #[test]
-fn what_the_script_reads_is_what_the_action_gives_it() {
+fn the_script_reads_exactly_the_actions_inputs() {
     let script = text(".github/gate.sh");
     let names = |text: &str| -> Vec<String> {
         let is_name = |character: char| character.is_ascii_uppercase() || character == '_';
@@ -420,7 +420,7 @@ fn what_the_script_reads_is_what_the_action_gives_it() {
 }
 
 #[test]
-fn no_expression_stands_in_a_line_of_shell() {
+fn no_workflow_expression_appears_in_shell_code() {
     let snippets = snippets("docs/GATE.md").into_iter();
     let files = pipelines().into_iter().map(|name| text(&name));
     for file in files.chain(snippets) {
@@ -438,7 +438,7 @@ fn no_expression_stands_in_a_line_of_shell() {
 }
 
 #[test]
-fn actions_of_others_are_pinned_and_no_job_may_write() {
+fn third_party_actions_are_pinned_and_no_job_may_write() {
     for name in pipelines() {
         let file = text(&name);
         for line in file.lines() {
@@ -502,7 +502,7 @@ fn pipelines_follow_the_published_schemas() {
 }
 
 #[test]
-fn scripts_hold_before_shellcheck() {
+fn scripts_pass_shellcheck() {
     if Command::new("shellcheck")
         .arg("--version")
         .output()

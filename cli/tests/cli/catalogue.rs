@@ -175,7 +175,7 @@ fn the_page_of_the_catalogue_is_current() {
 }
 
 #[test]
-fn a_scenario_to_start_from_runs_as_it_is_and_is_never_written_over() {
+fn the_starter_scenario_runs_unchanged_and_is_never_overwritten() {
     let sandbox = Sandbox::new();
     let finished = sandbox.run(&["init", "mine.toml"]).check(0, &[]);
     assert!(
@@ -202,7 +202,7 @@ fn a_scenario_to_start_from_runs_as_it_is_and_is_never_written_over() {
 }
 
 #[test]
-fn a_suite_takes_overrides_where_they_fit_and_refuses_one_that_fits_nowhere() {
+fn a_suite_applies_overrides_where_they_fit_and_refuses_one_that_fits_nowhere() {
     let sandbox = Sandbox::new();
     let plan = |arguments: &[&str]| sandbox.run(&[&["plan", "--suite"], arguments].concat());
     let planned = plan(&["where-async-pays", "--set=path=/bytes/1"]).check(0, &[]);

@@ -22,7 +22,7 @@ fn installed() -> bool {
 }
 
 #[test]
-fn without_postgresql_the_program_says_what_to_install() {
+fn a_missing_postgresql_gets_an_installation_hint() {
     if Path::new("/usr/lib/postgresql").exists() {
         return;
     }
@@ -34,7 +34,7 @@ fn without_postgresql_the_program_says_what_to_install() {
 }
 
 #[test]
-fn a_throwaway_database_is_measured_and_gone_afterwards() {
+fn a_throwaway_database_is_measured_and_removed_afterwards() {
     if !installed() {
         return;
     }
@@ -82,7 +82,7 @@ fn a_throwaway_database_is_measured_and_gone_afterwards() {
 }
 
 #[test]
-fn a_throwaway_database_is_gone_after_the_orchestrator_was_killed() {
+fn a_throwaway_database_is_removed_after_the_orchestrator_was_killed() {
     if !installed() {
         return;
     }
@@ -112,7 +112,7 @@ fn a_throwaway_database_is_gone_after_the_orchestrator_was_killed() {
 }
 
 #[test]
-fn a_throwaway_database_is_gone_after_ctrl_c_while_it_starts() {
+fn a_throwaway_database_is_removed_after_ctrl_c_during_its_start() {
     if !installed() {
         return;
     }

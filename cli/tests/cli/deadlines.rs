@@ -127,7 +127,7 @@ fn connections_are_counted_where_a_session_has_several() {
 }
 
 #[test]
-fn a_database_that_stops_answering_in_set_up_is_reported_with_the_statement() {
+fn a_database_that_falls_silent_in_set_up_is_reported_with_the_statement() {
     for (mode, text, expected) in [
         (
             "statement",
@@ -163,7 +163,7 @@ fn a_database_that_stops_answering_in_set_up_is_reported_with_the_statement() {
 }
 
 #[test]
-fn idle_connections_at_a_server_of_one_connection_are_reported_within_seconds() {
+fn idle_connections_at_a_single_connection_server_are_reported_within_seconds() {
     let Some(server) = Odd::start("slots_http.py", &["wait", "1"]) else {
         return;
     };
@@ -184,7 +184,7 @@ fn idle_connections_at_a_server_of_one_connection_are_reported_within_seconds() 
 }
 
 #[test]
-fn an_address_that_is_no_websocket_endpoint_is_reported_with_what_to_type() {
+fn a_url_that_is_not_a_websocket_endpoint_gets_a_hint() {
     let Some(page) = Odd::start("slots_http.py", &["wait", "400"]) else {
         return;
     };
@@ -202,7 +202,7 @@ fn an_address_that_is_no_websocket_endpoint_is_reported_with_what_to_type() {
 }
 
 #[test]
-fn a_server_that_ignores_the_request_to_end_is_reported_and_waited_for_once() {
+fn a_server_that_ignores_sigterm_is_reported_and_waited_for_once() {
     let Some(python) = python("http.server", "its standard library") else {
         return;
     };
@@ -307,7 +307,7 @@ fn a_server_of_one_connection_at_a_time_is_reported_and_the_other_cells_have_num
 }
 
 #[test]
-fn a_server_that_falls_silent_leaves_what_was_measured_and_an_invalid_cell() {
+fn a_silent_server_keeps_what_was_measured_and_voids_its_cell() {
     let Some(server) = Odd::start("slots_http.py", &["silent", "400"]) else {
         return;
     };
@@ -351,7 +351,7 @@ fn sessions_that_a_server_turns_away_are_counted() {
 }
 
 #[test]
-fn what_a_websocket_server_does_wrong_is_reported_as_what_it_is() {
+fn websocket_server_faults_are_named() {
     let Some(server) = Odd::start("odd_ws.py", &[]) else {
         return;
     };
@@ -380,7 +380,7 @@ fn what_a_websocket_server_does_wrong_is_reported_as_what_it_is() {
 }
 
 #[test]
-fn messages_after_the_close_are_bounded_and_slow_farewells_do_not_add_up() {
+fn data_after_the_close_is_bounded_and_slow_closes_do_not_add_up() {
     let Some(server) = Odd::start("odd_ws.py", &[]) else {
         return;
     };
@@ -411,7 +411,7 @@ fn messages_after_the_close_are_bounded_and_slow_farewells_do_not_add_up() {
 }
 
 #[test]
-fn a_chat_at_an_echo_is_told_what_a_chat_server_does() {
+fn a_chat_against_an_echo_server_explains_what_a_chat_server_does() {
     let Some(server) = Odd::start("odd_ws.py", &[]) else {
         return;
     };
@@ -458,7 +458,7 @@ fn a_worker_that_dies_ends_its_cell_only() {
 }
 
 #[test]
-fn a_system_without_threads_is_reported_and_nothing_hangs_or_panics() {
+fn a_failure_to_start_threads_is_reported_without_a_hang_or_panic() {
     if !nix::unistd::Uid::effective().is_root() {
         // The limit counts all processes of a user, and root has none.
         return;

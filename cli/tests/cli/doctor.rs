@@ -57,7 +57,7 @@ fn a_debug_build_is_found_unfit() {
 }
 
 #[test]
-fn the_text_for_people_has_every_finding_the_worst_first_and_fits_80_columns() {
+fn the_text_output_has_every_finding_worst_first_in_80_columns() {
     let text = Sandbox::new().run(&["doctor", "--no-measure"]).stdout;
     for line in text.lines() {
         assert!(line.chars().count() <= 80, "{line}");
@@ -77,7 +77,7 @@ fn the_text_for_people_has_every_finding_the_worst_first_and_fits_80_columns() {
 }
 
 #[test]
-fn measuring_the_same_thing_twice_names_the_smallest_detectable_difference() {
+fn comparing_a_runtime_with_itself_reports_the_smallest_detectable_difference() {
     let finished = Sandbox::new().run(&["doctor", "--json"]);
     let diagnosis = diagnosis(&finished);
     let resolution = diagnosis.resolution.expect("it was measured");
@@ -107,7 +107,7 @@ fn measuring_the_same_thing_twice_names_the_smallest_detectable_difference() {
 }
 
 #[test]
-fn nothing_is_changed() {
+fn nothing_changes_on_disk() {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path().join("work")).expect("made");
     sandbox.write("work/kept.txt", "as it was");
@@ -147,7 +147,7 @@ fn files(sandbox: &Sandbox) -> Vec<(String, String)> {
 }
 
 #[test]
-fn a_low_limit_of_open_files_is_found_bad_with_its_remedy() {
+fn a_low_open_files_limit_is_bad_and_has_a_remedy() {
     let sandbox = Sandbox::new();
     let mut command = sandbox.command_after("ulimit -n 200", &["doctor", "--no-measure", "--json"]);
     let diagnosis = diagnosis(&Finished::of(&mut command));
@@ -179,7 +179,7 @@ fn only_the_cpus_asked_for_are_judged() {
 }
 
 #[test]
-fn a_slip_is_reported_before_anything_is_looked_at() {
+fn a_usage_error_is_reported_before_anything_is_read() {
     let sandbox = Sandbox::new();
     let expected = ["--work-dir", "nowhere", "hint:"];
     sandbox

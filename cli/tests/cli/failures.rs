@@ -75,7 +75,7 @@ fn check_failed_record(sandbox: &Sandbox, reason: &str) {
 }
 
 #[test]
-fn a_place_that_cannot_be_written_to_is_reported_before_anything_is_measured() {
+fn an_unwritable_directory_is_reported_before_anything_is_measured() {
     let sandbox = Sandbox::new();
     sandbox.write("taken", "a file, not a directory");
     let finished = sandbox
@@ -85,7 +85,7 @@ fn a_place_that_cannot_be_written_to_is_reported_before_anything_is_measured() {
 }
 
 #[test]
-fn a_disk_that_is_full_from_the_start_is_reported_and_nothing_is_left() {
+fn a_full_disk_is_reported_and_nothing_is_left_behind() {
     // A file may grow to one block only, which is less than the record needs before its first round.
     let sandbox = Sandbox::new();
     let mut command = sandbox.command_after("trap '' XFSZ; ulimit -f 1", &["run", "null"]);
@@ -94,7 +94,7 @@ fn a_disk_that_is_full_from_the_start_is_reported_and_nothing_is_left() {
 }
 
 #[test]
-fn a_disk_that_fills_up_ends_the_run_and_leaves_the_rounds_before() {
+fn a_disk_that_fills_up_ends_the_run_and_keeps_earlier_rounds() {
     // A file may grow to some tens of rounds; the run asks for five hundred.
     let sandbox = Sandbox::new();
     let arguments = [
@@ -120,7 +120,7 @@ fn a_disk_that_fills_up_ends_the_run_and_leaves_the_rounds_before() {
 }
 
 #[test]
-fn a_record_that_cannot_go_to_its_place_goes_to_the_temporary_directory() {
+fn a_record_that_cannot_be_saved_goes_to_the_temporary_directory() {
     let sandbox = Sandbox::new();
     let mut run = Started::of(sandbox.command(&[
         "run",
@@ -194,7 +194,7 @@ fn misbehaving(behaviour: &str, budget: &str) -> Sandbox {
 const BROKEN: [&str; 4] = ["run", "broken.toml", "--runtimes", "sync,tokio"];
 
 #[test]
-fn errors_over_the_budget_end_with_the_code_for_wrong() {
+fn errors_over_the_budget_exit_with_5() {
     let sandbox = misbehaving("status = [{ code = 500, share = 0.5 }]", "1%");
     let expected = ["measured, but wrong", "broken / sync", "hint:"];
     sandbox
@@ -224,7 +224,7 @@ fn errors_within_the_budget_are_results() {
 }
 
 #[test]
-fn faults_on_the_way_are_no_mismatch() {
+fn network_faults_are_not_mismatches() {
     for fault in ["reset", "close", "truncate", "garbage"] {
         let behaviour = format!("faults = [{{ fault = \"{fault}\", share = 0.3 }}]");
         let sandbox = misbehaving(&behaviour, "90%");
@@ -235,7 +235,7 @@ fn faults_on_the_way_are_no_mismatch() {
 /// What the scenario expects of its server is held against the server's own count: a semaphore with more permits than
 /// that, and one with fewer, are both found out.
 #[test]
-fn a_limit_that_the_server_saw_broken_or_never_reached_is_measured_but_wrong() {
+fn a_concurrency_limit_exceeded_or_never_reached_is_measured_but_wrong() {
     let run = |permits: &str| {
         let sandbox = Sandbox::new();
         sandbox.run(&[
@@ -256,7 +256,7 @@ fn a_limit_that_the_server_saw_broken_or_never_reached_is_measured_but_wrong() {
 }
 
 #[test]
-fn a_directory_that_has_no_size_is_not_told_to_be_full() {
+fn a_file_system_without_a_size_is_not_called_full() {
     let arguments = [
         &["run", "null", "--runtimes", "sync", "--out", "/proc/x"],
         &TINY[..],

@@ -98,7 +98,7 @@ fn the_http_server_of_python_is_measured_under_both_protocols() {
 /// Goal: 44 ms are explained. Method: the server of Python sends head and body in two pieces, with Nagle's algorithm
 /// on.
 #[test]
-fn a_delayed_ack_is_named() {
+fn a_delayed_ack_is_recognised() {
     let sandbox = Sandbox::new();
     let Some(python) = python("http.server", "its library") else {
         return;
@@ -158,7 +158,7 @@ fn nginx_is_measured_at_its_root_and_at_a_list_of_files() {
 }
 
 #[test]
-fn a_node_server_whose_json_holds_the_time_is_measured_when_asked_so() {
+fn a_node_server_with_changing_json_is_measured_with_content_any() {
     let sandbox = Sandbox::new();
     let Ok(true) = Command::new("node")
         .arg("--version")
@@ -230,7 +230,7 @@ while True: threading.Thread(target=serve, args=(l.accept()[0],), daemon=True).s
 "#;
 
 #[test]
-fn odd_answers_are_taken_or_named() {
+fn unusual_responses_are_accepted_or_named() {
     let sandbox = Sandbox::new();
     let Some(python) = python("socket", "its library") else {
         return;

@@ -66,7 +66,7 @@ fn write_site(sandbox: &Sandbox) {
 }
 
 #[test]
-fn a_crawl_of_a_site_of_others_obeys_its_rules() {
+fn a_crawl_of_a_third_party_site_obeys_robots_txt() {
     // A site of static files that says in one of them what a crawl must find; nginx's log says what was asked for.
     let sandbox = Sandbox::new();
     write_site(&sandbox);
@@ -85,7 +85,7 @@ fn a_crawl_of_a_site_of_others_obeys_its_rules() {
 
 /// A site that is as it is, and tells nothing of what a crawl must find; its rules lie where a redirect leads to.
 #[test]
-fn a_site_that_tells_nothing_of_itself_is_looked_at_first() {
+fn a_site_without_a_report_is_crawled_first() {
     let sandbox = Sandbox::new();
     write_site(&sandbox);
     let site = sandbox.path().join("site");
@@ -148,7 +148,7 @@ fn its_rules_were_obeyed(sandbox: &Sandbox) {
 }
 
 #[test]
-fn a_crawl_that_misses_a_page_of_such_a_site_is_reported() {
+fn a_page_missed_on_a_third_party_site_is_reported() {
     let sandbox = Sandbox::new();
     write_site(&sandbox);
     let report = sandbox.path().join("site/site-report");
@@ -219,7 +219,7 @@ asyncio.run(main())
 "#;
 
 #[test]
-fn an_echo_and_a_chat_in_python_are_talked_to_like_our_own() {
+fn python_echo_and_chat_servers_are_measured_like_the_mock() {
     let Some(python) = python("websockets.asyncio.server", "the package websockets") else {
         return;
     };

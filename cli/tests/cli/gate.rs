@@ -101,7 +101,7 @@ fn says(finished: &Finished, code: i32, expected: &[&str]) {
 }
 
 #[test]
-fn a_record_is_gated_again_with_the_verdict_that_its_rounds_give() {
+fn a_record_gated_again_gets_the_verdict_of_its_rounds() {
     let sandbox = Sandbox::new();
     let (mut record, _) = measured(&sandbox);
     with_throughput(&mut record, 10_000.0, 10_000.0);
@@ -185,7 +185,7 @@ fn a_record_is_gated_again_with_the_verdict_that_its_rounds_give() {
 }
 
 #[test]
-fn a_record_that_was_cut_off_is_no_record() {
+fn a_truncated_record_is_refused() {
     let sandbox = Sandbox::new();
     let (record, _) = measured(&sandbox);
     let text = record.to_string();
@@ -197,7 +197,7 @@ fn a_record_that_was_cut_off_is_no_record() {
 }
 
 #[test]
-fn live_arms_are_measured_in_balanced_pairs_and_what_is_printed_is_in_the_record() {
+fn live_arms_are_measured_in_balanced_pairs_and_the_output_matches_the_record() {
     let sandbox = Sandbox::new();
     let equal = server("same");
     let more = ["--max-pairs=10", "--limit=throughput=50%", "--format=json"];
@@ -222,7 +222,7 @@ fn live_arms_are_measured_in_balanced_pairs_and_what_is_printed_is_in_the_record
 }
 
 #[test]
-fn an_arm_that_answers_otherwise_is_wrong_however_fast_unless_that_is_allowed() {
+fn an_arm_with_different_responses_is_wrong_unless_that_is_allowed() {
     let sandbox = Sandbox::new();
     let (base, head) = (server("a long answer"), server("short"));
     let more = ["--max-pairs=10", "--limit=throughput=50%"];
@@ -240,7 +240,7 @@ fn an_arm_that_answers_otherwise_is_wrong_however_fast_unless_that_is_allowed() 
 }
 
 #[test]
-fn an_arm_that_does_not_come_up_or_crashes_ends_the_gate_with_its_last_words() {
+fn an_arm_that_fails_to_start_or_crashes_ends_the_gate_with_its_stderr() {
     let sandbox = Sandbox::new();
     let good = server("same");
     gate(&sandbox, &good, "echo no luck >&2; exit 3 # {port}", &[]).check(
@@ -267,7 +267,7 @@ fn an_arm_that_does_not_come_up_or_crashes_ends_the_gate_with_its_last_words() {
 }
 
 #[test]
-fn a_gate_that_could_never_fail_is_not_begun() {
+fn a_gate_that_could_never_fail_is_refused() {
     let sandbox = Sandbox::new();
     let equal = server("same");
     let gate = |more: &[&str]| gate(&sandbox, &equal, &equal, more);
@@ -337,7 +337,7 @@ fn arms_that_make_no_sense_are_usage_errors() {
 }
 
 #[test]
-fn a_scenarios_own_gate_is_checked_with_its_file_and_asked_by_its_line() {
+fn a_scenarios_own_gate_is_checked_and_reported_by_line() {
     let sandbox = Sandbox::new();
     let text =
         "workload = 'http-get'\n[params]\npath = '/x'\n[gate]\nthroughput = '40%'\nerrors = '0'\n";
@@ -370,7 +370,7 @@ fn a_scenarios_own_gate_is_checked_with_its_file_and_asked_by_its_line() {
 }
 
 #[test]
-fn two_builds_of_a_program_are_workers_and_every_round_is_one_of_them() {
+fn two_builds_of_a_program_are_measured_as_workers() {
     let sandbox = Sandbox::new();
     let copy = |name: &str| {
         let place = sandbox.path().join(name);
@@ -550,7 +550,7 @@ fn baselines_are_kept_listed_shown_promoted_and_removed() {
 }
 
 #[test]
-fn two_runs_are_compared_and_what_is_not_the_same_work_is_refused() {
+fn two_runs_are_compared_unless_their_work_differs() {
     let sandbox = Sandbox::new();
     let run = |arguments: &[&str], name: &str| {
         let name = format!("--save-baseline={name}");
@@ -646,7 +646,7 @@ while True:
 const TWO_PAIRS: [&str; 2] = ["--max-pairs=10", "--limit=throughput=50%"];
 
 #[test]
-fn a_server_that_is_starting_is_waited_for() {
+fn a_starting_server_is_waited_for() {
     let sandbox = Sandbox::new();
     let starting = "
 while True:
@@ -667,7 +667,7 @@ while True:
 }
 
 #[test]
-fn an_arm_that_answers_wrongly_is_named() {
+fn an_arm_with_wrong_responses_is_named() {
     let sandbox = Sandbox::new();
     let failing = "
 while True:
@@ -719,7 +719,7 @@ fn a_command_that_is_not_a_server_in_the_foreground_is_reported() {
 }
 
 #[test]
-fn a_complaint_of_the_shell_of_an_arm_that_came_up_is_a_warning() {
+fn a_shells_error_from_a_ready_arm_is_a_warning() {
     let sandbox = Sandbox::new();
     let base = format!("nosuchcommand env.sh; {}", server("ok"));
     let finished = gate(&sandbox, &base, &server("ok"), &TWO_PAIRS);
@@ -750,7 +750,7 @@ fn processes_with(word: &str) -> Vec<u32> {
 }
 
 #[test]
-fn a_server_in_a_session_of_its_own_ends_with_its_round_and_with_a_killed_guard() {
+fn a_server_in_its_own_session_ends_with_its_round_or_a_killed_guard() {
     let sandbox = Sandbox::new();
     let Some(base) = scripted(&sandbox, "own_session.py", ANSWERING) else {
         return;
@@ -820,7 +820,7 @@ fn a_server_that_is_still_there_after_its_round_ends_the_gate() {
 }
 
 #[test]
-fn ctrl_c_while_an_arm_comes_up_ends_it_at_once() {
+fn ctrl_c_while_an_arm_starts_ends_it_at_once() {
     let sandbox = Sandbox::new();
     let mark = format!("7{}", std::process::id());
     let coming = format!("sleep {mark}; true {{port}}");
@@ -874,7 +874,7 @@ fn a_program_that_is_replaced_while_it_is_measured_ends_the_gate() {
 }
 
 #[test]
-fn a_verdict_is_reported_and_counts_even_if_something_cannot_be_saved() {
+fn a_verdict_counts_even_if_nothing_can_be_saved() {
     let sandbox = Sandbox::new();
     let (mut record, _) = measured(&sandbox);
     with_throughput(&mut record, 10_000.0, 8_000.0);
@@ -923,7 +923,7 @@ fn a_verdict_is_reported_and_counts_even_if_something_cannot_be_saved() {
 
 /// Goal: an output never replaces another one or what is read. Method: one file in several spellings.
 #[test]
-fn outputs_that_would_replace_something_are_refused_before_anything_runs() {
+fn outputs_that_would_overwrite_something_are_refused_before_anything_runs() {
     let sandbox = Sandbox::new();
     let run = [
         "run",
@@ -1043,7 +1043,7 @@ fn commands_that_start_the_same_program_are_reported() {
 }
 
 #[test]
-fn cells_that_the_head_has_lost_leave_a_gate_undecided() {
+fn cells_missing_in_the_head_leave_a_gate_inconclusive() {
     let sandbox = Sandbox::new();
     let run = [
         "run",
@@ -1108,7 +1108,7 @@ fn cells_that_the_head_has_lost_leave_a_gate_undecided() {
 }
 
 #[test]
-fn a_record_with_a_block_far_beyond_its_plan_is_read_without_harm() {
+fn a_record_with_a_huge_block_number_is_read_without_harm() {
     let sandbox = Sandbox::new();
     let (mut record, _) = measured(&sandbox);
     for block in [1_000_000_000_000_u64, u64::MAX] {
@@ -1119,7 +1119,7 @@ fn a_record_with_a_block_far_beyond_its_plan_is_read_without_harm() {
 }
 
 #[test]
-fn a_busy_machine_is_not_said_to_have_been_asked_again_if_it_was_not() {
+fn a_busy_machine_is_reported_as_remeasured_only_if_it_was() {
     let sandbox = Sandbox::new();
     let (mut record, _) = measured(&sandbox);
     for round in record["rounds"].as_array_mut().expect("rounds") {

@@ -37,7 +37,7 @@ fn the_help_of_every_command_fits_80_columns() {
 }
 
 #[test]
-fn what_is_not_for_people_is_not_in_the_overview() {
+fn internal_commands_are_not_in_the_overview() {
     let overview = Sandbox::new().run(&["--help"]).check(0, &[]).stdout;
     assert!(
         !overview.contains("worker") && !overview.contains("throwaway"),
@@ -46,7 +46,7 @@ fn what_is_not_for_people_is_not_in_the_overview() {
 }
 
 #[test]
-fn the_manual_page_tells_of_every_command() {
+fn the_manual_page_has_every_command() {
     let sandbox = Sandbox::new();
     let overview = sandbox.run(&["--help"]).check(0, &[]).stdout;
     let page = sandbox.run(&["man"]).check(0, &[]).stdout;
@@ -73,7 +73,7 @@ fn completions_are_made_for_every_shell() {
 }
 
 #[test]
-fn the_list_tells_of_every_runtime_and_says_which_one_is_discontinued() {
+fn the_list_has_every_runtime_and_marks_the_discontinued_one() {
     let list = Sandbox::new().run(&["list"]).check(0, &[]).stdout;
     check_width(&list, "list");
     for name in [

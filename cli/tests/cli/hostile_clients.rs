@@ -133,7 +133,7 @@ fn servers_listen_again_once_there_are_descriptors() {
 }
 
 #[test]
-fn a_site_remembers_a_bounded_number_of_paths_and_shows_no_markup_of_a_client() {
+fn a_site_remembers_a_bounded_number_of_paths_and_escapes_them() {
     let sandbox = Sandbox::new();
     let (mut server, address) = served(&sandbox, &["site"]);
     let page = get(&address, "/", "\"><script>alert(1)</script>");
@@ -201,7 +201,7 @@ impl Session {
 const ENDLESS: &str = "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT";
 
 #[test]
-fn a_result_without_an_end_is_refused_in_bounded_memory() {
+fn an_endless_result_is_refused_in_bounded_memory() {
     let sandbox = Sandbox::new();
     let (mut server, address) = served(&sandbox, &["postgres"]);
     let mut session = Session::start(&address);
@@ -277,7 +277,7 @@ fn others_are_served_soon_after_a_statement_without_an_end() {
 }
 
 #[test]
-fn a_statement_without_an_end_does_not_hold_up_the_end_of_the_server() {
+fn an_endless_statement_does_not_delay_the_servers_exit() {
     let sandbox = Sandbox::new();
     let (server, address) = served(&sandbox, &["postgres"]);
     let mut sessions: Vec<Session> = (0..8).map(|_| Session::start(&address)).collect();
@@ -313,7 +313,7 @@ fn web_socket(address: &str, path: &str) -> TcpStream {
 }
 
 #[test]
-fn what_waits_for_a_web_socket_that_does_not_read_is_bounded() {
+fn the_queue_of_a_client_that_does_not_read_is_bounded() {
     let sandbox = Sandbox::new();
     let (mut server, address) = served(&sandbox, &["ws"]);
     // Pings, each answered by a pong that nobody reads.

@@ -125,7 +125,7 @@ fn a_curl_command_runs_as_the_request_it_makes() {
 }
 
 #[test]
-fn nothing_is_overwritten_and_nothing_unknown_is_passed_over() {
+fn nothing_is_overwritten_and_nothing_unknown_is_ignored() {
     let sandbox = Sandbox::new();
     sandbox.write("mine.toml", "mine");
     let import = |words: &[&str]| sandbox.run(&[&["import", "curl"], words].concat());

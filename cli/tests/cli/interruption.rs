@@ -56,7 +56,7 @@ fn ctrl_c_keeps_what_was_measured_and_leaves_no_child() {
 }
 
 #[test]
-fn a_second_ctrl_c_ends_at_once_and_leaves_the_rounds_behind() {
+fn a_second_ctrl_c_ends_at_once_and_keeps_the_rounds() {
     // A server that is stopped cannot end by itself, which holds the orderly end up until the second signal.
     let sandbox = Sandbox::new();
     let arguments = [
@@ -89,7 +89,7 @@ fn a_second_ctrl_c_ends_at_once_and_leaves_the_rounds_behind() {
 }
 
 #[test]
-fn children_vanish_with_a_killed_orchestrator_and_its_rounds_can_be_reported() {
+fn children_end_with_a_killed_orchestrator_and_its_rounds_can_be_reported() {
     let sandbox = Sandbox::new();
     let mut run = long_run(&sandbox, 3);
     let server = run.wait_for_child("serve");
@@ -135,7 +135,7 @@ fn a_line_cut_off_by_the_end_costs_only_that_line() {
 }
 
 #[test]
-fn a_worker_that_was_interrupted_is_not_waited_for() {
+fn an_interrupted_worker_is_not_waited_for() {
     // One round of ten minutes: the test ends long before only if the worker is ended with the run.
     let sandbox = Sandbox::new();
     let mut run = sandbox.start(&[
@@ -157,7 +157,7 @@ fn a_worker_that_was_interrupted_is_not_waited_for() {
 /// Goal: `timeout` and closing terminals, which signal twice at a time, cost no run. Method: both signals are pending
 /// before the program can handle the first one.
 #[test]
-fn two_signals_at_a_time_are_one_request() {
+fn simultaneous_signals_are_one_request() {
     let sandbox = Sandbox::new();
     for pair in ["TERM TERM", "TERM HUP", "INT INT", "HUP TERM"]
         .repeat(5)
@@ -181,7 +181,7 @@ fn two_signals_at_a_time_are_one_request() {
 /// Goal: a terminal that is closed interrupts the run like Ctrl-C. Method: a pseudoterminal whose other end goes away,
 /// which sends SIGHUP and makes every write fail.
 #[test]
-fn a_closed_terminal_is_an_interruption_that_keeps_the_record() {
+fn a_hangup_interrupts_the_run_and_keeps_the_record() {
     let sandbox = Sandbox::new();
     let command = "import os, pty, sys, time\n\
         pid, terminal = pty.fork()\n\

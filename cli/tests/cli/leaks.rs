@@ -83,7 +83,7 @@ const ROUND: &str = "PHOTOFINISH_LEAKS_ROUND";
 const SERVERS: &str = "PHOTOFINISH_LEAKS_SERVERS";
 
 #[test]
-fn nothing_is_left_of_what_was_cancelled_given_up_or_spawned() {
+fn nothing_is_left_of_cancelled_abandoned_and_spawned_work() {
     let watches = catalogue().iter().map(Watch::of_scenario).collect();
     let rounds = Round::under_every_runtime(watches);
     assert!(rounds.len() > catalogue().len());
@@ -97,7 +97,7 @@ fn nothing_is_left_of_what_was_cancelled_given_up_or_spawned() {
 }
 
 #[test]
-fn what_is_left_behind_is_reported_as_what_it_is() {
+fn leftover_tasks_are_reported() {
     for (what, expected) in LEAKS {
         let rounds = Round::under_every_runtime(vec![Watch::of_leak(what)]);
         let expected_rounds = rounds.len();

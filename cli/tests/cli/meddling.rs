@@ -144,7 +144,7 @@ fn row(cell: &str) -> Vec<u8> {
 }
 
 #[test]
-fn another_row_than_the_one_that_was_inserted_is_reported() {
+fn a_row_other_than_the_inserted_one_is_reported() {
     let other_name = |bytes: Vec<u8>| replaced(&bytes, b"item ", b"itme ");
     check(
         "db-select",
@@ -186,7 +186,7 @@ fn another_row_than_the_one_that_was_inserted_is_reported() {
 }
 
 #[test]
-fn rows_that_somebody_else_inserts_among_those_of_a_workload_are_reported() {
+fn rows_inserted_by_someone_else_are_reported() {
     let one_more = |bytes: Vec<u8>| {
         requeried(&bytes, "CREATE TABLE IF NOT EXISTS ", |create| {
             let table = create.split(' ').nth(5).expect("its name");
@@ -203,7 +203,7 @@ fn rows_that_somebody_else_inserts_among_those_of_a_workload_are_reported() {
 }
 
 #[test]
-fn transfers_without_a_transaction_and_those_that_are_lost_or_incomplete_are_reported() {
+fn lost_incomplete_and_untransacted_transfers_are_reported() {
     let instead = |old: &'static str, new: &'static str| {
         Meddling::up(move |bytes| replaced(&bytes, &query(old), &query(new)))
     };
@@ -278,7 +278,7 @@ const ONE_ROOM: &[&str] = &[
 const ONE_CLIENT: &[&str] = &["--concurrency", "1", "--runtimes", "tokio"];
 
 #[test]
-fn a_message_that_is_lost_on_its_way_is_reported() {
+fn a_lost_message_is_reported() {
     let lose = || {
         frames(|number, frame| match is_hit(number) {
             true => Vec::new(),
@@ -292,7 +292,7 @@ fn a_message_that_is_lost_on_its_way_is_reported() {
 }
 
 #[test]
-fn a_message_that_comes_twice_is_reported() {
+fn a_duplicate_message_is_reported() {
     let double = || {
         frames(|number, frame| match is_hit(number) {
             true => frame.repeat(2),
@@ -306,7 +306,7 @@ fn a_message_that_comes_twice_is_reported() {
 }
 
 #[test]
-fn a_message_that_comes_in_the_place_of_another_is_reported() {
+fn a_substituted_message_is_reported() {
     // A server's frames are not masked.
     let other = || {
         frames(|number, frame| match is_hit(number) {
@@ -322,7 +322,7 @@ fn a_message_that_comes_in_the_place_of_another_is_reported() {
 
 /// A room is filled before the clock starts, and its clients talk meanwhile: what is wrong then is no failure to run.
 #[test]
-fn a_wrong_message_in_a_room_that_fills_is_wrong_too() {
+fn a_wrong_message_in_a_filling_room_is_caught() {
     let other = frames(|_, frame| replaced(frame, b"message 2", b"message 7"));
     let sandbox = Sandbox::new();
     let (_server, address) = served(&sandbox, &["ws"]);
@@ -342,7 +342,7 @@ fn a_wrong_message_in_a_room_that_fills_is_wrong_too() {
 }
 
 #[test]
-fn titles_documents_and_rules_that_are_not_those_of_the_site_are_reported() {
+fn wrong_titles_documents_and_rules_are_reported() {
     let other_title =
         || Meddling::down(|bytes| replaced(&bytes, b"<title>\n  Page ", b"<title>\n  Pace "));
     check(
@@ -394,7 +394,7 @@ fn changed_document(mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 #[test]
-fn a_page_that_is_asked_for_twice_is_reported() {
+fn a_page_requested_twice_is_reported() {
     let sandbox = Sandbox::new();
     let (_server, address) = served(&sandbox, &["site"]);
     let site = address.clone();

@@ -71,7 +71,7 @@ fn each_rate_is_a_cell_and_every_arrival_is_accounted_for() {
 /// beside this one and may add to it, never take away; without counting from the due time the 99th percentile would be
 /// missed by orders of magnitude. How exact it is on a quiet machine is the self-test's business.
 #[test]
-fn a_stopped_nginx_shows_in_the_responses_as_arithmetic_says() {
+fn a_stopped_nginx_shows_in_the_response_times_as_arithmetic_predicts() {
     let sandbox = Sandbox::new();
     let Some((mut nginx, address)) = nginx(&sandbox) else {
         return;
@@ -164,7 +164,7 @@ fn long_open_round(sandbox: &Sandbox, duration: &str) -> crate::support::Started
 }
 
 #[test]
-fn a_server_that_stops_for_good_leaves_a_record_of_what_did_not_end() {
+fn a_stalled_server_leaves_a_record_of_unfinished_operations() {
     let sandbox = Sandbox::new();
     let mut run = long_open_round(&sandbox, "2s");
     let server = run.wait_for_child("serve");
@@ -214,7 +214,7 @@ fn ctrl_c_and_a_killed_worker_in_an_open_load_leave_a_record_that_says_so() {
 }
 
 #[test]
-fn a_search_leaves_its_steps_in_the_record_and_the_highest_rate_between_them() {
+fn a_search_records_its_steps_and_the_highest_rate() {
     let sandbox = Sandbox::new();
     let arguments = [
         "run",
@@ -265,7 +265,7 @@ fn a_search_leaves_its_steps_in_the_record_and_the_highest_rate_between_them() {
 }
 
 #[test]
-fn a_run_ends_at_the_first_look_that_finds_everything_decided() {
+fn a_run_ends_at_the_first_look_with_everything_decided() {
     // A twin with ten times the work: ten rounds tell them apart on any machine.
     let sandbox = Sandbox::new();
     let arguments = [
@@ -297,7 +297,7 @@ fn a_run_ends_at_the_first_look_that_finds_everything_decided() {
 }
 
 #[test]
-fn what_is_no_open_load_is_refused_before_anything_runs() {
+fn an_invalid_open_load_is_refused_before_anything_runs() {
     let sandbox = Sandbox::new();
     let check = |arguments: &[&str], expected_text: &[&str]| {
         sandbox

@@ -74,7 +74,7 @@ fn the_same_command_makes_the_same_plan() {
 }
 
 #[test]
-fn a_report_is_made_again_from_the_record_alone() {
+fn a_report_is_rendered_again_from_the_record_alone() {
     let sandbox = Sandbox::new();
     sandbox
         .run(&[&["run", "null", "--runtimes", "sync,threads"], &TINY[..]].concat())
@@ -120,7 +120,7 @@ fn every_format_exports() {
 }
 
 #[test]
-fn what_is_no_record_is_reported() {
+fn a_file_that_is_not_a_record_is_reported() {
     let sandbox = Sandbox::new();
     sandbox.write("other.json", "{\"schema\": \"something/9\"}");
     sandbox
@@ -146,7 +146,7 @@ fn a_summary_that_cannot_be_printed_tells_where_the_run_is() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn a_closed_output_pipe_is_not_an_error() {
     let sandbox = Sandbox::new();
     let mut started = sandbox.start(&["list"]);
     drop(started.child().stdout.take());
@@ -154,7 +154,7 @@ fn a_reader_that_goes_away_is_no_error() {
 }
 
 #[test]
-fn the_next_steps_name_a_file_of_the_users_by_its_path() {
+fn the_next_steps_name_a_users_file_by_its_path() {
     let sandbox = Sandbox::new();
     sandbox.write("mine.toml", "workload = 'http-get'\n");
     let arguments = [&["run", "./mine.toml", "--runtimes", "sync"], &TINY[..]].concat();

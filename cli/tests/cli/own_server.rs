@@ -108,7 +108,7 @@ fn a_node_server_is_measured_by_its_command_alone() {
 }
 
 #[test]
-fn a_server_that_cannot_be_measured_is_reported_with_its_reason() {
+fn an_unmeasurable_server_is_reported_with_the_reason() {
     let sandbox = Sandbox::new();
     let dead = ["--server", "echo no such table >&2; exit 3 # {port}"];
     run(&sandbox, &dead).check(

@@ -36,7 +36,7 @@ fn run(sandbox: &Sandbox, arguments: &[&str]) -> Finished {
 }
 
 #[test]
-fn a_workload_of_ones_own_runs_under_every_runtime() {
+fn a_custom_workload_runs_under_every_runtime() {
     let sandbox = Sandbox::new();
     let scenario = scenario();
     let file = scenario.to_str().expect("UTF-8");
@@ -57,7 +57,7 @@ fn a_workload_of_ones_own_runs_under_every_runtime() {
 }
 
 #[test]
-fn it_is_listed_beside_those_that_ship_and_its_parameters_are_checked() {
+fn a_custom_workload_is_listed_and_its_parameters_are_checked() {
     let sandbox = Sandbox::new();
     let listed = run(&sandbox, &["list"]).check(0, &[]);
     assert!(listed.stdout.contains("shout"), "{}", listed.stdout);

@@ -47,7 +47,7 @@ fn contents(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 #[test]
-fn the_next_run_removes_the_files_of_a_killed_one_and_names_it_once() {
+fn the_next_run_removes_a_killed_runs_files_and_names_it_once() {
     let sandbox = Sandbox::new();
     let hidden = killed_run(&sandbox);
     let name = hidden
@@ -128,7 +128,7 @@ fn past_runs_are_listed_and_killed_ones_removed_when_asked() {
 
 /// Goal: nothing is removed that a run did not make. Method: neighbours with almost the right name, lock or record.
 #[test]
-fn files_that_no_run_made_are_never_removed() {
+fn files_not_made_by_a_run_are_never_removed() {
     let sandbox = Sandbox::new();
     let hidden = killed_run(&sandbox);
     let runs = sandbox.path().join("photofinish-runs");
@@ -259,7 +259,7 @@ fn reports_of_two_runs_do_not_replace_each_other() {
 }
 
 #[test]
-fn a_latest_that_is_a_directory_causes_a_warning() {
+fn a_directory_named_latest_causes_a_warning() {
     let sandbox = Sandbox::new();
     fs::create_dir_all(sandbox.path().join("photofinish-runs/latest")).expect("made");
     tiny_run(&sandbox).check(
@@ -269,7 +269,7 @@ fn a_latest_that_is_a_directory_causes_a_warning() {
 }
 
 #[test]
-fn a_record_without_an_end_is_refused() {
+fn an_endless_record_is_refused() {
     let sandbox = Sandbox::new();
     for (name, expected) in [
         ("zero", "it does not begin with `{`"),

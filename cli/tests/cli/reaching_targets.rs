@@ -147,7 +147,7 @@ fn a_signal_ends_a_probe() {
 
 /// The server keeps the connection although it was asked to close it: whoever reads on waits for ten seconds.
 #[test]
-fn an_answer_that_is_not_valid_is_reported_at_once_and_as_what_it_is() {
+fn an_invalid_response_is_reported_at_once() {
     let sandbox = Sandbox::new();
     let check = |scenario: &'static str, target: &str, answer: &'static [u8], expected: &[&str]| {
         let address = endless(answer, Vec::new(), Duration::from_secs(100));

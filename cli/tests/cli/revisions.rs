@@ -126,7 +126,7 @@ fn two_builds(finished: &Finished, base_bytes: usize, head_bytes: usize) {
 }
 
 #[test]
-fn a_revision_and_the_working_tree_are_built_and_the_repository_stays_as_it_was() {
+fn building_a_revision_and_the_working_tree_leaves_the_repository_unchanged() {
     let sandbox = Sandbox::new();
     let project = Project::new(&sandbox);
     project.commit();
@@ -169,7 +169,7 @@ fn a_revision_and_the_working_tree_are_built_and_the_repository_stays_as_it_was(
 }
 
 #[test]
-fn the_settings_of_the_head_do_not_reach_the_base() {
+fn the_heads_settings_do_not_affect_the_base() {
     let sandbox = Sandbox::new();
     let project = Project::new(&sandbox);
     project.write(".gitignore", "/target\nCargo.lock\nphotofinish-runs\n");
@@ -203,7 +203,7 @@ fn the_settings_of_the_head_do_not_reach_the_base() {
 }
 
 #[test]
-fn submodules_are_built_and_what_lies_outside_of_the_repository_is_reported() {
+fn submodules_are_built_and_paths_outside_the_repository_are_reported() {
     let sandbox = Sandbox::new();
     let library = sandbox.path().join("library");
     std::fs::create_dir_all(library.join("src")).expect("made");
@@ -305,7 +305,7 @@ fn an_interrupted_or_killed_build_leaves_the_repository_as_it_was_and_the_next_g
 }
 
 #[test]
-fn two_gates_of_a_project_at_the_same_time_do_not_exchange_their_builds() {
+fn concurrent_gates_of_a_project_keep_their_builds_apart() {
     let sandbox = Sandbox::new();
     let project = Project::new(&sandbox);
     project.write(".gitignore", "/target\nCargo.lock\nphotofinish-runs\n");
@@ -339,7 +339,7 @@ fn two_gates_of_a_project_at_the_same_time_do_not_exchange_their_builds() {
 /// Goal: a gate of two builds never measures a third program. Method: a command that names the build and starts another
 /// server; both builds differ.
 #[test]
-fn a_command_that_does_not_start_the_build_leaves_the_gate_undecided() {
+fn a_command_that_does_not_run_the_build_leaves_a_gate_inconclusive() {
     let sandbox = Sandbox::new();
     let project = Project::new(&sandbox);
     project.commit();

@@ -56,7 +56,7 @@ fn check(sandbox: &Sandbox, finished: &Finished) {
 }
 
 #[test]
-fn queries_of_targets_and_paths_reach_the_server_and_nobody_else() {
+fn target_and_path_queries_reach_only_the_server() {
     let sandbox = Sandbox::new();
     let (_server, address) = served(&sandbox, &["http"]);
     for (path, code) in [("/bytes/5", 0), ("/nope", 1)] {
@@ -75,7 +75,7 @@ fn queries_of_targets_and_paths_reach_the_server_and_nobody_else() {
 
 /// Goal: a secret reaches the server as it is. Method: a mock that answers only to this query.
 #[test]
-fn what_the_server_is_asked_is_not_redacted() {
+fn requests_to_the_server_are_not_redacted() {
     let sandbox = Sandbox::new();
     sandbox.write(
         "mine.toml",

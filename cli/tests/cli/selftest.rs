@@ -13,7 +13,7 @@ const TIMELESS: [&str; 4] = ["recorded-percentiles", "counts", "allocations", "m
 const RUNTIMES: [&str; 4] = ["sync", "pool", "tokio", "smol"];
 
 #[test]
-fn what_does_not_depend_on_time_holds() {
+fn the_selftest_claims_without_timing_hold() {
     let runtimes = RUNTIMES.join(",");
     let finished = Sandbox::new().run(&["selftest", "--quick", "--json", "--runtimes", &runtimes]);
     let document = finished.json();
@@ -44,7 +44,7 @@ fn what_does_not_depend_on_time_holds() {
 }
 
 #[test]
-fn a_runtime_that_is_not_there_is_a_usage_error() {
+fn an_unknown_runtime_is_a_usage_error() {
     let expected = ["unknown runtime `tokyo`", "did you mean `tokio`?"];
     Sandbox::new()
         .run(&["selftest", "--runtimes", "tokyo"])

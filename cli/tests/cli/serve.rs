@@ -60,7 +60,7 @@ fn a_port_in_use_is_reported() {
 }
 
 #[test]
-fn what_cannot_be_served_is_a_usage_error() {
+fn an_unservable_setting_is_a_usage_error() {
     let sandbox = Sandbox::new();
     sandbox.run(&["serve", "htp"]).check(2, &["htp", "http"]);
     sandbox
@@ -78,7 +78,7 @@ fn what_cannot_be_served_is_a_usage_error() {
 }
 
 #[test]
-fn a_server_with_a_parent_ends_with_its_stdin() {
+fn a_server_with_parent_ends_when_stdin_closes() {
     let sandbox = Sandbox::new();
     // The sandbox gives it an empty stdin, which is over at once.
     sandbox

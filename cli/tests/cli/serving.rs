@@ -31,7 +31,7 @@ fn measured(record: &Record) -> impl Iterator<Item = (&str, &Measurement)> {
 /// Goal: whatever an answer is wrong in is found by the client and ends the run as measured but wrong. Method: the client
 /// is told to expect something else than what the workloads answer.
 #[test]
-fn an_answer_that_is_not_as_the_scenario_says_is_measured_but_wrong() {
+fn an_unexpected_response_is_measured_but_wrong() {
     let check = |workload: &str, request: &str, expected: &str| {
         let sandbox = Sandbox::new();
         let text = format!(
@@ -61,7 +61,7 @@ fn an_answer_that_is_not_as_the_scenario_says_is_measured_but_wrong() {
 
 /// An upstream that fails is counted; one that answers something else is no answer of the gateway's.
 #[test]
-fn a_gateway_that_is_given_something_wrong_is_measured_but_wrong() {
+fn a_gateway_with_wrong_upstream_responses_is_measured_but_wrong() {
     let sandbox = Sandbox::new();
     sandbox.write(
         "wrong.toml",
@@ -108,7 +108,7 @@ fn an_address_that_cannot_be_listened_on_is_reported_before_anything_is_measured
 }
 
 #[test]
-fn a_rate_is_refused_since_the_client_asks_when_it_likes() {
+fn a_rate_is_refused_where_the_client_decides_when_to_send() {
     let sandbox = Sandbox::new();
     for rates in ["--rate=500", "--find-max=response_p99 < 10ms"] {
         let expected = [
@@ -125,7 +125,7 @@ fn a_rate_is_refused_since_the_client_asks_when_it_likes() {
 /// written by hand; what failed is in the record by kind, and nothing else went wrong. The server's patience and the
 /// round are long beside what is done to it, since whoever connects may be kept from the CPU before it says a word.
 #[test]
-fn every_runtime_serves_wrk_and_curl_and_survives_those_who_misbehave() {
+fn every_runtime_serves_wrk_and_curl_and_survives_misbehaving_clients() {
     for needed in ["wrk", "curl"] {
         let mut probe = Command::new(needed);
         if probe

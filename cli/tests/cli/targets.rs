@@ -55,7 +55,7 @@ fn without_password(finished: &Finished) {
 }
 
 #[test]
-fn a_server_that_is_already_there_is_measured_and_named() {
+fn a_running_server_is_measured_and_named() {
     let sandbox = Sandbox::new();
     let (_server, address) = served(&sandbox, &["http"]);
     let target = format!("http=http://{address}/bytes/64");
@@ -178,7 +178,7 @@ fn an_address_is_asked_for_as_it_was_written() {
 }
 
 #[test]
-fn a_workload_that_needs_paths_of_its_own_says_which() {
+fn a_workload_names_the_paths_it_needs() {
     let sandbox = Sandbox::new();
     let (address, _) = listening_server();
     let target = format!("--target=http=http://{address}/");
@@ -201,7 +201,7 @@ fn a_workload_that_needs_paths_of_its_own_says_which() {
 }
 
 #[test]
-fn counts_that_disagree_end_with_the_code_for_wrong() {
+fn disagreeing_counts_exit_with_5() {
     // A status page that never moves, whatever the server behind the other target is asked.
     let sandbox = Sandbox::new();
     let (_server, address) = served(&sandbox, &["http"]);

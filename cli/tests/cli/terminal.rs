@@ -64,7 +64,7 @@ fn check_harmless(finished: &Finished) {
 }
 
 #[test]
-fn servers_records_and_names_control_no_terminal() {
+fn server_text_records_and_names_cannot_control_a_terminal() {
     let sandbox = Sandbox::new();
     let target = format!("--target=http=http://{}/", hostile_server());
     let run = [
@@ -117,7 +117,7 @@ fn servers_records_and_names_control_no_terminal() {
 
 /// Goal: words of a server start no line of stderr. Method: a database that refuses the login in several lines.
 #[test]
-fn words_of_servers_start_no_line() {
+fn server_text_cannot_start_a_line() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     std::thread::spawn(move || {
@@ -136,7 +136,7 @@ fn words_of_servers_start_no_line() {
 }
 
 #[test]
-fn a_terminal_that_moves_no_cursor_gets_lines() {
+fn a_dumb_terminal_gets_lines() {
     let sandbox = Sandbox::new();
     let run = [&["run", "null", "--runtimes", "sync"], &TINY[..]].concat();
     for term in [Some("dumb"), None] {
@@ -152,7 +152,7 @@ fn a_terminal_that_moves_no_cursor_gets_lines() {
 
 /// Goal: no long silence where nobody sees a bar. Method: a round that lasts much longer than the silence may.
 #[test]
-fn a_long_block_is_told_about_while_it_runs() {
+fn a_long_block_shows_progress_while_it_runs() {
     let sandbox = Sandbox::new();
     let arguments = [
         "run",

@@ -118,7 +118,7 @@ fn the_command_line_adds_thresholds_and_replaces_those_of_the_file() {
 }
 
 #[test]
-fn what_could_not_be_judged_is_refused_before_anything_runs() {
+fn an_unjudgeable_threshold_is_refused_before_anything_runs() {
     let sandbox = Sandbox::new();
     let refused = |expect: &str, more: &[&str], expected_text: &[&str]| {
         run(&sandbox, "workload = 'null'", expect, more).check(2, expected_text);
@@ -200,7 +200,7 @@ fn what_could_not_be_judged_is_refused_before_anything_runs() {
 /// Goal: a run that can no longer meet a threshold ends early, between blocks. Method: of nine rounds the fifth
 /// decides.
 #[test]
-fn a_run_that_fails_fast_ends_when_the_rest_could_not_mend_it() {
+fn fail_fast_ends_a_run_that_the_rest_could_not_save() {
     let sandbox = Sandbox::new();
     let fast = ["--rounds=9", "--fail-fast"];
     let file = sandbox.write(
@@ -218,7 +218,7 @@ fn a_run_that_fails_fast_ends_when_the_rest_could_not_mend_it() {
 /// Goal: known distributions give the known verdict. Method: a scripted run, without the disturbances that
 /// other tests make, and judged again from its record.
 #[test]
-fn scripted_times_are_on_the_side_of_the_limit_where_they_must_be() {
+fn scripted_times_are_on_the_right_side_of_the_limit() {
     let sandbox = Sandbox::new();
     let times = "params.times=[{ share = 1.0, time_us = 2000.0 }]";
     let limits = ["--expect=service_p50 < 1ms", "--expect=service_p50.5 > 1ms"];

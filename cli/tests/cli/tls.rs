@@ -99,7 +99,7 @@ fn nginx_over_tls_is_measured_under_every_runtime_and_logs_exactly_the_requests(
 /// Goal: settings come from the scenario's file, with paths relative to it, and a client certificate is sent; none of it
 /// is in the record.
 #[test]
-fn a_scenario_file_names_authority_client_certificate_and_versions() {
+fn a_scenario_file_sets_ca_client_certificate_and_versions() {
     let sandbox = Sandbox::new();
     let Some(authority) = Authority::new(&sandbox) else {
         return;
@@ -403,7 +403,7 @@ while True: threading.Thread(target=serve, args=(listener.accept()[0],), daemon=
 
 /// Goal: an end of the connection without TLS's announcement truncates only what lasts until the end.
 #[test]
-fn an_unannounced_end_truncates_only_a_body_that_lasts_until_it() {
+fn a_missing_close_notify_truncates_only_close_delimited_bodies() {
     let sandbox = Sandbox::new();
     let Some(authority) = Authority::new(&sandbox) else {
         return;

@@ -65,7 +65,7 @@ fn files(sandbox: &Sandbox) {
 }
 
 #[test]
-fn under_every_protocol_sums_agree_and_a_round_leaves_nothing() {
+fn sums_agree_under_every_protocol_and_a_round_leaves_nothing() {
     let Some(database) = Database::new("transactions") else {
         return;
     };
@@ -130,7 +130,7 @@ fn under_every_protocol_sums_agree_and_a_round_leaves_nothing() {
 }
 
 #[test]
-fn an_error_within_a_transaction_leaves_none_of_it() {
+fn an_error_rolls_back_its_transaction() {
     let Some(database) = Database::new("undone") else {
         return;
     };
@@ -164,7 +164,7 @@ fn an_error_within_a_transaction_leaves_none_of_it() {
 }
 
 #[test]
-fn a_serialization_failure_is_tried_again_as_often_as_allowed() {
+fn a_serialization_failure_is_retried_up_to_the_limit() {
     let Some(database) = Database::new("retried") else {
         return;
     };
@@ -206,7 +206,7 @@ fn a_serialization_failure_is_tried_again_as_often_as_allowed() {
 }
 
 #[test]
-fn tables_of_the_users_own_are_changed_through_a_pool_unless_statements_are_prepared() {
+fn user_tables_can_be_changed_through_a_pool_unless_statements_are_prepared() {
     let Some(database) = Database::new("pooled_transactions") else {
         return;
     };
@@ -257,7 +257,7 @@ fn tables_of_the_users_own_are_changed_through_a_pool_unless_statements_are_prep
 }
 
 #[test]
-fn mistakes_are_told_at_their_line() {
+fn mistakes_are_reported_at_their_line() {
     let sandbox = Sandbox::new();
     for (text, told) in [
         (

@@ -56,7 +56,7 @@ fn run(sandbox: &Sandbox, scenario: &str, target: &str, address: &Path) -> Recor
 }
 
 #[test]
-fn a_server_in_python_at_a_unix_socket_is_measured_under_every_runtime() {
+fn a_python_server_on_a_unix_socket_is_measured_under_every_runtime() {
     let sandbox = Sandbox::new();
     let socket = sandbox.path().join("app.sock");
     let script = sandbox.write("server.py", SERVER);

@@ -62,7 +62,7 @@ fn a_misspelt_key_in_a_file_gets_file_line_and_column() {
 }
 
 #[test]
-fn a_scenario_file_that_is_not_there_is_reported() {
+fn a_missing_scenario_file_is_reported() {
     check(
         &["run", "nowhere.toml"],
         &["cannot read the scenario nowhere.toml", "hint:"],
@@ -292,7 +292,7 @@ fn an_address_that_cannot_be_asked_as_written_is_reported() {
 }
 
 #[test]
-fn a_target_that_is_not_this_machine_needs_a_word() {
+fn a_remote_target_needs_allow_remote() {
     check(
         &["run", "http-get", "--target", "http=http://192.0.2.1/"],
         &["192.0.2.1", "--allow-remote"],

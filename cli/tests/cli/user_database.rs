@@ -127,7 +127,7 @@ fn run<'a>(scenarios: &[&'a str], target: &'a str, more: &[&'a str]) -> Vec<&'a 
 }
 
 #[test]
-fn a_run_leaves_a_database_as_it_was() {
+fn a_run_leaves_a_database_unchanged() {
     let Some(database) = Database::new("succeeding") else {
         return;
     };
@@ -140,7 +140,7 @@ fn a_run_leaves_a_database_as_it_was() {
 }
 
 #[test]
-fn a_run_that_fails_leaves_a_database_as_it_was_and_says_what_to_type() {
+fn a_failed_run_leaves_a_database_unchanged_and_has_a_hint() {
     let Some(database) = Database::new("failing") else {
         return;
     };
@@ -179,7 +179,7 @@ fn a_run_that_fails_leaves_a_database_as_it_was_and_says_what_to_type() {
 }
 
 #[test]
-fn what_a_killed_run_leaves_is_dropped_by_the_next_one() {
+fn leftovers_of_a_killed_run_are_removed_by_the_next_one() {
     let Some(database) = Database::new("killed") else {
         return;
     };
@@ -216,7 +216,7 @@ fn what_a_killed_run_leaves_is_dropped_by_the_next_one() {
 }
 
 #[test]
-fn runs_at_the_same_time_leave_one_another_alone() {
+fn concurrent_runs_do_not_interfere() {
     let Some(database) = Database::new("shared") else {
         return;
     };
@@ -264,7 +264,7 @@ impl Proxy {
 }
 
 #[test]
-fn through_a_transaction_pool_nothing_is_made_and_the_reason_is_reported() {
+fn a_transaction_pooling_proxy_is_refused_with_the_reason() {
     let Some(database) = Database::new("pooled") else {
         return;
     };
@@ -295,7 +295,7 @@ fn through_a_transaction_pool_nothing_is_made_and_the_reason_is_reported() {
 }
 
 #[test]
-fn through_a_proxy_that_keeps_sessions_everything_works() {
+fn everything_works_through_a_session_pooling_proxy() {
     let Some(database) = Database::new("proxied") else {
         return;
     };

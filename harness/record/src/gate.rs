@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tolerance_is_read_under_its_former_name() {
+    fn a_margin_is_read_under_its_former_name() {
         let arm = r#"{"kind": "server", "what": "server", "identity": null}"#;
         let text = format!(r#"{{"base": {arm}, "head": {arm}, "floor": 0.02, "terms": []}}"#);
         let gate: Gate = serde_json::from_str(&text).expect("a gate of an older record");

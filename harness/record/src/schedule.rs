@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schedule_by_count_has_that_many_arrivals_and_ends_where_the_next_would_be() {
+    fn a_schedule_by_count_has_exactly_that_many_arrivals() {
         let constant = steady(Arrivals::Constant, 10.0, ops(3));
         assert_eq!(millis(&constant), [0, 100, 200]);
         assert_eq!(constant.length(), Duration::from_millis(300));
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ramp_from_nothing_has_its_arrivals_at_the_roots() {
+    fn a_ramp_from_zero_has_arrivals_at_square_roots() {
         // From 0 to 8 per second over 2 s: Λ(t) = 2t², so arrival i is due at √(i/2).
         let schedule = Schedule::staged(Arrivals::Constant, rate(8.0), &[stage(2, 0.0, 1.0)], 1);
         let expected = [0.0_f64, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0].map(|i| (i / 2.0).sqrt());
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ramp_down_to_nothing_ends() {
+    fn a_ramp_down_to_zero_ends() {
         let schedule = Schedule::staged(Arrivals::Constant, rate(8.0), &[stage(2, 1.0, 0.0)], 1);
         let due: Vec<_> = schedule.due_times().collect();
         assert_eq!(due.len(), 8);

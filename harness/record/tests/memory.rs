@@ -23,7 +23,7 @@ fn document() -> String {
 }
 
 #[test]
-fn histograms_that_were_read_take_a_tenth_of_those_being_filled_and_their_clones_nothing() {
+fn histograms_read_from_a_record_take_a_tenth_and_their_clones_nothing() {
     let document = document();
     let mut read: Vec<Latencies> = Vec::new();
     let reading = allocation_counter::measure(|| {
@@ -49,7 +49,7 @@ fn histograms_that_were_read_take_a_tenth_of_those_being_filled_and_their_clones
 }
 
 #[test]
-fn a_histogram_of_a_part_takes_a_seventh_of_a_whole_operations() {
+fn a_parts_histogram_takes_a_seventh_of_an_operations() {
     let part = allocation_counter::measure(|| drop(LatencyRecorder::of_part()));
     assert!(part.bytes_max <= 31 << 10, "{part:?}");
     let whole = allocation_counter::measure(|| drop(LatencyRecorder::default()));

@@ -92,7 +92,7 @@ mod tests {
     use photofinish_record::FindingLevel::{Bad, Caution, Good, Unknown};
 
     #[test]
-    fn a_clock_read_from_a_device_is_bad() {
+    fn a_hardware_clock_source_is_bad() {
         let check = |source: Option<&str>, expected| {
             let source = source.map(str::to_owned);
             let found = assessed(clock_source, |readings| readings.clock.source = source);
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn clock_reads_and_sleeps_are_judged_by_what_they_take() {
+    fn clock_reads_and_sleeps_are_judged_by_their_cost() {
         let check = |read_ns, sleep_late_p50_ns, resolution_ns, expected: [FindingLevel; 2]| {
             let clock = Clock {
                 read_ns,

@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_counted_is_unknown_and_no_flaw_of_the_machine() {
+    fn an_unavailable_counter_is_unknown_and_not_a_flaw() {
         let check = |paranoid, has_counters, expected: FindingLevel, evidence: &str| {
             let found = assessed(perf_events, |readings| {
                 readings.kernel.perf_paranoid = paranoid;

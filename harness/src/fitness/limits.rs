@@ -102,7 +102,7 @@ mod tests {
     use photofinish_record::FindingLevel::{self, Bad, Caution, Good, Unknown};
 
     #[test]
-    fn the_hard_limit_of_open_files_is_what_counts() {
+    fn the_hard_limit_of_open_files_counts() {
         for (hard, expected) in [
             (None, Unknown),
             (Some(100), Bad),
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn resting_ports_are_not_free() {
+    fn ports_in_time_wait_are_not_free() {
         let check = |range, resting, expected: FindingLevel, remedy: &str| {
             let found = assessed(ports, |readings| {
                 readings.limits.local_ports = range;
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_that_may_not_be_used_again_are_a_caution() {
+    fn ports_without_reuse_are_a_caution() {
         let modes = [None, Some(0), Some(1), Some(2)];
         for (mode, expected) in modes.into_iter().zip([Unknown, Caution, Good, Good]) {
             let found = assessed(port_reuse, |readings| {
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backlog_shorter_than_the_servers_ask_for_is_reported() {
+    fn a_backlog_limit_below_the_requested_one_is_reported() {
         let lengths = [None, Some(4096), Some(128), Some(64)];
         for (longest, expected) in lengths.into_iter().zip([Unknown, Good, Caution, Bad]) {
             let found = assessed(listen_backlog, |readings| {

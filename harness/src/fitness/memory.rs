@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn swapping_now_is_bad_and_having_swapped_is_a_caution() {
+    fn swapping_is_bad_and_used_swap_is_a_caution() {
         let check = |total, used, pages, expected: FindingLevel| {
             let found = assessed(swap, |readings| {
                 readings.memory.swap_total_bytes = total;
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn huge_pages_for_everybody_are_a_caution() {
+    fn transparent_huge_pages_always_are_a_caution() {
         let modes = [None, Some("madvise"), Some("never"), Some("always")];
         for (mode, expected) in modes.into_iter().zip([Unknown, Good, Good, Caution]) {
             let found = assessed(huge_pages, |readings| {
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn much_that_waits_to_be_written_is_a_caution() {
+    fn many_dirty_pages_are_a_caution() {
         let amounts = [None, Some(1 << 20), Some(1 << 30)];
         for (dirty, expected) in amounts.into_iter().zip([Unknown, Good, Caution]) {
             let found = assessed(page_cache, |readings| {

@@ -134,7 +134,7 @@ mod tests {
     use photofinish_record::FindingLevel::{self, Bad, Caution, Good, Unknown};
 
     #[test]
-    fn a_quota_below_the_cpus_in_use_is_bad_and_the_remedy_uses_fewer() {
+    fn a_quota_below_the_cpus_in_use_is_bad_and_the_remedy_is_fewer_cpus() {
         let check = |known, cpus: Option<f64>, expected: FindingLevel, remedy: &str| {
             let found = assessed(cpu_quota, |readings| {
                 readings.cpus = vec![0, 1, 2, 3];
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn throttling_now_is_bad_and_throttling_once_is_a_caution() {
+    fn current_throttling_is_bad_and_past_throttling_a_caution() {
         let check = |so_far: Option<u64>, now_ns: Option<u64>, expected: FindingLevel| {
             let found = assessed(throttling, |readings| {
                 readings.quota.known = so_far.is_some();

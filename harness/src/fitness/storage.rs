@@ -81,7 +81,7 @@ mod tests {
     use photofinish_record::FindingLevel::{self, Bad, Caution, Good, Unknown};
 
     #[test]
-    fn what_is_no_local_disk_is_a_caution() {
+    fn a_nonlocal_disk_is_a_caution() {
         let check = |kind: Option<&str>, expected: FindingLevel, evidence: &str| {
             let found = assessed(file_system, |readings| {
                 readings.storage.directory = "/work".into();
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_is_nearly_full_is_reported() {
+    fn a_nearly_full_disk_is_reported() {
         let amounts = [None, Some(20 << 30), Some(500 << 20), Some(1 << 20)];
         for (free, expected) in amounts.into_iter().zip([Unknown, Good, Caution, Bad]) {
             let found = assessed(disk_space, |readings| readings.storage.free_bytes = free);

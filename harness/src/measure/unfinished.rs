@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn sessions_that_wait_are_counted_and_the_likely_cause_is_named() {
+    fn waiting_sessions_are_counted_and_the_likely_cause_is_named() {
         let never = "15 of 16 sessions connected but never got a response in 8.6 s of the warm-up";
         let one = "one connection at a time";
         check(

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lowest_quota_on_the_way_up_holds() {
+    fn the_lowest_quota_of_all_ancestors_applies() {
         let root = tempfile::tempdir().expect("a directory");
         write(root.path(), &[("cpu.stat", "usage_usec 5\n")]);
         let stat = "nr_periods 9\nnr_throttled 2\nthrottled_usec 30\n";
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn without_control_groups_nothing_is_known() {
+    fn nothing_is_known_without_control_groups() {
         assert_eq!(quota_of("", &[]), Quota::default());
         let missing = mount("cgroup2", "/", Path::new("/nowhere/at/all"), "rw");
         assert_eq!(quota_of("0::/a\n", &[missing]), Quota::default());

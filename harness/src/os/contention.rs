@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_foreign_is_what_the_cpus_did_beyond_our_own() {
+    fn foreign_cpu_time_is_the_total_minus_our_own() {
         let check = |later: Activity, expected: u64| {
             let conditions = later.since(&counters(1_000, 400));
             assert_eq!(conditions.foreign_cpu_ns, Some(expected));
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_reading_did_not_know_stays_unknown() {
+    fn a_value_unknown_in_one_reading_stays_unknown() {
         let conditions = counters(50, 20).since(&counters(10, 10));
         assert_eq!(conditions.steal_ns, Some(4));
         assert_eq!(conditions.throttled_ns, None);
@@ -115,7 +115,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn what_this_process_and_its_children_burn_is_not_foreign() {
+    fn cpu_time_of_this_process_and_its_children_is_not_foreign() {
         let before = own_cpu_ns(&[]).expect("known");
         let script = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done";
         let mut command = std::process::Command::new("sh");
@@ -127,7 +127,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn without_knowing_the_servers_it_is_unknown_what_is_foreign() {
+    fn foreign_cpu_time_is_unknown_without_the_servers() {
         let cpus = super::super::allowed_cpus();
         let known = |servers: Option<&[u32]>| {
             let before = activity(&cpus, servers);

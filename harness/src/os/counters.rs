@@ -68,7 +68,7 @@ mod tests {
 
     /// If the kernel does not permit counting, the answer must be `None`.
     #[test]
-    fn what_threads_started_later_do_is_counted_until_the_counters_are_stopped() {
+    fn threads_started_later_are_counted_until_the_counters_stop() {
         let mut counters = Counters::open();
         let may_count = (counters.instructions.is_some(), counters.syscalls.is_some());
         counters.start();
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_done_before_the_start_does_not_count() {
+    fn work_before_the_start_does_not_count() {
         let mut counters = Counters::open();
         std::thread::spawn(many_system_calls)
             .join()

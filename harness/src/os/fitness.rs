@@ -128,7 +128,7 @@ mod tests {
     use crate::os::allowed_cpus;
 
     #[test]
-    fn this_machine_can_be_read_and_is_left_as_it_was() {
+    fn this_machine_can_be_read_and_is_left_unchanged() {
         let slack_before = nix::sys::prctl::get_timerslack();
         let cpus = allowed_cpus();
         let read = readings(&Look {

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_and_resting_connections_are_read() {
+    fn ports_and_time_wait_connections_are_read() {
         assert_eq!(pair("32768\t60999"), Some((32_768, 60_999)));
         assert_eq!(pair("32768"), None);
         let sockstat =
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_on_the_longest_mount_above_it() {
+    fn a_path_belongs_to_its_longest_mount() {
         let info = "27 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n\
                     28 27 0:21 / /proc rw master:1 shared:2 - proc proc rw\n\
                     29 27 0:30 /sub /a\\040b rw - tmpfs tmpfs rw,size=4k\n\

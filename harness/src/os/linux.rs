@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn the_distribution_tells_its_pretty_name() {
+    fn the_distribution_has_a_pretty_name() {
         let check = |text, expected: Option<&str>| {
             assert_eq!(pretty_name(text).as_deref(), expected, "{text}");
         };

@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn families_are_distinguished_from_strangers_whatever_the_order() {
+    fn process_families_are_told_from_strangers_in_any_order() {
         // The CPU time of each process is a distinct power of ten.
         let process = |pid: u32, parent: u32, of_kernel: bool| Process {
             pid,
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn an_orphan_stays_in_the_family_that_adopts_it_and_is_reaped_there_once_it_has_ended() {
+    fn an_orphan_is_adopted_and_reaped_by_its_family() {
         // A shell (3) that this process (1) started has died; the processes it started (4, 5) still have the shell's
         // group.
         let orphan = |pid: u32, parent: u32, has_ended| Process {
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn overflows_are_those_of_both_queues_of_listeners() {
+    fn listener_overflows_include_both_queues() {
         let check = |netstat, expected| assert_eq!(overflows_of(netstat), expected, "{netstat}");
         check(
             "TcpExt: A ListenOverflows ListenDrops TCPReqQFullDrop\nTcpExt: 9 3 5 1\nIpExt: B\nIpExt: 1\n",

@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_counter_that_shared_its_place_is_scaled_and_one_that_never_had_one_is_unknown() {
+    fn a_multiplexed_counter_is_scaled_and_one_never_scheduled_is_unknown() {
         let check = |running_ms, expected| {
             let running = Duration::from_millis(running_ms);
             assert_eq!(scaled(600, Duration::from_millis(30), running), expected);

@@ -413,7 +413,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kernel_that_refuses_io_uring_makes_it_unsupported_with_the_reason() {
+    fn io_uring_refused_by_the_kernel_is_unsupported_with_the_reason() {
         for errno in [Errno::EPERM, Errno::ENOSYS] {
             match start_error(errno.into()) {
                 StartError::Unsupported(reason) => assert!(reason.contains("io_uring"), "{reason}"),

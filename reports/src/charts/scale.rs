@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn each_nine_takes_the_same_length() {
+    fn each_nine_of_a_percentile_axis_has_the_same_length() {
         assert!((nines(0.9) - 1.0).abs() < 1e-9 && (nines(0.999) - 3.0).abs() < 1e-9);
         assert_eq!(nines(0.0), 0.0);
     }

@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_marker_in_text_has_its_whole_height() {
+    fn text_markers_are_not_clipped() {
         let of = |shape: &str| {
             let swatches = runtimes::LOOKS.map(swatch);
             let found = swatches.iter().find(|svg| svg.contains(shape));

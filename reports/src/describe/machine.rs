@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_of_cpus_are_ranges() {
+    fn consecutive_cpus_are_written_as_ranges() {
         assert_eq!(cpus(&[]), "any CPU");
         assert_eq!(cpus(&[3]), "CPU 3");
         assert_eq!(cpus(&[0, 1, 2, 3, 6, 8, 9]), "CPUs 0-3,6,8-9");

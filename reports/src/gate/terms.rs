@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_term_or_could_never_fail_is_refused() {
+    fn an_invalid_or_unfailable_limit_is_refused() {
         let check = |name: &str, texts: &[&str], expected: fn(&ConditionError) -> bool| {
             for text in texts {
                 let error = parse(name, text).expect_err(text);

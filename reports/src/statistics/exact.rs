@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signed_rank_critical_values_are_those_of_the_published_table() {
+    fn signed_rank_critical_values_match_the_published_table() {
         // Two-sided 5 %, Wilcoxon and Wilcox (1964), as reprinted in every textbook: the largest T that is significant.
         let five_percent = [
             0, 2, 3, 5, 8, 10, 13, 17, 21, 25, 29, 34, 40, 46, 52, 58, 65, 73, 81, 89, 137, 264,
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn signed_rank_probabilities_count_the_subsets_of_ranks() {
+    fn signed_rank_probabilities_match_enumeration() {
         let by_counting = |n: u32| {
             let mut counts = vec![0.0; (n * (n + 1) / 2 + 1) as usize];
             for subset in 0..1_u32 << n {
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn rank_sum_critical_values_are_those_of_the_published_table() {
+    fn rank_sum_critical_values_match_the_published_table() {
         // Two-sided 5 %, Mann and Whitney's U as reprinted in every textbook: the largest U that is significant.
         for (m, n, critical) in [
             (4, 4, 0),
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn rank_sum_probabilities_count_the_arrangements() {
+    fn rank_sum_probabilities_match_enumeration() {
         for (m, n) in [(1, 1), (2, 3), (4, 3), (5, 5)] {
             let mut counts = vec![0.0; m * n + 1];
             let mut all = 0.0;
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn the_normal_limit_agrees_with_counting_where_both_are_known() {
+    fn the_normal_approximation_agrees_with_enumeration() {
         for statistic in [
             Statistic::Median(200),
             Statistic::SignedRank(200),
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn median_depths_are_those_of_the_published_table() {
+    fn median_interval_ranks_match_the_published_table() {
         // n, k and the coverage of [x(k), x(n + 1 - k)] at 95 %, as tables print it.
         let table = [
             (6, 1, 0.9688),

@@ -403,14 +403,14 @@ fn one_bad_round_leaves_an_interval_and_what_a_verdict_would_need() {
 }
 
 #[test]
-fn without_verdicts_there_is_no_column_for_them() {
+fn the_verdict_column_is_left_out_without_verdicts() {
     let without = crate::page(&ordinary(2));
     assert!(!without.contains(">verdict</th>"));
     assert!(crate::page(&ordinary(10)).contains(">verdict</th>"));
 }
 
 #[test]
-fn rounds_without_an_operation_that_was_due_are_no_wrong_measurement() {
+fn rounds_without_due_operations_are_not_wrong() {
     let record = nothing_due();
     let text = flat(&run(&record, 100));
     assert!(
@@ -442,7 +442,7 @@ fn times_beyond_a_minute_are_marked_as_lower_bounds_everywhere() {
 }
 
 #[test]
-fn a_percentile_of_ten_operations_is_no_number() {
+fn ten_operations_give_no_percentile() {
     let text = run(&few_operations(), 120);
     let sync = text
         .lines()
@@ -488,7 +488,7 @@ fn throughput_follows_littles_law_as_printed() {
 }
 
 #[test]
-fn charts_name_what_they_leave_out_and_pool() {
+fn charts_name_omitted_and_pooled_cells() {
     let record = few_operations();
     for chart in crate::charts(&record) {
         if chart.file_stem.ends_with(".latency") {
@@ -545,7 +545,7 @@ fn a_search_chart_is_filled_where_its_table_says_met() {
 }
 
 #[test]
-fn a_gate_says_a_slowdown_of_throughput_without_ambiguity() {
+fn a_gate_words_a_throughput_slowdown_unambiguously() {
     let record = gate(10, 1.34);
     let gate = GateReport::of(&record).expect("a gate");
     let style = Style {
@@ -637,7 +637,7 @@ fn a_gate_limits_the_times_of_a_part() {
 }
 
 #[test]
-fn a_comparison_tells_failures_and_the_confidence_that_its_rounds_allow() {
+fn a_comparison_reports_failures_and_its_confidence() {
     let compared = |base: &Record, head: &Record| {
         let style = Style {
             width: 120,
@@ -710,7 +710,7 @@ fn csv_has_the_status_of_the_cell_and_no_formula() {
 }
 
 #[test]
-fn a_run_against_a_target_does_not_claim_to_have_placed_it() {
+fn a_run_against_a_target_does_not_claim_to_have_pinned_it() {
     let mut record = ordinary(2);
     record.plan.placement.server_cpus.clear();
     let target = |cpus| PlannedServer::External {
@@ -755,7 +755,7 @@ fn the_page_of_a_suite_has_its_title_and_its_commands_are_code() {
 }
 
 #[test]
-fn the_resolution_of_fewer_than_two_cells_is_none() {
+fn fewer_than_two_cells_have_no_resolution() {
     for cells in [0, 1] {
         let mut record = ordinary(2);
         record.plan.cells.truncate(cells);
@@ -764,7 +764,7 @@ fn the_resolution_of_fewer_than_two_cells_is_none() {
 }
 
 #[test]
-fn a_title_of_megabytes_is_shown_cut_and_soon() {
+fn a_title_of_megabytes_is_truncated_quickly() {
     let mut record = ordinary(2);
     record.plan.scenarios[0].title = "A".repeat(3_000_000);
     record.warnings = vec!["b c".repeat(1_000_000)];
@@ -783,7 +783,7 @@ fn read(record: &Record, change: impl FnOnce(&mut Value)) -> Result<Record, Stri
 }
 
 #[test]
-fn what_readers_rely_on_is_checked_when_a_record_is_read() {
+fn records_are_validated_when_read() {
     let record = gate(10, 0.0);
     read(&record, |_| {}).expect("unchanged");
     let throughput = "/rounds/0/outcome/worker/throughput_ops_s";
@@ -846,7 +846,7 @@ fn what_readers_rely_on_is_checked_when_a_record_is_read() {
 }
 
 #[test]
-fn a_histogram_of_any_counts_has_a_curve_that_ends() {
+fn every_histogram_has_a_finite_curve() {
     // One value, 2^63 − 1 times: HdrHistogram V2, its one count in nine bytes of ZigZag LEB128.
     let mut counts = vec![0x1c, 0x84, 0x93, 0x13];
     let payload: &[u8] = &[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
@@ -960,7 +960,7 @@ fn mutated(value: &Value, random: &mut Random) -> Value {
 }
 
 #[test]
-fn a_thousand_mutants_of_records_end_in_an_error_or_in_whole_renderings() {
+fn a_thousand_mutated_records_are_refused_or_rendered_completely() {
     let small = |runtimes: &[&str]| {
         let sweep = Sweep {
             concurrency: &[4],

@@ -56,7 +56,7 @@ fn the_best_async_runtime_is_the_one_with_the_highest_throughput() {
 }
 
 #[test]
-fn the_pictures_show_what_the_table_says() {
+fn charts_and_table_agree() {
     let record = asked(fixtures::tour());
     let charts = charts(&record);
     let picture = |name: &str| {
@@ -92,7 +92,7 @@ fn the_pictures_show_what_the_table_says() {
 }
 
 #[test]
-fn nobody_who_did_not_ask_is_answered_and_nothing_is_made_up() {
+fn responses_go_only_to_their_requests() {
     assert_eq!(answers(&fixtures::tour()), []);
     let mut without_threads = asked(fixtures::tour());
     let cells = without_threads.plan.cells.clone();

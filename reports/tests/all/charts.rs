@@ -38,7 +38,7 @@ fn every_chart_of_every_record_is_one_svg_that_refers_to_nothing_outside() {
 }
 
 #[test]
-fn a_closed_an_open_and_an_asked_record_have_every_kind_of_chart() {
+fn closed_open_and_search_records_have_every_kind_of_chart() {
     let mut asked = fixtures::tour();
     asked.plan.suite = Some("where-async-pays".to_owned());
     let parts = fixtures::with_parts(1);
@@ -70,7 +70,7 @@ fn every_chart_becomes_a_picture_of_twice_its_size() {
 }
 
 #[test]
-fn under_open_load_latency_is_response_and_throughput_is_no_chart() {
+fn open_load_charts_show_response_time_and_no_throughput() {
     let charts = charts(&fixtures::open_loads());
     let ends = |kind: &str| {
         let of_kind = charts
@@ -95,7 +95,7 @@ fn under_open_load_latency_is_response_and_throughput_is_no_chart() {
 }
 
 #[test]
-fn of_a_search_only_the_curve_is_drawn_with_its_objective() {
+fn a_search_draws_only_its_curve_with_the_objective() {
     let charts = charts(&fixtures::search());
     let stems: Vec<&str> = charts
         .iter()

@@ -62,7 +62,7 @@ fn the_smallest_difference_is_the_margin_plus_half_the_interval() {
 }
 
 #[test]
-fn too_few_rounds_resolve_no_difference() {
+fn too_few_rounds_detect_no_difference() {
     let smallest = |rounds| {
         let record = twice(&vec![(1000.0, 1010.0); rounds]);
         throughput(&record).smallest_difference
@@ -88,7 +88,7 @@ fn only_the_last_attempt_of_a_redone_block_counts() {
 }
 
 #[test]
-fn a_block_with_only_one_arm_is_not_a_pair() {
+fn a_block_with_one_arm_is_not_a_pair() {
     let mut record = twice(&[(1000.0, 1000.0); 8]);
     record.rounds.pop();
     let resolution = Resolution::of(&record.plan, &record.rounds).expect("pairs");
@@ -196,7 +196,7 @@ fn the_measurement_is_one_of_the_findings() {
 }
 
 #[test]
-fn the_page_shows_findings_escaped_and_nothing_where_there_are_none() {
+fn the_page_shows_escaped_findings_or_nothing() {
     let mut record = fixtures::tour();
     assert!(!page(&record).contains("id=\"fitness\""));
     record.fitness = findings();

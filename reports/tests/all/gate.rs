@@ -120,7 +120,7 @@ fn on_all_machines(slowdown: f64) -> impl Iterator<Item = (Machine, Tally)> {
 }
 
 #[test]
-fn of_two_equal_arms_no_more_than_one_session_in_a_thousand_fails() {
+fn equal_arms_fail_at_most_one_gate_in_a_thousand() {
     // Ten failures in 10,000 sessions put the 99 % bound of the rate (Clopper and Pearson) at 0.21 %.
     for (machine, tally) in on_all_machines(0.0) {
         assert!(tally.failed <= 10, "{machine:?}: {tally:?}");

@@ -275,7 +275,7 @@ fn every_gate_format_renders_every_report_into_a_plain_file_name() {
 }
 
 #[test]
-fn a_gates_json_follows_its_schema_and_survives() {
+fn gate_json_follows_its_schema_and_round_trips() {
     let validator = jsonschema::validator_for(&gate::schema()).expect("a valid schema");
     for (name, report) in reports() {
         let document: Value = serde_json::from_str(&text("json", &report)).expect("JSON");
@@ -426,7 +426,7 @@ fn junit_is_red_exactly_where_a_gate_did_not_pass() {
 /// Python's
 /// `markdown-it-py` reads it with GitHub's tables.
 #[test]
-fn markdown_is_one_table_and_no_name_is_markup() {
+fn markdown_is_one_table_and_names_are_escaped() {
     let Some(python) = foreign::python("markdown_it", "the package markdown-it-py") else {
         return;
     };
@@ -577,7 +577,7 @@ fn commands(report: &GateReport) -> Vec<Command> {
 }
 
 #[test]
-fn annotations_stand_on_the_lines_of_the_limits_and_the_worst_comes_first() {
+fn annotations_are_on_the_lines_of_the_limits_worst_first() {
     let found = commands(&find("regression"));
     let reported: Vec<(&str, String)> = found
         .iter()
@@ -637,7 +637,7 @@ fn there_are_at_most_ten_annotations_and_the_last_says_how_many_more() {
 }
 
 #[test]
-fn a_gate_that_came_to_nothing_is_annotated_with_its_reason_alone() {
+fn a_gate_without_a_result_is_annotated_with_its_reason_only() {
     for (name, level) in [
         ("wrong", "error"),
         ("unfit", "warning"),
@@ -655,7 +655,7 @@ fn a_gate_that_came_to_nothing_is_annotated_with_its_reason_alone() {
 }
 
 #[test]
-fn no_name_ends_a_command_or_begins_another_one() {
+fn a_name_never_ends_or_starts_an_annotation() {
     let report = hostile();
     let found = commands(&report);
     assert_eq!(found.len(), 2);

@@ -365,7 +365,7 @@ fn bencher_metric_format_follows_its_schema_and_has_the_summarys_numbers() {
 
 /// Goal: no program that raises alarms is given a number that the summary calls a hint.
 #[test]
-fn percentiles_with_too_few_operations_are_given_to_no_program_that_judges() {
+fn percentiles_with_too_few_operations_are_not_exported_to_judging_tools() {
     let record = fixtures::short_rounds();
     let summary = summary("short-rounds");
     assert!(
@@ -388,7 +388,7 @@ fn percentiles_with_too_few_operations_are_given_to_no_program_that_judges() {
 }
 
 #[test]
-fn what_was_not_measured_is_absent_from_what_judges() {
+fn unmeasured_cells_are_absent_from_judging_formats() {
     let record = fixtures::failures();
     let summary = summary("failures");
     for cell in summary

@@ -55,7 +55,7 @@ fn every_page_is_one_file_without_script_or_anything_from_elsewhere() {
 }
 
 #[test]
-fn a_heading_names_a_few_scenarios_and_counts_many() {
+fn a_heading_names_few_scenarios_and_counts_many() {
     let mut record = fixtures::tour();
     let heading = |record: &Record| {
         let html = page(record);
@@ -78,7 +78,7 @@ fn a_heading_names_a_few_scenarios_and_counts_many() {
 }
 
 #[test]
-fn what_a_record_says_is_text_and_never_markup() {
+fn text_from_a_record_is_never_markup() {
     let html = page(&fixtures::hostile());
     for said in [
         "&lt;script&gt;alert('title')&lt;/script&gt;",
@@ -94,7 +94,7 @@ fn what_a_record_says_is_text_and_never_markup() {
 }
 
 #[test]
-fn a_page_holds_what_is_needed_to_repeat_the_run() {
+fn a_page_has_everything_needed_to_repeat_the_run() {
     let record = fixtures::tour();
     let html = page(&record);
     let versions = record
@@ -119,7 +119,7 @@ fn a_page_holds_what_is_needed_to_repeat_the_run() {
 }
 
 #[test]
-fn what_was_observed_has_tables_of_its_own() {
+fn observed_values_have_their_own_tables() {
     let html = page(&fixtures::open_loads());
     for shown in [
         "<th scope=\"col\">probe lag</th><th scope=\"col\">p50</th><th scope=\"col\">p99</th><th scope=\"col\">max</th>",
@@ -165,7 +165,7 @@ fn the_page_of_a_search_has_its_results_and_steps_and_no_group_of_a_step() {
 }
 
 #[test]
-fn a_rate_that_was_not_held_is_loud_and_costs_are_known_or_said_not_to_be() {
+fn a_rate_not_held_is_prominent_and_unknown_costs_are_marked() {
     let html = page(fixture("open-loads"));
     assert_eq!(html.matches("<strong> not held</strong>").count(), 1);
     assert!(html.contains("sync did not hold the rate in 10 of 10 rounds"));
@@ -179,7 +179,7 @@ fn a_rate_that_was_not_held_is_loud_and_costs_are_known_or_said_not_to_be() {
 /// Goal: a browser builds the page as meant, and finds nothing to complain of. Method: headless Chromium dumps the
 /// document it made; its complaints would be on stderr.
 #[test]
-fn a_browser_shows_every_table_and_chart_and_complains_of_nothing() {
+fn a_browser_shows_every_table_and_chart_without_errors() {
     for (name, tables) in [
         ("tour", 3),
         ("sweep", 5),

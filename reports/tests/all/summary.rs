@@ -98,7 +98,7 @@ fn ratios_are_against_the_first_runtime_that_has_numbers() {
 }
 
 #[test]
-fn a_cell_is_what_its_rounds_were() {
+fn a_cells_status_follows_from_its_rounds() {
     let summary = Summary::of(&fixtures::failures());
     let statuses: Vec<Status> = summary.cells.iter().map(|cell| cell.status).collect();
     use Status::{Failed, Invalid, Ok, Unsupported};
@@ -141,7 +141,7 @@ fn errors_within_the_budget_are_reported_and_forgiven() {
 }
 
 #[test]
-fn a_percentile_is_advisory_below_a_hundred_samples_beyond_it() {
+fn a_percentile_with_fewer_than_a_hundred_samples_beyond_it_is_advisory() {
     for (ops, p99_sound, p999_sound) in [
         (9_999, false, false),
         (10_000, true, false),
@@ -193,7 +193,7 @@ fn littles_law_is_checked_where_it_must_hold() {
 }
 
 #[test]
-fn rounds_of_no_cell_are_left_out_aloud() {
+fn rounds_without_a_cell_are_left_out_with_a_warning() {
     let mut record = pair();
     record.rounds[0].cell = 99;
     let summary = Summary::of(&record);
@@ -242,7 +242,7 @@ fn only_the_last_attempt_of_a_redone_block_counts() {
 }
 
 #[test]
-fn a_redo_that_was_cut_short_takes_nothing_away_from_what_it_was_to_replace() {
+fn an_interrupted_redo_keeps_the_block_it_would_have_replaced() {
     // Of the third block's redo only the first round came to be.
     let mut record = pair();
     let redone = record.rounds.iter().find(|round| round.block == 2);
@@ -255,7 +255,7 @@ fn a_redo_that_was_cut_short_takes_nothing_away_from_what_it_was_to_replace() {
 }
 
 #[test]
-fn an_open_load_has_response_lag_and_what_its_schedule_came_to() {
+fn an_open_load_has_response_times_lag_and_schedule_counts() {
     let summary = Summary::of(&fixtures::open_loads());
     let median = |cell: usize, name: &str| summary.cells[cell].metrics[name].median;
     // Of 6,000 a second, sync keeps up with about two thousand.
@@ -286,7 +286,7 @@ fn an_open_load_has_response_lag_and_what_its_schedule_came_to() {
 }
 
 #[test]
-fn what_a_probe_observed_becomes_metrics_of_its_name() {
+fn observed_values_become_metrics_by_name() {
     let summary = Summary::of(&fixtures::open_loads());
     let metric = |name: &str| &summary.cells[0].metrics[name];
     for name in ["probe_lag_p50_ns", "probe_lag_p99_ns", "probe_lag_max_ns"] {
@@ -301,7 +301,7 @@ fn what_a_probe_observed_becomes_metrics_of_its_name() {
 }
 
 #[test]
-fn costs_are_per_operation_and_absent_where_the_system_does_not_tell() {
+fn costs_are_per_operation_and_absent_if_unknown() {
     let mut record = pair();
     each_measured(&mut record, |cell, _, measured| {
         if cell == 1 {
@@ -326,7 +326,7 @@ fn costs_are_per_operation_and_absent_where_the_system_does_not_tell() {
 }
 
 #[test]
-fn a_verdict_needs_an_interval_beyond_the_floor_and_blocks_enough() {
+fn a_verdict_needs_an_interval_beyond_the_floor_and_enough_blocks() {
     let verdict = |rounds: usize, factor: f64| {
         let mut record = fixtures::of(
             Sweep {
@@ -382,7 +382,7 @@ fn arrivals_are_counted_over_rounds_and_a_search_travels_with_the_summary() {
 }
 
 #[test]
-fn what_all_runtimes_of_a_search_meet_is_the_lowest_of_their_highest_rates() {
+fn the_rate_all_runtimes_meet_is_the_lowest_of_their_highest() {
     let mut record = fixtures::search();
     assert_eq!(met_by_all(&record), None);
     let results = &mut record.search.as_mut().expect("a search").results;

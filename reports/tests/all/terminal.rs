@@ -258,7 +258,7 @@ fn a_search_is_one_table_of_its_findings() {
 }
 
 #[test]
-fn a_search_that_was_cut_short_says_what_it_has() {
+fn an_interrupted_search_reports_what_it_has() {
     insta::assert_snapshot!(plain(&fixtures::search_cut_short()), @r#"
     The run was interrupted; partial results follow.
 
@@ -333,7 +333,7 @@ fn everything_that_goes_wrong_is_reported_next_to_the_numbers() {
 }
 
 #[test]
-fn an_interrupted_run_shows_what_it_has() {
+fn an_interrupted_run_shows_its_results_so_far() {
     insta::assert_snapshot!(plain(&fixtures::interrupted()), @r#"
     The run was interrupted; partial results follow.
 

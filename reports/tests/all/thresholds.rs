@@ -86,7 +86,7 @@ fn the_median_over_rounds_decides() {
 }
 
 #[test]
-fn a_check_has_its_value_its_rounds_and_from_five_rounds_on_its_interval() {
+fn a_check_has_a_value_its_rounds_and_an_interval_from_five_rounds_on() {
     let limits = [("service_p99", "< 25ms")];
     let five = checks(&limited(record(&[10, 20, 30, 40, 50]), &limits));
     assert_eq!(
@@ -280,7 +280,7 @@ fn a_part_is_judged_by_its_own_times_and_failures() {
 }
 
 #[test]
-fn response_times_of_a_rate_that_was_not_held_are_those_of_another_load() {
+fn response_times_of_a_rate_not_held_are_not_compared() {
     let record = |held: bool| {
         let mut record = fixtures::open_loads();
         // Without the disturbances and the lower bounds of the fixture.
@@ -314,7 +314,7 @@ fn response_times_of_a_rate_that_was_not_held_are_those_of_another_load() {
 }
 
 #[test]
-fn disturbed_rounds_count_against_a_verdict_that_they_could_turn() {
+fn disturbed_rounds_count_against_a_verdict_they_could_reverse() {
     let disturbed = |tails_ms: &[u64], blocks: &[usize]| {
         let mut record = record(tails_ms);
         for round in &mut record.rounds {
@@ -356,7 +356,7 @@ fn disturbed_rounds_count_against_a_verdict_that_they_could_turn() {
 }
 
 #[test]
-fn a_run_that_ended_early_is_judged_only_where_the_rest_could_not_turn_it() {
+fn an_early_end_is_judged_only_where_the_rest_could_not_change_it() {
     let early = |tails_ms: &[u64], planned: usize| {
         let mut record = record(tails_ms);
         record.plan.blocks = vec![vec![0]; planned];
@@ -403,7 +403,7 @@ fn a_lower_bound_can_miss_a_threshold_and_never_meet_it() {
 }
 
 #[test]
-fn a_text_that_is_no_threshold_is_refused() {
+fn an_invalid_threshold_is_refused() {
     let check = |metric: &str, text: &str, expected_text: &str| {
         let error = parse(metric, text, false).expect_err(text).to_string();
         assert!(

@@ -53,7 +53,7 @@ fn busy(measured: &mut Measured, server: f64, worker: f64) {
 }
 
 #[test]
-fn a_server_without_time_left_is_the_limit_unless_the_worker_has_none_either() {
+fn a_saturated_server_is_the_bottleneck_unless_the_worker_is_saturated_too() {
     let warned = |server: f64, worker: f64| {
         let mut record = record();
         of_cell(&mut record, 1).for_each(|measured| busy(measured, server, worker));
@@ -120,7 +120,7 @@ fn failures_share_a_warning_only_if_their_reasons_are_equal() {
 }
 
 #[test]
-fn a_limit_in_less_than_most_rounds_or_on_shared_cpus_is_none() {
+fn a_bottleneck_needs_most_rounds_and_separate_cpus() {
     let mut record = record();
     of_cell(&mut record, 1)
         .take(2)
@@ -197,7 +197,7 @@ fn reopened_connections_are_reported_for_their_cell() {
 }
 
 #[test]
-fn a_cell_that_ran_out_of_ports_has_no_numbers_whatever_its_error_budget() {
+fn port_exhaustion_voids_a_cell_whatever_its_error_budget() {
     let mut record = record();
     record.plan.scenarios[0].error_budget = 1.0;
     let first = of_cell(&mut record, 1).next().expect("a round");

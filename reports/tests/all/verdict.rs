@@ -116,7 +116,7 @@ fn simulate(machine: Machine, blocks: usize, runs: u32) -> Tally {
 }
 
 #[test]
-fn equals_are_hardly_ever_called_different() {
+fn equal_runtimes_are_rarely_called_different() {
     // One in a thousand with the noise of a virtual machine.
     let noisy = simulate(NOISY, 10, 4_000);
     assert!(noisy.called() <= 12, "{noisy:?}");
@@ -130,7 +130,7 @@ fn equals_are_hardly_ever_called_different() {
 }
 
 #[test]
-fn what_is_slower_by_a_share_of_its_work_is_called_with_rounds_enough() {
+fn a_slowdown_is_detected_given_enough_rounds() {
     let of = |ratio, machine| Machine { ratio, ..machine };
     let good = Machine {
         noise: 0.02 / std::f64::consts::SQRT_2,
@@ -150,7 +150,7 @@ fn what_is_slower_by_a_share_of_its_work_is_called_with_rounds_enough() {
 }
 
 #[test]
-fn equals_are_a_tie_where_the_machine_is_quiet_enough() {
+fn equal_runtimes_tie_on_a_quiet_machine() {
     let good = Machine {
         noise: 0.02 / std::f64::consts::SQRT_2,
         ..QUIET
@@ -161,7 +161,7 @@ fn equals_are_a_tie_where_the_machine_is_quiet_enough() {
 }
 
 #[test]
-fn a_machine_that_slows_down_all_the_while_makes_no_difference() {
+fn a_steady_slowdown_of_the_machine_makes_no_difference() {
     // By 1 % from round to round: the last is a fifth as fast as the first in a hundred of them.
     let drifting = Machine {
         drift: 0.01,
@@ -172,7 +172,7 @@ fn a_machine_that_slows_down_all_the_while_makes_no_difference() {
 }
 
 #[test]
-fn a_bias_by_place_is_noise_where_the_order_is_drawn_and_a_verdict_where_it_is_not() {
+fn position_bias_is_noise_in_random_order_and_a_verdict_in_fixed_order() {
     let biased = Machine {
         noise: 0.01,
         second_place: 0.08,
@@ -188,7 +188,7 @@ fn a_bias_by_place_is_noise_where_the_order_is_drawn_and_a_verdict_where_it_is_n
 }
 
 #[test]
-fn looks_share_the_error_rate_and_find_what_one_look_would_not() {
+fn looks_share_the_error_rate_and_find_differences_earlier() {
     let mut record = pair(10);
     record.plan.looks = vec![10, 16, 24, 40];
     let rule = Rule::of(&record.plan);
@@ -227,7 +227,7 @@ fn looks_share_the_error_rate_and_find_what_one_look_would_not() {
 }
 
 #[test]
-fn a_look_is_known_by_the_blocks_it_comes_after() {
+fn looks_are_identified_by_the_blocks_before_them() {
     let mut record = pair(1);
     assert_eq!(Summary::of(&record).look, None);
     record.plan.looks = vec![10, 16, 24, 40];
@@ -266,7 +266,7 @@ fn the_fewest_rounds_are_those_with_which_a_verdict_is_attainable() {
 }
 
 #[test]
-fn the_smallest_difference_that_could_be_called_is_where_calling_begins() {
+fn the_smallest_callable_difference_is_where_verdicts_begin() {
     // Noise that is symmetric in logarithms; moved as a whole, its interval keeps its width.
     let noise = [
         -0.04, -0.03, -0.01, -0.005, 0.0, 0.0, 0.005, 0.01, 0.03, 0.04_f64,
@@ -349,7 +349,7 @@ fn the_reference_is_the_one_the_plan_names_if_it_has_numbers() {
 }
 
 #[test]
-fn a_difference_below_the_measuring_loops_own_time_is_a_tie_and_says_so() {
+fn a_difference_below_the_loops_own_cost_is_a_tie_and_says_so() {
     let judged = |loop_ops_s: Option<f64>| {
         let mut record = pair(8);
         settle(&mut record, 1, 1.0 / 1.10);
@@ -383,7 +383,7 @@ fn a_difference_below_the_measuring_loops_own_time_is_a_tie_and_says_so() {
 }
 
 #[test]
-fn a_percentile_with_too_few_samples_is_compared_with_nothing() {
+fn a_percentile_with_too_few_samples_is_not_compared() {
     let mut record = pair(8);
     let has_p99 = |record: &Record| {
         let summary = Summary::of(record);
@@ -399,7 +399,7 @@ fn a_percentile_with_too_few_samples_is_compared_with_nothing() {
 }
 
 #[test]
-fn under_open_load_response_decides_and_a_lower_bound_can_only_be_slower() {
+fn open_loads_are_decided_by_response_time_and_a_lower_bound_can_only_be_slower() {
     let record = fixtures::open_loads();
     let summary = Summary::of(&record);
     let groups = summary.groups();

@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_file_is_refused_with_its_line() {
+    fn a_malformed_file_is_refused_with_its_line() {
         let check = |format: FileFormat, text: &str, line: u64, message: &str| {
             let error = format.parse(text.into()).expect_err("broken");
             assert_eq!(error.line, line, "{text:?}: {error}");
@@ -462,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn a_feed_read_once_keeps_rows_for_the_warm_up_and_never_gives_one_twice() {
+    fn a_once_feed_reserves_rows_for_the_warm_up_and_repeats_none() {
         let spec = FeedSpec {
             order: FeedOrder::Once,
             rows: 25,

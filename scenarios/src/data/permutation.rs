@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_ranges_end() {
+    fn the_largest_ranges_terminate() {
         for count in [u64::MAX, 1 << 63, (1 << 63) + 1] {
             let image = Permutation::new(count).apply(7, count - 1);
             assert!(image < count);
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_are_scattered() {
+    fn neighbouring_keys_are_scattered() {
         let permutation = Permutation::new(100_000);
         let first: Vec<u64> = (0..100).map(|index| permutation.apply(3, index)).collect();
         // Uniform over 100,000: about 10 of 100 fall into each tenth.

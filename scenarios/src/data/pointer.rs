@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_miss_names_the_pointer_and_what_was_there() {
+    fn a_mismatch_names_the_pointer_and_the_value() {
         let check = |pointer: &str, document: &str, message: &str| {
             assert_eq!(found(pointer, document).expect_err("a miss"), message);
         };
@@ -253,7 +253,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_part_is_found_as_by_serde_json(document in any_json(), pretty in any::<bool>()) {
+        fn json_pointers_agree_with_serde_json(document in any_json(), pretty in any::<bool>()) {
             let text = if pretty { serde_json::to_string_pretty(&document) } else { serde_json::to_string(&document) };
             let text = text.expect("JSON");
             let mut all = Vec::new();

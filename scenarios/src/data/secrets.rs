@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_concealed_in_every_encoding_and_cut_short() {
+    fn secrets_are_redacted_in_every_encoding_and_when_truncated() {
         let values = [
             "key=\"a b\"/ü",
             "key",

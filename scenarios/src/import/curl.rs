@@ -537,7 +537,7 @@ mod tests {
 
     /// Chrome, "Copy as cURL (bash)".
     #[test]
-    fn a_command_of_chrome_is_understood() {
+    fn a_curl_command_copied_from_chrome_is_read() {
         let it = imported(
             r#"curl 'https://shop.test/api/cart?limit=20' \
   -H 'accept: application/json, text/plain, */*' \
@@ -572,7 +572,7 @@ body.raw = true
 
     /// Firefox, "Copy as cURL (POSIX)".
     #[test]
-    fn a_command_of_firefox_is_understood() {
+    fn a_curl_command_copied_from_firefox_is_read() {
         check(
             r"curl 'http://127.0.0.1:8080/login' -X POST -H 'User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0' -H 'Accept-Encoding: gzip, deflate, br, zstd' -H 'Content-Type: application/x-www-form-urlencoded' -H 'Connection: keep-alive' -H 'Upgrade-Insecure-Requests: 1' --data-raw 'user=ann&password=s3cret'",
             r#"
@@ -588,7 +588,7 @@ body.text = "user=ann&password={{env.PASSWORD}}"
     }
 
     #[test]
-    fn each_option_has_its_effect() {
+    fn each_option_has_an_effect() {
         let form = "headers.content-type = \"application/x-www-form-urlencoded\"";
         for (command, expected) in [
             ("h:81", "[[request]]\nsend = \"GET /\"".to_owned()),
@@ -628,7 +628,7 @@ body.text = "user=ann&password={{env.PASSWORD}}"
     }
 
     #[test]
-    fn whatever_is_not_understood_is_named() {
+    fn every_unsupported_option_is_named() {
         for (command, told) in [
             ("curl --proxy p h", "`--proxy`"),
             ("curl -Z h", "`-Z`"),

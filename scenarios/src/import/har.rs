@@ -280,7 +280,7 @@ mod tests {
       ]}}"#;
 
     #[test]
-    fn a_har_of_chrome_is_one_flow_of_the_busiest_server() {
+    fn a_chrome_har_is_one_flow_of_the_busiest_server() {
         let it = imported(CHROME);
         assert_eq!(it.target, "http=https://shop.test");
         assert_eq!(it.variables, ["PASSWORD"]);
@@ -326,7 +326,7 @@ expect.status = 302
        \"response\":{\"status\":200,\"headers\":[]}}]}}";
 
     #[test]
-    fn a_har_of_firefox_keeps_its_cookies_in_a_jar_if_responses_set_them() {
+    fn a_firefox_har_keeps_cookies_that_responses_set() {
         let it = imported(FIREFOX);
         assert!(!it.scenario.contains("s3cret"), "{}", it.scenario);
         assert_eq!(

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_leave_their_surroundings_as_they_are() {
+    fn redaction_leaves_the_surrounding_text_unchanged() {
         with_variables(|it| {
             assert_eq!(
                 it.header("Authorization", "Bearer s3cret"),

@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_those_of_a_posix_shell() {
+    fn words_are_split_as_by_a_posix_shell() {
         check("curl  a\tb\n c", &["curl", "a", "b", "c"]);
         check("a \\\n  b \\\r\n c", &["a", "b", "c"]);
         check(
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_for_other_shells_are_refused_in_words() {
+    fn commands_for_other_shells_are_refused_with_a_reason() {
         for (command, told) in [
             ("curl ^\"http://h/^\" ^\r\n  -H ^\"a: b^\"", "cmd.exe"),
             ("curl \"http://h/?a=^%^20\"", "cmd.exe"),
@@ -289,7 +289,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_text_survives_each_kind_of_quotes(text in "(?s).{0,40}") {
+        fn every_string_survives_each_kind_of_quotes(text in "(?s).{0,40}") {
             let single = format!("'{}'", text.replace('\'', r"'\''"));
             let double: String = text.chars().flat_map(|it| {
                 let escape = "\"\\$`".contains(it).then_some('\\');

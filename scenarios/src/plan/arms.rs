@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn each_arm_is_first_equally_often_at_every_look_but_not_in_turns() {
+    fn arms_are_first_equally_often_at_every_look_without_alternating() {
         let plan = planned(40);
         let head_first: Vec<bool> = plan
             .blocks

@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_has_its_length_and_no_body_after_head() {
+    fn a_response_to_head_has_a_length_and_no_body() {
         let mut response = Response::default();
         response.text(405, "no");
         let mut request = Request::default();
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_in_the_form_for_proxies_is_reduced_to_its_path() {
+    fn an_absolute_form_target_is_reduced_to_its_path() {
         assert_eq!(origin_form("http://a:1/x?y"), "/x?y");
         assert_eq!(origin_form("http://a"), "/");
         assert_eq!(origin_form("/http://a/"), "/http://a/");

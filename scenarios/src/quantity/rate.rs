@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_is_a_number_perhaps_in_thousands_or_millions() {
+    fn a_rate_may_be_in_thousands_or_millions() {
         let check = |text: &str, expected: Option<f64>| {
             assert_eq!(parse_rate(text).ok().map(RateHz::get), expected, "{text:?}");
         };

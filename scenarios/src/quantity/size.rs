@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_size_is_written_as_it_is_read() {
+    fn sizes_round_trip() {
         for text in ["64KiB", "256MiB", "3GiB", "17B", "0B"] {
             assert_eq!(
                 Size::parse(text).map(|size| size.to_string()).as_deref(),

@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_needs_a_number_and_a_unit_and_nothing_else() {
+    fn a_time_is_a_number_and_a_unit() {
         let check = |text: &str, expected: Option<Duration>| {
             assert_eq!(parse_time(text).ok(), expected, "{text:?}");
         };
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_written_as_it_is_read() {
+    fn times_round_trip() {
         let check = |time: Duration, expected: &str| {
             assert_eq!(time_text(time), expected);
             assert_eq!(parse_time(expected), Ok(time));

@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shortest_first_is_the_order_of_tasks_that_run_at_once() {
+    fn concurrent_tasks_complete_shortest_first() {
         let workload = AsCompleted::new(Params::default(), Duration::from_secs(1));
         let workload = workload.expect("sound");
         assert!(workload.shortest_first(&[2, 1, 0]));

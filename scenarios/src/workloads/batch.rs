@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_that_begins_before_the_last_one_ended_is_caught() {
+    fn overlapping_batches_are_caught() {
         let board = board_with(0..15);
         assert_eq!(detail(board.batch_ended(15)), "");
         assert_eq!(

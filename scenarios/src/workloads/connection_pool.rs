@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn the_minimum_is_open_from_the_start_and_more_only_on_demand() {
+    fn a_pool_opens_its_minimum_at_once_and_more_on_demand() {
         under_every_runtime!(&[], |runtime| {
             runtime.block_on(async {
                 let fake = Fake::default();
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_connection_is_closed_and_its_place_is_free_again() {
+    fn a_broken_connection_frees_its_slot() {
         under_every_runtime!(&[], |runtime| {
             runtime.block_on(async {
                 let fake = Fake::default();
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_cannot_be_opened_costs_no_place() {
+    fn a_failed_connect_uses_no_slot() {
         under_every_runtime!(&[], |runtime| {
             runtime.block_on(async {
                 let fake = Fake::default();
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn work_that_is_cancelled_or_runs_out_of_time_gives_back_what_it_held() {
+    fn cancelled_and_timed_out_work_releases_what_it_held() {
         under_every_runtime!(&[Capability::Cancellation], |runtime| {
             runtime.block_on(async {
                 let fake = Fake::default();
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_never_has_more_connections_than_there_are_places() {
+    fn a_crowd_never_exceeds_its_connection_limit() {
         under_every_runtime!(&[], |runtime| {
             runtime.block_on(async {
                 let fake = Fake::default();

@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn counters_that_follow_one_another_are_no_mistake() {
+    fn sequential_counters_are_allowed() {
         let start = Instant::now();
         let tick = |index: u32| Tick {
             counter: index / TICKS,
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_order_in_good_time_is_caught() {
+    fn a_wrong_order_is_caught_even_in_good_time() {
         let mut ticks = at_once(INTERLEAVED);
         ticks.swap(2, 3);
         ticks.swap(2, 4);
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_tick_a_wrong_count_and_a_tick_too_soon_are_caught() {
+    fn lost_ticks_wrong_counts_and_early_ticks_are_caught() {
         let mut lost = at_once(INTERLEAVED);
         lost.pop();
         assert_eq!(message(&lost), "expected 9 ticks, got 8");

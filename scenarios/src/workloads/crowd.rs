@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_waits_whole_and_ends_one_after_another() {
+    fn a_crowd_waits_together_and_ends_one_by_one() {
         under_every_runtime!(&[Capability::ManyAtOnce], |runtime| {
             let part = Counted::default();
             let crowd = runtime
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_fails_or_panics_is_reported_and_keeps_no_other_waiting() {
+    fn a_failed_or_panicked_task_is_reported_and_delays_no_other() {
         under_every_runtime!(&[Capability::ManyAtOnce], |runtime| {
             let check = |counts: Counts, kind| {
                 let part = Counted {

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_leaks_is_kept_or_is_opened_twice_is_caught() {
+    fn leaked_kept_and_duplicate_connections_are_caught() {
         check([10, 10, 2], 0, &[]);
         // A failed login had a connection; a refused one had none.
         check([11, 11, 2], 1, &[]);

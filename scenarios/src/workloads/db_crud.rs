@@ -242,7 +242,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lost_doubled_and_skipped_ids_and_changed_amounts_are_all_seen() {
+    fn lost_duplicate_and_skipped_ids_and_changed_amounts_are_caught() {
         let check = |tally: [u64; 5], failed: u64, expected: usize| {
             let totals = totals(2, failed, TARGET, Traffic::default());
             let violations = judge(tally.map(Some), &totals, 2);

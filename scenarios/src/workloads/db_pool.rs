@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_outside_of_its_bounds_is_caught() {
+    fn a_pool_outside_its_bounds_is_caught() {
         check([0, 5, 5, 0], 0, &[]);
         check([0, 20, 5, 0], 0, &[]);
         let too_many = "expected at most 20 open connections, got 21";

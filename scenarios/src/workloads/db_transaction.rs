@@ -316,7 +316,7 @@ mod tests {
     const SUM_CHANGED: &str = "expected a sum of 3000 over all accounts, got";
 
     #[test]
-    fn a_change_outside_of_a_transaction_and_one_left_open_are_caught() {
+    fn changes_outside_a_transaction_and_open_transactions_are_caught() {
         let message = |transaction_status, expected| {
             let outcome = Outcome {
                 transaction_status,
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn transfers_that_were_all_made_pass() {
+    fn complete_transfers_pass() {
         check(|_| (), 0, &[]);
         check(|_| (), 1, &[]);
     }
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transfer_that_was_never_made_is_caught_though_the_sum_holds() {
+    fn a_missing_transfer_is_caught_although_the_sum_holds() {
         let both_sides = |accounts: &mut Vec<i64>| {
             accounts[0] += 40;
             accounts[2] -= 40;

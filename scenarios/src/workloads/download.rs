@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_is_missing_short_or_changed_is_caught() {
+    fn missing_short_and_changed_files_are_caught() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = saved_path(directory.path(), 0, 1);
         let document = SiteDocument {

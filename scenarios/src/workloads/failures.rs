@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_message_a_swallowed_failure_and_one_that_spreads_are_caught() {
+    fn lost_messages_and_swallowed_or_spreading_failures_are_caught() {
         let caught = |by, outcomes: &[Outcome]| {
             let failure = check(by, outcomes).unwrap_err();
             assert_eq!(failure.kind, Failure::WRONG_CONTENT, "{outcomes:?}");

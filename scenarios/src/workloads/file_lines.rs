@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_directory_has_the_lines_it_is_known_for_and_is_made_once() {
+    fn the_directory_has_the_expected_lines_and_is_made_once() {
         let parent = tempfile::tempdir().expect("a directory");
         let made = directory_of_lines(parent.path(), 200).expect("made");
         let lines = |entry: io::Result<std::fs::DirEntry>| {

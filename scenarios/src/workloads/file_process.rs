@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_that_are_lost_short_swapped_changed_or_not_waited_for_are_caught() {
+    fn lost_short_swapped_changed_and_unawaited_files_are_caught() {
         let params = Params { size: Size::kib(1) };
         let unit = Duration::from_millis(20);
         let workload = FileProcess::new(params, unit).expect("sound");

@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_loser_that_runs_on_and_a_cleanup_that_is_skipped_are_caught() {
+    fn a_surviving_loser_and_a_skipped_cleanup_are_caught() {
         let state = |finished, cleaned_up| Trace {
             finished,
             cleaned_up,

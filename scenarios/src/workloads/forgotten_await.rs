@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_that_is_done_though_forgotten_or_not_done_though_joined_is_found() {
+    fn a_forgotten_task_that_ran_and_a_joined_one_that_did_not_are_caught() {
         assert_eq!(check_done(Handling::Forgotten, 0, 3), Ok(()));
         assert!(check_done(Handling::Forgotten, 1, 3).is_err());
         assert_eq!(check_done(Handling::Joined, 3, 3), Ok(()));

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_waits_once_in_whichever_form_it_is_linked() {
+    fn a_page_is_queued_once_however_it_is_linked() {
         let mut frontier = Frontier::new(url("/"), Robots::everything());
         assert_eq!(frontier.take(), Ok(Some(url("/"))));
         for form in [

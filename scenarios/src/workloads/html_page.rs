@@ -137,7 +137,7 @@ mod tests {
 
     /// Goal: the memory that a page takes is bounded. Method: a title after the end of what is read, and a long one.
     #[test]
-    fn a_page_without_end_is_read_in_part() {
+    fn an_endless_page_is_read_in_part() {
         let late = format!("<p{}><title>Late</title>", " a".repeat(LONGEST_HTML / 2));
         assert_eq!(title(&late), None);
         let long = title(&format!("<title>{}</title>", "ü".repeat(2 * LONGEST_TITLE)));
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_a_title_is_none() {
+    fn lookalikes_of_titles_are_ignored() {
         for html in [
             "<p>No title</p>",
             "<!-- <title>A comment</title> -->",

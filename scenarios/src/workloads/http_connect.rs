@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_that_carried_nothing_is_caught() {
+    fn an_unused_connection_is_caught() {
         let message = |connections, failed| {
             let traffic = Traffic {
                 connections,

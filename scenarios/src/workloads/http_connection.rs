@@ -664,7 +664,7 @@ mod tests {
     }
 
     #[test]
-    fn known_bodies_follow_from_the_path() {
+    fn known_bodies_are_derived_from_the_path() {
         assert_eq!(
             known_body("/bytes/28").as_deref(),
             Some(&b"abcdefghijklmnopqrstuvwxyzab"[..])

@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_of_another_kind_or_none_is_found() {
+    fn an_unexpected_or_missing_failure_is_caught() {
         let met = |kind| Err(Failure::new(kind, "as seen"));
         assert_eq!(Fault::Reset.check(&met(Failure::RESET)), Ok(()));
         let message = |met| Fault::Reset.check(&met).unwrap_err().detail;
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_has_its_turn() {
+    fn faults_alternate() {
         let kinds: Vec<_> = (0..5).map(|op| Fault::of(op).kind()).collect();
         assert_eq!(
             kinds,

@@ -170,7 +170,7 @@ mod tests {
     const POST: &[u8] = br#"{"userId": 1, "id": 7, "title": "Engines", "body": "..."}"#;
 
     #[test]
-    fn another_title_is_not_what_was_served() {
+    fn a_different_title_is_caught() {
         let served = decode(1, POST).expect("a post");
         assert_eq!(check(&served, 1, &decode(1, POST).expect("a post")), Ok(()));
         let other = decode(1, br#"{"userId": 1, "title": "Looms"}"#).expect("a post");
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_post_of_another_user_is_found() {
+    fn a_post_by_another_user_is_caught() {
         let documents = |post| {
             vec![
                 decode(0, USER).expect("a user"),

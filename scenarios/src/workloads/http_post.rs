@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_document_is_not_an_echo() {
+    fn a_different_document_is_not_an_echo() {
         let sent = json!({ "operation": 7, "filling": "abc" });
         let check = |body: &str| check_echo(&sent, body.as_bytes());
         assert_eq!(check(r#"{ "filling": "abc", "operation": 7 }"#), Ok(()));

@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_too_few_or_too_early_is_found() {
+    fn missing_and_early_attempts_are_caught() {
         let check = |at_ms: &[u64]| retry(200).check(&attempts(at_ms), &Ok(()));
         assert_eq!(check(&[0, 10, 30]), Ok(()));
         assert_eq!(check(&[0, 15, 100]), Ok(()));
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn another_end_than_the_last_answer_is_found() {
+    fn a_wrong_final_outcome_is_caught() {
         let three = attempts(&[0, 10, 30]);
         let hopeless = retry(500);
         assert_eq!(hopeless.check(&three, &succeeded(500)), Ok(()));

@@ -300,7 +300,7 @@ mod tests {
     };
 
     #[test]
-    fn work_that_ended_before_the_server_answers_is_found() {
+    fn work_done_before_the_servers_response_is_caught() {
         assert_eq!(TIMES.check_completing(Duration::from_millis(5)), Ok(()));
         let early = TIMES.check_completing(Duration::from_millis(3));
         assert_eq!(
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_that_most_answers_outlive_is_ignored_unless_ticks_explain_it() {
+    fn responses_after_the_deadline_are_a_fault_unless_timer_ticks_explain_them() {
         let long = Times {
             deadline: Duration::from_millis(60),
             answer: Duration::from_millis(100),

@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_consumer_that_goes_on_and_a_job_that_is_not_reported_are_caught() {
+    fn a_consumer_that_does_not_stop_and_an_unreported_job_are_caught() {
         let params = Params::default();
         let board = Board::new(&params);
         (0..30).for_each(|job| board.ledger.note(job));

@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_known_file_is_known_at_every_offset_and_made_once() {
+    fn a_known_file_has_its_content_at_every_offset_and_is_made_once() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = known_file(directory.path(), 1003).expect("made");
         let bytes = std::fs::read(&path).expect("there");

@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn outcomes_are_distinguished_and_a_wrong_number_is_caught() {
+    fn outcomes_are_told_apart_and_a_wrong_number_is_caught() {
         let panicked = TaskError::Panicked("cannot block here".to_owned());
         assert_eq!(Outcome::of(7, Ok(Some(Ok(7)))), Ok(Outcome::Worked));
         assert_eq!(Outcome::of(7, Ok(None)), Ok(Outcome::Starved));
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn blocking_on_what_never_ends_ends_under_every_runtime_that_waits_by_polling() {
+    fn blocking_on_an_endless_task_ends_under_every_polling_runtime() {
         // Only runtimes that poll can cancel.
         under_every_runtime!(&[Capability::Cancellation], |runtime| {
             let rescue = Rescue::after(Duration::from_millis(1)).expect("a thread");

@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_child_that_says_or_ends_otherwise_is_caught() {
+    fn unexpected_output_and_exit_codes_of_a_child_are_caught() {
         let sound = run_to_its_end(5).expect("a shell");
         assert_eq!(detail(sound.check_output(5)), "");
         assert_eq!(
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_that_was_not_killed_or_not_waited_for_is_caught() {
+    fn a_child_not_killed_or_not_reaped_is_caught() {
         let killed = Sleeper::start().and_then(|mut sleeper| sleeper.end());
         let killed = killed.expect("a child");
         assert_eq!(detail(killed.check_killed()), "");

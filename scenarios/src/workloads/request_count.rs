@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_without_a_request_and_one_requested_twice_are_caught() {
+    fn unrequested_and_duplicate_responses_are_caught() {
         let violations = |requests, failed, others| {
             let traffic = Traffic {
                 requests,

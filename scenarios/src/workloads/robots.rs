@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_rule_wins_and_of_two_as_long_the_one_that_allows() {
+    fn the_longest_rule_wins_and_allow_breaks_ties() {
         let rules =
             "User-agent: *\nDisallow: /a\nAllow: /a/b\nDisallow: /a/b/c\nDisallow: /x\nAllow: /x\n";
         let paths = [
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_group_of_the_agent_counts_and_the_one_for_all_only_without_it() {
+    fn rules_for_all_agents_apply_only_without_a_group_for_this_one() {
         let rules = "User-agent: other\nDisallow: /\n\nUser-agent: *\nDisallow: /b\n";
         assert!(allows(rules, "/a") && !allows(rules, "/b"));
         let own = "User-agent: *\nDisallow: /\n\nUser-agent: other\nUser-agent: PhotoFinish\nDisallow: /b # comment\n\n\
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_no_part_of_a_name_and_only_a_rule_ends_the_names_of_a_group() {
+    fn versions_are_ignored_and_only_a_rule_ends_a_group_of_agents() {
         for names in [
             "User-agent: photofinish/1.0 (bench)",
             "user agent : Photofinish\t# ours",
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_rules_are_survived() {
+    fn hostile_robots_txt_is_survived() {
         for rules in [
             "\u{e9}".repeat(40_000),
             "a:".repeat(9_000) + "\n\u{2014}",
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn without_rules_everything_is_allowed_and_with_unreadable_ones_nothing() {
+    fn no_rules_allow_everything_and_unreadable_rules_nothing() {
         assert!(allows_after(404, "User-agent: *\nDisallow: /", "/a"));
         assert!(!allows_after(503, "", "/a"));
         assert!(allows_after(200, "", "/a"));

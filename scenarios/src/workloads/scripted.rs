@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_drawn_in_their_shares() {
+    fn times_are_drawn_by_their_shares() {
         let line = |(share, time_us)| ScriptedTime { share, time_us };
         let times = [(0.75, 1.0), (0.25, 2.0)].map(line).to_vec();
         let params = Params {

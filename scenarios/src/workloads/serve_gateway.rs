@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_upstream_may_fail_and_may_not_answer_something_else() {
+    fn an_upstream_may_fail_but_not_answer_wrongly() {
         let tolerated = |kind| tolerate(Err(Failure::new(kind, ""))).is_ok();
         assert!(tolerate(Ok(())).is_ok());
         assert!(tolerated(Failure::STATUS) && tolerated(Failure::REFUSED));

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_path_has_its_answer() {
+    fn each_path_has_its_response() {
         let check = |target: &str, status, body: &str| {
             let mut answer = Response::default();
             Greeter::default().greet(target, &mut answer);

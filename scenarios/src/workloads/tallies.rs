@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lost_item_and_a_doubled_one_are_named() {
+    fn lost_and_duplicated_items_are_named() {
         let check = |noted: &[u32], expected: Result<(), &str>| {
             let ledger = Ledger::new(3);
             noted.iter().for_each(|item| ledger.note(*item));
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_takes_at_least_its_wait() {
+    fn a_task_takes_at_least_its_wait() {
         let least = Duration::from_millis(20);
         assert!(no_shorter(least, least, "a task").is_ok());
         assert!(no_shorter(least, least * 2, "a task").is_ok());

@@ -97,7 +97,7 @@ mod tests {
     const UNIT: Duration = Duration::from_millis(20);
 
     #[test]
-    fn a_wait_that_is_left_out_or_too_short_is_caught() {
+    fn a_missing_or_short_wait_is_caught() {
         let tasks = Tasks::new(Params::default(), UNIT).expect("sound");
         let message = |lasted: &[Duration]| detail(tasks.check(&Peak::default(), lasted));
         assert_eq!(message(&[UNIT, UNIT * 2]), "");
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_that_follow_one_another_and_yet_overlap_are_caught() {
+    fn overlapping_sequential_waits_are_caught() {
         let check = |at_once, most: usize, expected: &str| {
             let params = Params {
                 at_once,

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_bounds_are_the_wait() {
+    fn equal_bounds_give_a_constant_wait() {
         let params = Params {
             shortest_us: 9,
             longest_us: 9,

@@ -306,12 +306,12 @@ mod tests {
     }
 
     #[test]
-    fn the_message_that_was_said_is_heard_once() {
+    fn each_message_is_heard_once() {
         assert_eq!(heard(&["message 3"]), Ok(()));
     }
 
     #[test]
-    fn a_client_that_stays_when_it_should_leave_is_caught() {
+    fn a_client_that_fails_to_leave_is_caught() {
         let message = |came, failed| {
             let totals = totals(20, failed, TARGET, Traffic::default());
             wrong_newcomers(came, 2, &totals)
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn lost_doubled_disordered_and_invented_messages_are_distinguished() {
+    fn lost_duplicate_reordered_and_invented_messages_are_distinguished() {
         for (texts, message) in [
             (&[][..], "message 3 was not heard"),
             (&["message 3", "message 3"], "`message 3` was heard twice"),

@@ -129,7 +129,7 @@ fn reports(round: &Measurement) -> Vec<String> {
 }
 
 #[test]
-fn an_excess_permit_is_noticed() {
+fn an_excess_permit_is_caught() {
     let check = |subject: Subject, runtimes, report| {
         subject.notices(runtimes, &[(Promise::Permits, report)]);
     };
@@ -162,7 +162,7 @@ fn an_excess_permit_is_noticed() {
 }
 
 #[test]
-fn an_excess_connection_of_a_pool_is_noticed() {
+fn an_excess_pool_connection_is_caught() {
     let Some(server) = ThrowawayPostgres::shared() else {
         return;
     };
@@ -178,7 +178,7 @@ fn an_excess_connection_of_a_pool_is_noticed() {
 }
 
 #[test]
-fn a_channel_that_loses_duplicates_or_swaps_items_or_exceeds_its_capacity_is_noticed() {
+fn lost_duplicated_and_reordered_items_and_excess_capacity_are_caught() {
     Subject::of::<HttpQueue>(json!({})).notices(
         ALL,
         &[
@@ -222,7 +222,7 @@ fn a_channel_that_loses_duplicates_or_swaps_items_or_exceeds_its_capacity_is_not
 }
 
 #[test]
-fn a_task_that_never_runs_and_a_changed_result_are_noticed() {
+fn a_task_that_never_runs_and_a_changed_result_are_caught() {
     let never_ran = |subject: Subject, runtimes| {
         subject.notices(runtimes, &[(Promise::TaskLost, "operation 0: cancelled")]);
     };
@@ -257,7 +257,7 @@ fn a_task_that_never_runs_and_a_changed_result_are_noticed() {
 }
 
 #[test]
-fn a_lost_panic_message_and_a_failure_of_all_tasks_are_noticed() {
+fn a_lost_panic_message_and_a_failure_of_all_tasks_are_caught() {
     let by_panic = Subject::of::<Failures>(json!({ "by": "panic" }));
     let lost = [(
         Promise::MessageChanged,
@@ -272,7 +272,7 @@ fn a_lost_panic_message_and_a_failure_of_all_tasks_are_noticed() {
 }
 
 #[test]
-fn a_cancellation_without_cleanup_or_without_effect_is_noticed() {
+fn an_ineffective_or_uncleaned_cancellation_is_caught() {
     Subject::of::<FirstCompleted>(json!({}))
         .with_unit(Duration::from_millis(10))
         .notices(
@@ -291,7 +291,7 @@ fn a_cancellation_without_cleanup_or_without_effect_is_noticed() {
 }
 
 #[test]
-fn a_wait_that_ends_early_is_noticed() {
+fn an_early_wait_is_caught() {
     // Half a unit is more than a tick of any runtime's timer.
     let unit = Duration::from_millis(8);
     let check = |subject: Subject, runtimes, report| {
@@ -338,7 +338,7 @@ fn a_wait_that_ends_early_is_noticed() {
 }
 
 #[test]
-fn a_deadline_that_is_ignored_or_comes_early_is_noticed() {
+fn an_ignored_or_early_deadline_is_caught() {
     // More than two ticks of any kernel lie between the deadline and the response.
     let unit = Duration::from_millis(15);
     let ignored = (
@@ -355,7 +355,7 @@ fn a_deadline_that_is_ignored_or_comes_early_is_noticed() {
 }
 
 #[test]
-fn lost_reads_and_writes_are_noticed() {
+fn lost_reads_and_writes_are_caught() {
     Subject::of::<FileRead>(json!({})).notices(
         ALL,
         &[

@@ -50,7 +50,7 @@ fn requests_are_repeated_after_an_unannounced_close() {
 
 /// Goal: a crawl begins at the path in the target's URL. Method: count the requests from a page without links.
 #[test]
-fn a_crawl_begins_where_the_target_says() {
+fn a_crawl_starts_at_the_targets_path() {
     let site = Site {
         responses_per_connection: u32::MAX,
         reports: 0,
@@ -69,7 +69,7 @@ fn a_crawl_begins_where_the_target_says() {
 }
 
 #[test]
-fn a_site_that_no_longer_serves_its_report_is_noticed() {
+fn a_site_that_stops_serving_its_report_is_caught() {
     let site = Site {
         responses_per_connection: u32::MAX,
         reports: 1,

@@ -135,7 +135,7 @@ fn a_faulty_template_is_refused_with_the_nearest_name() {
 }
 
 #[test]
-fn a_capture_lives_until_the_operation_or_the_flow_ends() {
+fn captures_last_until_the_operation_or_flow_ends() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut scope = scope(directory.path(), json!({}));
     let token = scope.capture("token").expect("a new name");
@@ -296,7 +296,7 @@ fn an_operation_allocates_nothing() {
 }
 
 #[test]
-fn a_file_that_cannot_be_used_is_refused_at_its_key_and_nothing_of_it_is_quoted() {
+fn an_unusable_file_is_refused_at_its_key_without_quoting_it() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = |name: &str, content: &[u8]| {
         fs::write(directory.path().join(name), content).expect("a file")

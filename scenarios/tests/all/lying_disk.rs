@@ -36,7 +36,7 @@ fn check(name: &str, params: &Value, lie: &dyn Fn(&Path)) {
 }
 
 #[test]
-fn wrong_content_is_noticed_by_reads() {
+fn reads_notice_wrong_content() {
     let zeros = |directory: &Path| {
         fs::write(directory.join("known-65536.bin"), vec![0; 65536]).expect("written");
     };
@@ -46,7 +46,7 @@ fn wrong_content_is_noticed_by_reads() {
 }
 
 #[test]
-fn a_lost_write_is_noticed_when_it_is_read_back() {
+fn a_lost_write_is_caught_when_read_back() {
     let into_nothing = |directory: &Path| {
         symlink("/dev/null", directory.join("written-0.bin")).expect("linked");
     };

@@ -44,7 +44,7 @@ enum Lies {
 }
 
 #[test]
-fn every_workload_notices_a_wrong_body() {
+fn every_workload_catches_a_wrong_body() {
     for name in WORKLOADS {
         for runtime in ["sync", "tokio"] {
             let right = round(name, runtime, Lies::Never);
@@ -58,7 +58,7 @@ fn every_workload_notices_a_wrong_body() {
 
 /// One of three requests has to fail, in a different way in each operation; this server fails none of them.
 #[test]
-fn a_request_that_succeeds_although_it_has_to_fail_is_noticed() {
+fn an_unexpected_success_is_caught() {
     for runtime in ["sync", "threads", "tokio"] {
         let round = round("http-errors", runtime, Lies::Never);
         let kinds: Vec<&String> = round.errors.keys().collect();

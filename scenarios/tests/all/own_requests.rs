@@ -161,7 +161,7 @@ fn parts(measurement: &Measurement) -> Vec<(&str, u64, u64, String)> {
 }
 
 #[test]
-fn a_mix_is_the_same_requests_under_every_runtime() {
+fn a_mix_sends_the_same_requests_under_every_runtime() {
     let params = json!({
         "draw": { "id": { "from": 1, "to": 1000 } },
         "http": { "headers": { "x-common": "{{run}}/{{round}}", "accept": "*/*" } },
@@ -525,7 +525,7 @@ fn a_failure_conceals_environment_variables_and_captures() {
 }
 
 #[test]
-fn a_request_is_tried_again_up_to_a_number_of_times() {
+fn a_request_is_retried_up_to_a_limit() {
     let params = |tries: u32| json!({ "http": { "tries": tries }, "request": [{ "name": "r", "send": "POST /" }] });
     let flaky = || {
         let count = Mutex::new(0);
@@ -566,7 +566,7 @@ fn a_request_is_tried_again_up_to_a_number_of_times() {
 }
 
 #[test]
-fn a_deadline_ends_a_request_or_an_operation_and_the_next_one_works() {
+fn a_deadline_ends_a_request_or_operation_and_the_next_one_works() {
     for runtime in DESCRIPTORS {
         for http in [
             json!({ "timeout": "150ms" }),
@@ -593,7 +593,7 @@ fn a_deadline_ends_a_request_or_an_operation_and_the_next_one_works() {
 }
 
 #[test]
-fn connections_live_as_long_as_they_are_meant_to() {
+fn keep_alive_policies_are_followed() {
     let params = |keep_alive: Value| json!({ "http": { "keep_alive": keep_alive }, "request": [{ "send": "GET /" }] });
     for runtime in DESCRIPTORS {
         for (keep_alive, connections) in [
@@ -688,7 +688,7 @@ fn a_large_body_is_counted_or_digested_without_being_kept() {
 }
 
 #[test]
-fn what_a_response_lacks_is_reported_with_what_was_expected_and_what_came() {
+fn a_failed_check_reports_expected_and_actual_values() {
     let body = r#"{"currency": "USD", "n": 1.0, "list": [1]}"#;
     for (expect, kind, detail) in [
         (
@@ -788,7 +788,7 @@ fn what_a_response_lacks_is_reported_with_what_was_expected_and_what_came() {
 /// Every response has the body of the first one; a server whose first two differ is reported before anything is
 /// measured.
 #[test]
-fn a_body_that_changes_is_not_the_same() {
+fn a_changing_body_fails_the_same_check() {
     let params =
         json!({ "request": [{ "name": "r", "send": "GET /", "expect": { "body": "same" } }] });
     let counting = |from: u32| {
@@ -829,7 +829,7 @@ fn pauses_are_in_the_time_of_the_operation() {
 }
 
 #[test]
-fn a_wrong_parameter_is_refused_at_its_place() {
+fn a_wrong_parameter_is_refused_at_its_key() {
     let check = workload("http").expect("it ships").check;
     let request = |change: Value| {
         let mut request = json!({ "send": "GET /" });
@@ -998,7 +998,7 @@ fn writes_that_every_round_repeats_are_named() {
 
 /// Goal: no row is sent twice, over sessions and phases, under any runtime. Method: a closed load that only time would end.
 #[test]
-fn a_phase_ends_with_the_rows_of_a_feed_that_is_read_once() {
+fn a_phase_ends_when_a_once_feed_runs_out() {
     let directory = tempfile::tempdir().expect("a directory");
     let rows: String = (0..20).map(|row| format!("\"u{row:02}\"\r\n")).collect();
     std::fs::write(

@@ -241,7 +241,7 @@ fn a_broken_head_is_an_error() {
 
 /// RFC 9112, section 5.2: a user agent joins the lines of a folded value with a space.
 #[test]
-fn a_folded_value_is_joined_with_a_space() {
+fn a_folded_header_is_joined_with_a_space() {
     let mut reader = ResponseReader::new(Limits::default());
     let mut value = |fields: &str| {
         let head = format!("HTTP/1.1 200 OK\r\n{fields}\r\ncontent-length: 2\r\n\r\nok");

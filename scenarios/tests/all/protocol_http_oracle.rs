@@ -144,7 +144,7 @@ const STRICTER: &[(&[u8], &str)] = &[
 ];
 
 #[test]
-fn the_corpus_is_read_like_by_the_oracle_with_listed_exceptions() {
+fn the_corpus_is_read_as_by_the_oracle_with_listed_exceptions() {
     let mut stricter = Vec::new();
     for bytes in CORPUS {
         match (ours(Method::Get, bytes), oracle(Method::Get, bytes)) {
@@ -163,7 +163,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn valid_responses_are_read_as_they_were_made_and_as_the_oracle_reads_them(sample in samples()) {
+    fn valid_responses_are_read_as_made_and_as_by_the_oracle(sample in samples()) {
         let ours = ours(sample.method, &sample.bytes);
         let made = Read::Response {
             status: sample.status,
@@ -176,7 +176,7 @@ proptest! {
     }
 
     #[test]
-    fn what_we_accept_of_broken_responses_the_oracle_reads_the_same(sample in mutants()) {
+    fn accepted_malformed_responses_are_read_as_by_the_oracle(sample in mutants()) {
         let ours = ours(sample.method, &sample.bytes);
         if !matches!(ours, Read::Error(_)) {
             prop_assert_eq!(Some(ours), oracle(sample.method, &sample.bytes));

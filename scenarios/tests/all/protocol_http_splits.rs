@@ -84,7 +84,7 @@ proptest! {
 
     /// A reader is reused; one response must not affect the next.
     #[test]
-    fn a_reader_forgets_the_response_before(
+    fn a_reader_forgets_the_previous_response(
         first in mutants(), second in samples(), at in prop::collection::vec(any::<usize>(), 0..4),
     ) {
         let mut reader = ResponseReader::new(Limits::default());
@@ -108,7 +108,7 @@ proptest! {
 
 /// A failed reader must repeat its error rather than read more input as a response.
 #[test]
-fn an_error_is_repeated_until_the_next_request_begins() {
+fn an_error_persists_until_the_next_request() {
     let mut reader = ResponseReader::new(Limits::default());
     let mut body = Vec::new();
     reader.begin(Method::Get);

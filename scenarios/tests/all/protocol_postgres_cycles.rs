@@ -48,7 +48,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn valid_cycles_are_read_as_the_oracle_reads_them(bytes in cycles()) {
+    fn valid_cycles_are_read_as_by_the_oracle(bytes in cycles()) {
         let read = read(LIMIT_BYTES, [bytes.as_slice()]);
         let consumed = read.result.map(|(_, consumed)| consumed);
         prop_assert_eq!(consumed, Ok(bytes.len()));
@@ -75,7 +75,7 @@ proptest! {
 
     /// The reader may be stricter than the oracle, never laxer. Command tags need not be text.
     #[test]
-    fn what_we_accept_of_broken_cycles_the_oracle_reads_the_same(bytes in broken_cycles()) {
+    fn accepted_malformed_cycles_are_read_as_by_the_oracle(bytes in broken_cycles()) {
         let Read { rows, result } = read(LIMIT_BYTES, [bytes.as_slice()]);
         if result.is_ok() && let Some(expected) = oracle(&bytes) {
             prop_assert_eq!(rows, expected);
@@ -281,7 +281,7 @@ fn check_order(calls: &[u8], answer: &[u8], unexpected: Option<char>) {
 }
 
 #[test]
-fn each_message_of_a_request_has_its_own_answer_in_its_turn() {
+fn each_message_of_a_request_is_answered_in_order() {
     for answer in [
         &b"2DDCZ"[..],
         b"2CZ",
@@ -335,7 +335,7 @@ fn each_message_of_a_request_has_its_own_answer_in_its_turn() {
 }
 
 #[test]
-fn a_servers_words_are_cut_and_cleaned_before_they_are_kept() {
+fn server_text_is_truncated_and_sanitised_before_it_is_kept() {
     let cleaned = |text: &str| {
         let error = fields(b'E', &[('M', text), ('D', text), ('H', text), ('C', text)]);
         let answer = [error, ready(b"I")].concat();
@@ -357,7 +357,7 @@ fn a_servers_words_are_cut_and_cleaned_before_they_are_kept() {
 }
 
 #[test]
-fn a_cycle_ends_at_ready_and_leaves_the_rest_for_the_next() {
+fn a_cycle_ends_at_ready_for_query() {
     let begun = [tag("BEGIN\0"), ready(b"T")].concat();
     let late = fields(b'N', &[('M', "late")]);
     let input = [begun.clone(), late, tag("COMMIT\0"), ready(b"I")].concat();
@@ -381,7 +381,7 @@ fn a_cycle_ends_at_ready_and_leaves_the_rest_for_the_next() {
 }
 
 #[test]
-fn an_error_is_repeated_until_the_next_cycle_begins() {
+fn an_error_persists_until_the_next_cycle() {
     let mut reader = ResponseReader::new(LIMIT_BYTES);
     reader.begin(&query());
     let error = reader

@@ -124,7 +124,7 @@ fn trust_and_password_authentication_succeed() {
 }
 
 #[test]
-fn a_refusal_is_passed_on_with_its_code() {
+fn a_server_error_is_passed_on_with_its_sqlstate() {
     let refusal = fields(
         b'E',
         &[('S', "FATAL"), ('C', "28P01"), ('M', "password wrong")],
@@ -214,7 +214,7 @@ fn a_server_that_skips_its_part_of_scram_is_refused() {
 
 /// Like the test above, but the impostor continues up to the step that needs the password.
 #[test]
-fn a_server_without_the_password_fails_at_its_own_proof() {
+fn a_server_that_does_not_know_the_password_fails_scram() {
     let mut said = Vec::new();
     let mut startup = Startup::begin(&config(Some("pw")), &mut Vec::new()).unwrap();
     let mut answer = |body: &[u8], said: &mut Vec<u8>| startup.advance(&request(body), said);
@@ -260,7 +260,7 @@ proptest! {
     }
 
     #[test]
-    fn messages_are_those_of_an_independent_encoder(
+    fn messages_match_an_independent_encoder(
         name in "[a-z]{0,6}", sql in "[ -~]{0,30}", oids in prop::collection::vec(any::<u32>(), 0..4),
         text in "[ -~]{0,9}", int4: i32,
     ) {

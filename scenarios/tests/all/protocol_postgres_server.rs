@@ -309,7 +309,7 @@ fn a_prepared_statement_is_counted_and_its_errors_are_reported() {
 }
 
 #[test]
-fn a_copy_is_refused_and_a_killed_session_has_an_error() {
+fn copy_is_refused_and_a_terminated_session_reports_an_error() {
     let Some(server) = ThrowawayPostgres::shared() else {
         return;
     };

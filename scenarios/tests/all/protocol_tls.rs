@@ -212,7 +212,7 @@ proptest! {
 }
 
 #[test]
-fn an_end_that_is_not_announced_is_a_truncation() {
+fn an_end_without_close_notify_is_a_truncation() {
     let server = server(&CERTIFICATES.server, false);
     let mut pair = Pair::new(&config(&authority()).expect("sound"), server, 1000);
     pair.server.writer().write_all(b"half").expect("room");
@@ -223,7 +223,7 @@ fn an_end_that_is_not_announced_is_a_truncation() {
 }
 
 #[test]
-fn a_mebibyte_goes_both_ways() {
+fn a_mebibyte_is_sent_and_received() {
     let server = server(&CERTIFICATES.server, false);
     let mut pair = Pair::new(&config(&authority()).expect("sound"), server, 20_000);
     pair.pump().expect("a handshake");
@@ -258,7 +258,7 @@ fn sessions_are_resumed_unless_that_is_off() {
 }
 
 #[test]
-fn a_server_that_is_not_the_one_meant_is_refused_by_name() {
+fn a_wrong_server_is_refused_by_name() {
     let check = |settings: &TlsSettings, leaf: &Leaf, expected: &str, advice: &str| {
         let (message, hint) = refusal(settings, server(leaf, false));
         assert!(message.contains(expected), "{message}");
@@ -283,7 +283,7 @@ fn a_server_that_is_not_the_one_meant_is_refused_by_name() {
 }
 
 #[test]
-fn as_much_is_verified_as_the_settings_say() {
+fn settings_decide_what_is_verified() {
     let accepted = |settings: &TlsSettings, leaf: &Leaf| {
         let mut pair = Pair::new(&config(settings).expect("sound"), server(leaf, false), 1000);
         assert_eq!(pair.pump(), Ok(Plaintext::None));
@@ -327,7 +327,7 @@ fn a_client_certificate_is_presented() {
 }
 
 #[test]
-fn a_server_without_tls_is_told_as_such() {
+fn a_server_without_tls_is_named_as_such() {
     let mut out = Vec::new();
     let config = config(&authority()).expect("sound");
     let mut client = TlsClient::begin(&config, &mut out).expect("begun");
@@ -340,7 +340,7 @@ fn a_server_without_tls_is_told_as_such() {
 }
 
 #[test]
-fn settings_that_make_no_connection_are_refused() {
+fn invalid_tls_settings_are_refused() {
     let check = |settings: TlsSettings, expected: &str| {
         let error = config(&settings).expect_err("refused").to_string();
         assert!(error.contains(expected), "{error}");

@@ -120,7 +120,7 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 /// Goal: a connection closed after its answer costs no operation of an idempotent method (RFC 9110, 9.2.2), and each
 /// request is answered once. Method: a server that closes every connection after one answer, without having said so.
 #[test]
-fn a_kept_connection_that_was_closed_is_opened_again_under_every_runtime() {
+fn a_closed_idle_connection_is_reopened_under_every_runtime() {
     let every = DESCRIPTORS.iter().map(|runtime| ("http-get", runtime));
     let own = DESCRIPTORS.iter().map(|runtime| ("http", runtime));
     for (workload, runtime) in every.chain(own) {
@@ -142,7 +142,7 @@ fn a_kept_connection_that_was_closed_is_opened_again_under_every_runtime() {
 
 /// A request is not repeated if the connection was new, or had begun to answer.
 #[test]
-fn a_failure_that_is_not_a_closed_kept_connection_is_one() {
+fn only_a_closed_idle_connection_is_forgiven() {
     for runtime in ["sync", "tokio"] {
         let (url, requests) = http_server(|client, _, number| {
             // The reference, which is fetched twice.
@@ -206,7 +206,7 @@ fn a_post_is_never_sent_twice() {
 /// Goal: 413 before the body was sent is reported as such, whatever the size. Method: a server that refuses after the
 /// head, and closes with the body unread, which resets the connection.
 #[test]
-fn an_answer_before_the_end_of_the_request_is_reported_under_every_runtime() {
+fn a_response_before_the_end_of_the_request_is_reported_under_every_runtime() {
     let [small, own_small] = posts("300B", 300);
     let [large, _] = posts("4MiB", 4 << 20);
     for (workload, params, _) in [small, own_small, large] {
@@ -288,7 +288,7 @@ fn a_request_is_written_while_its_answer_is_read() {
 
 /// A server that answers at once and then reads the rest keeps the connection, and gets all of the request.
 #[test]
-fn an_early_answer_that_keeps_the_connection_does_not_cut_the_request_off() {
+fn an_early_response_on_a_kept_connection_does_not_truncate_the_request() {
     let params = json!({ "size": "3MiB" });
     for runtime in ["sync", "tokio", "smol"] {
         let whole = Arc::new(AtomicU64::new(0));
@@ -319,7 +319,7 @@ fn an_early_answer_that_keeps_the_connection_does_not_cut_the_request_off() {
 /// Goal: the server's reason is reported, not the broken connection. Method: a server that ends each session after its
 /// first statements, and resets the connection.
 #[test]
-fn a_database_that_ends_a_session_is_reported_with_its_reason_under_every_runtime() {
+fn a_terminated_database_session_is_reported_with_its_reason_under_every_runtime() {
     const READY: &[u8] = b"Z\0\0\0\x05I";
     const FATAL: &[u8] = b"E\0\0\0\x1cSFATAL\0C57P01\0Mgoodbye\0\0";
     for runtime in DESCRIPTORS {

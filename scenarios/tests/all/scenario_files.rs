@@ -204,7 +204,7 @@ fn a_minimal_file_has_every_default() {
 }
 
 #[test]
-fn a_full_file_is_read_as_it_stands() {
+fn a_complete_scenario_file_is_read() {
     let text = r#"
         title = "Mine"
         workload = "http-delay"
@@ -331,7 +331,7 @@ fn the_conditions_of_a_gate_are_read_with_their_lines_and_checked() {
 }
 
 #[test]
-fn a_key_outside_of_its_section_gets_a_suggestion_with_the_section() {
+fn a_misplaced_key_gets_a_suggestion_with_its_section() {
     assert_snapshot!(refusal("workload = 'null'\nduration = '2s'\n", &[]), @r"
     error: unknown key `duration`
      --> mine.toml:2:1
@@ -1057,7 +1057,7 @@ fn every_workload_has_a_scenario_of_its_name() {
 }
 
 #[test]
-fn a_name_is_a_catalogue_entry_or_a_file_or_a_suggestion() {
+fn a_name_is_a_catalogue_entry_a_file_or_gets_a_suggestion() {
     let check = |name: &str, expected: Result<&str, Option<&str>>| {
         let found = match locate(name) {
             Ok(ScenarioRef::Catalogue(entry)) => Ok(PathBuf::from(entry.name)),
@@ -1231,7 +1231,7 @@ proptest! {
 
 /// A built-in title tells sizes and counts; it holds only for the scenario's own parameters and servers.
 #[test]
-fn a_title_with_sizes_is_dropped_when_they_change() {
+fn a_title_that_names_sizes_is_dropped_when_they_change() {
     let check = |name: &str, overrides: &[&str], title: &str, of_target: &str| {
         let source = catalogue().iter().find(|entry| entry.name == name);
         let overrides: Vec<_> = overrides

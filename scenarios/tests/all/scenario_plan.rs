@@ -218,7 +218,7 @@ fn an_external_target_replaces_the_mock() {
 }
 
 #[test]
-fn a_servers_address_ends_with_the_path_that_is_asked_for_or_leaves_it_to_the_scenario() {
+fn a_servers_url_has_a_path_or_leaves_it_to_the_scenario() {
     let check = |params: &str, written: &str, expected: &str| {
         let external = |url: &str| PlannedServer::External {
             url: url.to_owned(),
@@ -328,7 +328,7 @@ fn an_unsupported_cell_has_its_reason_and_is_in_no_block() {
 }
 
 #[test]
-fn a_twin_joins_each_block_of_its_runtime_once_and_goes_first_about_half_the_time() {
+fn a_twin_is_in_each_block_once_and_first_about_half_the_time() {
     let params = BTreeMap::from([("work".to_owned(), json!(11_000))]);
     let twin = Twin {
         runtime: "tokio".to_owned(),
@@ -361,7 +361,7 @@ fn a_twin_joins_each_block_of_its_runtime_once_and_goes_first_about_half_the_tim
 }
 
 #[test]
-fn a_plan_and_its_hash_depend_on_input_and_seed_alone() {
+fn a_plan_and_its_hash_depend_only_on_input_and_seed() {
     let text = "workload = 'http-get'\nserver.http = { delay = '1ms', seed = 3 }\nload.concurrency = [1, 16]";
     // The same, with every map in another order.
     let twin = "load.concurrency = [1, 16]\nserver.http = { seed = 3, delay = '1ms' }\nworkload = 'http-get'";
@@ -425,7 +425,7 @@ fn every_cell_is_equally_often_at_every_position() {
 }
 
 #[test]
-fn the_estimate_is_the_sum_over_all_rounds() {
+fn the_estimated_time_is_the_sum_over_all_rounds() {
     let text = "workload = 'null'\nruntimes = ['sync', 'tokio']\nload = { warmup = '100ms', duration = '400ms' }";
     let given = PlanOptions {
         rounds: Some(count(3)),

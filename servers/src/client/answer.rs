@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_read_once_all_of_it_is_there() {
+    fn a_response_is_read_once_it_is_complete() {
         let bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhiHTTP";
         for length in 0..bytes.len() - 4 {
             assert_eq!(parse(&bytes[..length]), Ok(None), "{length}");
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_closes_is_believed() {
+    fn connection_close_is_honoured() {
         for head in [
             "HTTP/1.0 200 OK\r\n",
             "HTTP/1.1 400 Bad Request\r\nconnection: Close\r\n",
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_without_an_end_is_an_error() {
+    fn an_endless_response_is_an_error() {
         let check = |bytes: &[u8], reason: &str| {
             let error = parse(bytes).expect_err("wrong");
             assert!(error.contains(reason), "{error}");

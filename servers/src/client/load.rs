@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_count_from_the_measurement_on_and_none_as_long_as_that_is_left_out() {
+    fn waits_count_from_the_start_of_the_measurement() {
         let start = Instant::now();
         let mut seen = Observations::nothing(3);
         seen.answered(0, start, start + second(5));

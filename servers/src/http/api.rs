@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_in_a_field_or_a_cookie_stands_for_its_user() {
+    fn a_token_in_a_header_or_cookie_identifies_its_user() {
         let login = asked(
             "/api/login",
             &Method::POST,

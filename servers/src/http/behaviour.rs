@@ -230,7 +230,7 @@ mod tests {
     "#;
 
     #[test]
-    fn a_mistake_is_answered_with_its_path_and_the_valid_names() {
+    fn a_mistake_is_reported_with_its_path_and_the_valid_names() {
         for case in MISTAKES.trim().lines() {
             let parts: Vec<&str> = case.split('|').map(str::trim).collect();
             let [behaviour, path, message, expected] = parts[..] else {
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_meets_the_same_fate_whenever_it_comes() {
+    fn an_operations_faults_do_not_depend_on_its_arrival() {
         let behaviour = json!({
             "seed": 5,
             "delay": {"distribution": "lognormal", "median": "5ms", "sigma": 0.5},
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_of_operations_are_as_asked() {
+    fn shares_of_operations_match_the_scenario() {
         let script = Script::read(&json!({
             "status": [{"code": 503, "share": 0.25}, {"code": 404, "share": 0.5}],
         }))
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn no_behaviour_is_a_behaviour() {
+    fn an_empty_behaviour_is_valid() {
         for nothing in [serde_json::Value::Null, json!({})] {
             let script = Script::read(&nothing).unwrap();
             assert_eq!(script.fate(None), Fate::default());

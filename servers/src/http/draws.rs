@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn draws_have_the_moments_of_their_distributions() {
+    fn draws_have_the_mean_and_variance_of_their_distributions() {
         // Goal: detect a wrong formula; method: means over 100,000 fixed draws, within several standard errors.
         let draws = Draws::new(7);
         let mean = |draw: &dyn Fn(u64) -> f64| (0..100_000).map(draw).sum::<f64>() / 100_000.0;

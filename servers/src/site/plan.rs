@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_site_has_as_many_allowed_pages_as_asked_for_and_all_can_be_reached() {
+    fn a_site_has_the_requested_number_of_reachable_pages() {
         for (seed, count) in [(1, 200), (2, 200), (1, 20), (7, 3), (7, 1)] {
             let site = Site::draw(seed, count);
             let allowed = pages(&site, true);
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_site_has_everything_that_misleads_a_careless_crawler() {
+    fn a_site_has_every_trap_for_a_careless_crawler() {
         let site = Site::draw(1, 200);
         let has = |what: fn(&Served) -> bool| site.served.values().any(what);
         assert!(has(|served| matches!(
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn a_site_follows_from_its_seed() {
+    fn a_site_is_determined_by_its_seed() {
         assert_eq!(Site::draw(5, 50), Site::draw(5, 50));
         assert_ne!(Site::draw(5, 50), Site::draw(6, 50));
     }

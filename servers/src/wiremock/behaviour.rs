@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_answered_with_its_path() {
+    fn a_mistake_is_reported_with_its_path() {
         for case in MISTAKES.trim().lines() {
             check(case, |behaviour| behaviour, "");
         }

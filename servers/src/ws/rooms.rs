@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_room_is_heard_by_its_members_only_and_is_gone_with_the_last() {
+    fn only_members_hear_a_room_and_it_ends_with_the_last_one() {
         let rooms = Arc::new(Rooms::default());
         let mut ann = Rooms::join(&rooms, "a");
         let mut ben = Rooms::join(&rooms, "a");
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_falls_behind_is_put_out_and_the_others_hear_everything() {
+    fn a_slow_member_is_removed_and_the_others_hear_everything() {
         let rooms = Arc::new(Rooms::default());
         let mut quick = Rooms::join(&rooms, "a");
         let mut slow = Rooms::join(&rooms, "a");
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_a_member_is_bounded_in_bytes() {
+    fn the_queue_of_a_slow_member_is_bounded_in_bytes() {
         let rooms = Arc::new(Rooms::default());
         let mut quick = Rooms::join(&rooms, "a");
         let mut slow = Rooms::join(&rooms, "a");

@@ -89,7 +89,7 @@ fn every_wrong_answer_is_counted_and_an_example_reported() {
 }
 
 #[test]
-fn in_the_end_each_connection_awaits_its_answer_and_both_sides_have_counted_the_same() {
+fn at_the_end_both_sides_have_the_same_counts() {
     let mut client = Server::start("client", requests());
     let (listener, address) = listening();
     let mut line = Line::to(&client);
@@ -118,7 +118,7 @@ fn in_the_end_each_connection_awaits_its_answer_and_both_sides_have_counted_the_
 }
 
 #[test]
-fn a_load_ends_with_the_line_over_which_it_was_asked_for() {
+fn a_load_ends_with_its_control_connection() {
     let client = Server::start("client", requests());
     let (listener, address) = listening();
     let mut line = Line::to(&client);
@@ -133,7 +133,7 @@ fn a_load_ends_with_the_line_over_which_it_was_asked_for() {
 }
 
 #[test]
-fn what_makes_no_sense_is_answered_with_what_is_wrong() {
+fn invalid_settings_are_explained() {
     let client = Server::start("client", json!({}));
     let mut line = Line::to(&client);
     let mut check = |command: Value, expected: &str| {

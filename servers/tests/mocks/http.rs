@@ -84,7 +84,7 @@ fn the_front_page_lists_the_endpoints() {
 }
 
 #[test]
-fn what_does_not_work_is_explained() {
+fn unsupported_statements_are_explained() {
     check_refused("GET", "/nowhere", 404, "try one of / /health");
     check_refused("GET", "/bytes/many", 400, "not a number of bytes");
     check_refused("GET", "/status/99", 400, "from 200 to 599");
@@ -176,7 +176,7 @@ fn a_body_beyond_the_limit_is_refused_before_it_is_sent() {
 }
 
 #[test]
-fn a_client_that_waits_for_100_continue_is_told_to_go_on() {
+fn a_client_that_expects_100_continue_gets_it() {
     let server = Server::start("http", json!({}));
     let mut client = Client::connect(server.address());
     client.send(
@@ -223,7 +223,7 @@ fn pipelined_requests_are_answered_in_order() {
 }
 
 #[test]
-fn an_answer_does_not_wait_for_the_rest_of_a_half_sent_request_behind_it() {
+fn a_response_does_not_wait_for_a_partial_request_behind_it() {
     let server = Server::start("http", json!({}));
     let mut client = Client::connect(server.address());
     client.send(b"GET /health HTTP/1.1\r\nhost: test\r\n\r\nGET /text/x HT");
@@ -283,7 +283,7 @@ fn the_counts_endpoint_says_the_same_as_the_control_channel() {
 }
 
 #[test]
-fn a_broken_request_is_answered_with_400_and_counted_as_no_request() {
+fn a_malformed_request_gets_400_and_is_not_counted() {
     let mut server = Server::start("http", json!({}));
     let mut client = Client::connect(server.address());
     client.send(b"this is no http\r\n\r\n");
@@ -312,7 +312,7 @@ fn requests_in_flight_and_clients_that_leave_are_counted() {
 }
 
 #[test]
-fn an_answer_is_never_early() {
+fn a_delayed_answer_is_never_early() {
     let server = Server::start("http", json!({"delay": "30ms"}));
     let mut client = Client::connect(server.address());
     for (method, target, at_least_ms) in [
@@ -337,7 +337,7 @@ fn mixed() -> Value {
 }
 
 #[test]
-fn operations_meet_the_same_draws_in_any_order_of_arrival() {
+fn draws_do_not_depend_on_arrival_order() {
     let statuses = |ops: Vec<u64>| {
         let server = Server::start("http", mixed());
         let mut client = Client::connect(server.address());
@@ -361,7 +361,7 @@ fn operations_meet_the_same_draws_in_any_order_of_arrival() {
 }
 
 #[test]
-fn without_a_number_the_order_of_arrival_numbers_operations() {
+fn operations_without_a_number_are_numbered_by_arrival() {
     let server = Server::start("http", mixed());
     let mut client = Client::connect(server.address());
     let numbered: Vec<_> = (0..50)
@@ -432,7 +432,7 @@ fn a_reset_reaches_the_client_as_a_reset() {
 }
 
 #[test]
-fn a_fault_asked_for_by_path_comes_without_a_script() {
+fn faults_can_be_requested_by_path() {
     let mut server = Server::start("http", json!({}));
     let mut client = Client::connect(server.address());
     client.send(b"GET /fault/reset HTTP/1.1\r\nhost: t\r\n\r\n");

@@ -87,7 +87,7 @@ fn every_server_starts_says_that_it_is_ready_counts_and_stops() {
 }
 
 #[test]
-fn a_server_ends_with_its_stdin() {
+fn a_server_ends_when_stdin_closes() {
     for kind in SERVERS {
         let server = Server::start(kind.name, json!({}));
         server.abandon().unwrap();
@@ -95,7 +95,7 @@ fn a_server_ends_with_its_stdin() {
 }
 
 #[test]
-fn a_stopped_server_has_left_its_port() {
+fn a_stopped_server_frees_its_port() {
     // Goal: `stop` really ends serving; method: the same port can be listened on without SO_REUSEADDR's help.
     let server = Server::start("http", json!({}));
     let address = server.address();
@@ -111,7 +111,7 @@ fn a_stopped_server_has_left_its_port() {
 }
 
 #[test]
-fn an_unknown_command_is_answered_with_the_commands_there_are() {
+fn an_unknown_command_lists_the_known_ones() {
     let mut server = Server::start("http", json!({}));
     let answer: Value = serde_json::from_str(&server.ask("count")).unwrap();
     assert_eq!(
@@ -165,7 +165,7 @@ fn two_servers_of_several_threads_do_not_share_a_port() {
 }
 
 #[test]
-fn what_cannot_be_served_is_refused_before_anything_listens() {
+fn an_unservable_setting_is_refused_before_listening() {
     let error = refused("htpp", ServeOptions::default());
     assert!(
         matches!(&error, ServeError::UnknownServer { name, expected } if name == "htpp" && expected.contains(&"http"))

@@ -10,7 +10,7 @@ fn report(client: &mut Client) -> Value {
 }
 
 #[test]
-fn the_report_tells_what_the_site_holds_and_what_was_asked_of_it() {
+fn the_report_has_the_sites_contents_and_its_requests() {
     let server = Server::start("site", json!({"pages": 30, "slow": "1ms"}));
     let mut client = Client::connect(server.address());
     let before = report(&mut client);
@@ -67,7 +67,7 @@ fn the_failing_page_fails_once_for_each_client() {
 }
 
 #[test]
-fn more_pages_than_there_may_be_are_refused() {
+fn too_many_pages_are_refused() {
     let kind = photofinish_servers::find("site").unwrap();
     let error = (kind.check_behaviour)(&json!({"pages": 10_001})).unwrap_err();
     assert_eq!(error.path, ["pages"]);

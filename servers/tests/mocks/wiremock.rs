@@ -101,7 +101,7 @@ fn a_delayed_response_is_never_early_and_delays_only_itself() {
 }
 
 #[test]
-fn a_connection_closed_on_purpose_answers_nothing() {
+fn a_close_fault_sends_no_response() {
     let mut server =
         start(json!([{"path": "/x", "respond": [{"fault": "close"}, {"body": "again"}]}]));
     let mut client = Client::connect(server.address());
@@ -118,7 +118,7 @@ fn a_connection_closed_on_purpose_answers_nothing() {
 /// Goal: a client sees ECONNRESET, not the end of input, and answers before it arrive whole, also the last one of a
 /// connection that the server closes by itself.
 #[test]
-fn a_connection_reset_on_purpose_is_reset_and_no_answer_is_lost() {
+fn a_reset_fault_resets_and_loses_no_response() {
     let mut server = start(json!([
         {"path": "/x", "respond": [{"body_bytes": 9_000}, {"fault": "reset"}, {"body": "again"}]},
     ]));
@@ -138,7 +138,7 @@ fn a_connection_reset_on_purpose_is_reset_and_no_answer_is_lost() {
 }
 
 #[test]
-fn beyond_its_bound_the_server_refuses_and_then_closes() {
+fn above_its_limit_the_server_refuses_and_closes() {
     let behaviour =
         json!({"max_requests": 3, "mocks": [{"path": "/x", "respond": [{"body": "fine"}]}]});
     let mut server = Server::start("wiremock", behaviour);
@@ -186,7 +186,7 @@ fn each_path_under_a_star_goes_through_the_sequence_on_its_own() {
 }
 
 #[test]
-fn a_request_that_does_not_match_takes_no_turn() {
+fn an_unmatched_request_does_not_advance_the_sequence() {
     let server = start(json!([
         {"method": "GET", "path": "/x", "respond": [{"body": "a"}, {"body": "b"}]},
     ]));
@@ -198,7 +198,7 @@ fn a_request_that_does_not_match_takes_no_turn() {
 }
 
 #[test]
-fn a_head_request_is_matched_as_such_and_its_answer_has_no_body() {
+fn head_requests_are_matched_and_get_no_body() {
     let server = start(json!([
         {"method": "HEAD", "path": "/x", "respond": [{"body": "five!"}]},
         {"method": "GET", "path": "/x", "respond": [{"body": "got"}]},
@@ -216,7 +216,7 @@ fn a_head_request_is_matched_as_such_and_its_answer_has_no_body() {
 }
 
 #[test]
-fn many_slow_answers_are_under_way_at_once() {
+fn many_delayed_responses_are_in_flight_at_once() {
     let server = start(json!([{"path": "/x", "respond": [{"delay": "300ms", "body": "late"}]}]));
     let begin = Instant::now();
     let mut clients: Vec<_> = (0..300)

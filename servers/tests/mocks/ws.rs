@@ -101,7 +101,7 @@ asyncio.run(asyncio.wait_for(main(), 30))
 "#;
 
 #[test]
-fn python_websockets_is_happy() {
+fn python_websockets_exchanges_messages() {
     if !exists("python3", &["-c", "import websockets.asyncio.client"]) {
         return skip("python3 with websockets");
     }
@@ -149,7 +149,7 @@ const until = async (holds, what) => {
 "#;
 
 #[test]
-fn node_ws_is_happy() {
+fn node_ws_exchanges_messages() {
     if !exists("node", &["-e", "require('ws')"]) {
         return skip("node with ws (found through NODE_PATH)");
     }
@@ -210,7 +210,7 @@ fn every_byte_and_message_is_counted_and_a_close_is_answered_before_the_end() {
 }
 
 #[test]
-fn a_client_that_breaks_off_or_breaks_the_protocol_costs_only_itself() {
+fn a_misbehaving_client_harms_only_itself() {
     let mut server = Server::start("ws", json!({}));
     let mut stays = handshake(&server, "/chat/a");
     head(&mut stays);

@@ -60,7 +60,7 @@ fn check_behaviour(behaviour: Value, path: &[&str]) {
 }
 
 #[test]
-fn a_behaviour_that_cannot_be_served_says_where() {
+fn an_invalid_behaviour_is_reported_with_its_path() {
     check_behaviour(json!({"auth": "md5"}), &["password"]);
     check_behaviour(json!({"pasword": "x"}), &["pasword"]);
     check_behaviour(json!({"auth": "kerberos"}), &["auth"]);

@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 use crate::connect::{block_on, config, connect, server};
 
 #[test]
-fn counts_equal_what_the_clients_did() {
+fn counts_match_the_clients() {
     let mut server = server(json!({"preload": ["items"]}));
     let config = config(&server);
     let before = server.counts();

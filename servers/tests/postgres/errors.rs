@@ -94,7 +94,7 @@ const UNSUPPORTED: [&str; 30] = [
 ];
 
 #[test]
-fn what_only_postgresql_can_do_is_refused_with_a_hint() {
+fn postgresql_only_features_are_refused_with_a_hint() {
     with_client(json!({}), async |client, _| {
         client.batch_execute(TABLES).await.unwrap();
         for sql in UNSUPPORTED {
@@ -131,7 +131,7 @@ fn a_mistake_is_reported_by_its_sqlstate_and_the_connection_lives_on() {
 }
 
 #[test]
-fn prepared_statements_tell_the_same_errors() {
+fn prepared_statements_report_the_same_errors() {
     with_client(json!({}), async |client, _| {
         client.batch_execute(TABLES).await.unwrap();
         for (sql, expected) in ERRORS {
@@ -151,7 +151,7 @@ fn prepared_statements_tell_the_same_errors() {
 }
 
 #[test]
-fn a_statement_too_deep_or_too_long_to_be_run_is_refused() {
+fn an_overlong_or_deeply_nested_statement_is_refused() {
     with_client(json!({}), async |client, _| {
         let nested = format!("SELECT {}1{}", "(".repeat(3000), ")".repeat(3000));
         let chained = format!("SELECT 1{}", "+1".repeat(100_000));

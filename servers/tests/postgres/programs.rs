@@ -208,7 +208,7 @@ print("fine")
 "#;
 
 #[test]
-fn psycopg_is_happy() {
+fn psycopg_connects_and_queries() {
     if !exists("python3", &["-c", "import psycopg"]) {
         return skip("python3 with psycopg");
     }
@@ -246,7 +246,7 @@ asyncio.run(main())
 "#;
 
 #[test]
-fn asyncpg_is_happy() {
+fn asyncpg_connects_and_queries() {
     if !exists("python3", &["-c", "import asyncpg"]) {
         return skip("python3 with asyncpg");
     }
@@ -284,7 +284,7 @@ const { Client, Pool } = require('pg');
 "#;
 
 #[test]
-fn node_pg_is_happy() {
+fn node_pg_connects_and_queries() {
     if !exists("node", &["-e", "require('pg')"]) {
         return skip("node with pg (found through NODE_PATH)");
     }

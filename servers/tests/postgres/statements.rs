@@ -63,7 +63,7 @@ fn expressions_compute_as_in_postgresql() {
 }
 
 #[test]
-fn a_table_is_made_filled_changed_and_read() {
+fn a_table_is_created_filled_updated_and_read() {
     let script = "
         CREATE TABLE t (id serial PRIMARY KEY, name text NOT NULL UNIQUE, q int DEFAULT 3, at timestamptz DEFAULT CURRENT_TIMESTAMP);
         INSERT INTO t (name) VALUES ('a'), ('b'), ('c');
@@ -79,7 +79,7 @@ fn a_table_is_made_filled_changed_and_read() {
 }
 
 #[test]
-fn returning_gives_the_rows_that_a_change_has_touched() {
+fn returning_gives_the_changed_rows() {
     with_client(json!({}), async |client, _| {
         client
             .batch_execute("CREATE TABLE t (id bigserial PRIMARY KEY, n int)")
@@ -111,7 +111,7 @@ fn schemas_separate_tables_of_one_name() {
 }
 
 #[test]
-fn definitions_that_change_are_noticed_by_statements_prepared_before() {
+fn prepared_statements_notice_changed_definitions() {
     with_client(json!({}), async |client, config| {
         client
             .batch_execute(
@@ -143,7 +143,7 @@ fn definitions_that_change_are_noticed_by_statements_prepared_before() {
 }
 
 #[test]
-fn a_portal_gives_as_many_rows_as_are_asked_for() {
+fn a_portal_returns_as_many_rows_as_requested() {
     with_client(json!({"preload": ["items"]}), async |mut client, _| {
         let transaction = client.transaction().await.unwrap();
         let portal = transaction
@@ -228,7 +228,7 @@ fn names_of_tables_are_found_only_where_tables_are_named() {
 }
 
 #[test]
-fn the_items_that_were_asked_for_are_there() {
+fn every_requested_item_is_present() {
     with_client(
         json!({"preload": ["items"], "seed_sql": ["CREATE TABLE s (x int); INSERT INTO s VALUES (1), (2)"]}),
         async |client, _| {
@@ -246,7 +246,7 @@ fn the_items_that_were_asked_for_are_there() {
 }
 
 #[test]
-fn a_query_of_several_statements_answers_each() {
+fn each_statement_of_a_query_gets_a_response() {
     with_client(json!({}), async |client, _| {
         let all = rows(
             &client,

@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 use crate::connect::{block_on, config, connect, server, state, text, with_client};
 
 #[test]
-fn what_is_not_committed_is_not_seen() {
+fn uncommitted_changes_are_not_seen() {
     // Goal: a reader in another session gets the state before or after a transaction, never one within. Method: a read
     // that is sent while a transaction is open answers only once that has ended.
     with_client(json!({}), async |client, config| {
@@ -34,7 +34,7 @@ fn what_is_not_committed_is_not_seen() {
 }
 
 #[test]
-fn a_transaction_that_only_reads_holds_up_nobody() {
+fn a_read_only_transaction_blocks_nobody() {
     with_client(json!({}), async |client, config| {
         client
             .batch_execute("CREATE TABLE t (x int); INSERT INTO t VALUES (1)")
@@ -75,7 +75,7 @@ fn a_serializable_transaction_sees_one_state_throughout() {
 }
 
 #[test]
-fn after_an_error_nothing_but_the_end_is_accepted() {
+fn after_an_error_only_sync_is_accepted() {
     with_client(json!({}), async |client, _| {
         client
             .batch_execute("CREATE TABLE t (x int)")
@@ -97,7 +97,7 @@ fn after_an_error_nothing_but_the_end_is_accepted() {
 }
 
 #[test]
-fn a_savepoint_mends_a_failed_transaction() {
+fn a_savepoint_recovers_a_failed_transaction() {
     with_client(json!({}), async |client, _| {
         client.batch_execute("CREATE TABLE t (x int PRIMARY KEY); BEGIN; INSERT INTO t VALUES (1); SAVEPOINT s; INSERT INTO t VALUES (2)").await.unwrap();
         assert_eq!(
@@ -113,7 +113,7 @@ fn a_savepoint_mends_a_failed_transaction() {
 }
 
 #[test]
-fn definitions_are_undone_with_their_transaction() {
+fn schema_changes_roll_back_with_their_transaction() {
     with_client(json!({}), async |client, _| {
         client
             .batch_execute("BEGIN; CREATE TABLE t (x int); INSERT INTO t VALUES (1); ROLLBACK")
@@ -162,7 +162,7 @@ fn a_read_only_transaction_changes_nothing() {
 }
 
 #[test]
-fn a_connection_that_breaks_off_leaves_nothing_behind() {
+fn a_broken_connection_leaves_nothing_behind() {
     with_client(json!({}), async |client, config| {
         client
             .batch_execute("CREATE TABLE t (x int)")

@@ -207,7 +207,7 @@ fn a_pipeline_is_one_transaction_up_to_its_sync() {
 }
 
 #[test]
-fn bytes_that_are_no_message_end_their_connection_only() {
+fn invalid_messages_end_only_their_connection() {
     let mut server = server(json!({}));
     let mut good = Bytes::started(&server);
     let mut bad = Bytes::started(&server);
@@ -229,7 +229,7 @@ fn bytes_that_are_no_message_end_their_connection_only() {
 }
 
 #[test]
-fn a_newer_minor_version_is_talked_down() {
+fn a_newer_minor_version_is_negotiated_down() {
     let server = server(json!({}));
     let mut bytes = Bytes::connect(&server);
     bytes.send(&untyped(3 << 16 | 2, b"user\0me\0_pq_.later\0on\0\0"));

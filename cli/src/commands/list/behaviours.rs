@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_that_refers_to_itself_comes_to_an_end() {
+    fn a_recursive_schema_terminates() {
         let schema = json!({"properties": {"again": {"$ref": "#"}}});
         assert_eq!(behaviours(&schema).len(), MAX_DEPTH);
     }

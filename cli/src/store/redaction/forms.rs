@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_and_private_keys_vanish_wherever_they_stand() {
+    fn tokens_and_private_keys_are_redacted_everywhere() {
         let check = |given: &str, expected: &str| assert_eq!(without(given), expected);
         check(
             "see eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.s3cret-_x, then",

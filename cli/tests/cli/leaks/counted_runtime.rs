@@ -195,7 +195,7 @@ impl<R: Runtime> Runtime for Counted<R> {
 
 /// Goal: the census says what lives at each point. Method: one part of each fate, held up until it is let go.
 #[test]
-fn a_part_lives_until_it_has_ended_panicked_or_been_cancelled() {
+fn a_task_counts_as_live_until_it_ends_panics_or_is_cancelled() {
     let config = RuntimeConfig {
         worker_threads: const { NonZeroU32::new(2).expect("two") },
     };

@@ -43,7 +43,7 @@ fn only_names_its_kind(comment: &str) -> bool {
 }
 
 #[test]
-fn doc_comments_say_the_thing() {
+fn doc_comments_are_noun_phrases_or_imperatives() {
     for (crate_name, _) in EDGES {
         let mut files = Vec::new();
         collect(&root().join(crate_name).join("src"), &mut files);

@@ -493,7 +493,7 @@ fn a_parent_and_its_own_child_may_use_each_other() {
 }
 
 #[test]
-fn a_cycle_through_the_child_of_another_module_is_found() {
+fn a_cycle_through_another_modules_child_is_found() {
     check(
         &[
             ("lib.rs", "mod a; mod c;"),
@@ -544,7 +544,7 @@ fn comments_strings_tests_and_other_crates_are_no_uses() {
 }
 
 #[test]
-fn a_module_with_a_path_of_its_own_is_known_by_its_name() {
+fn a_module_with_a_path_attribute_is_known_by_its_name() {
     check(
         &[
             ("lib.rs", "mod os;"),

@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn choices_have_the_shares_of_their_weights() {
+    fn choices_follow_their_weights() {
         let drawn = generator(json!({"choice": ["a", 7, true], "weights": [6, 3, 1]}));
         let mut counts = [0_u32; 3];
         for op in 0..10_000 {
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn the_widest_ranges_stay_within_their_ends() {
+    fn the_widest_ranges_stay_within_their_bounds() {
         let drawn = generator(json!({"from": i64::MIN + 1, "to": i64::MAX}));
         let texts: Vec<i64> = (0..1000)
             .map(|op| text(&drawn, op).parse().expect("64 bits"))

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_twice_a_page_missing_a_disallowed_page_and_a_wrong_title_are_caught() {
+    fn duplicate_missing_disallowed_and_mistitled_pages_are_caught() {
         let root = Url::parse("http://h:1/").expect("a URL");
         let expected = expected(&report(), &root);
         let message = |results: &str| detail(check_results(&expected, results));
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_made_too_often_or_too_rarely_are_reported() {
+    fn too_many_or_too_few_requests_are_reported() {
         let check = |path: &str, requests: u64, expected: &[&str]| {
             let mut report = report();
             let seen = report.requests.as_mut().expect("it counts");
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_site_that_does_not_count_has_no_violations() {
+    fn a_site_without_counts_has_no_violations() {
         let mut report = report();
         report.requests = None;
         let totals = totals(2, 0, "http", Traffic::default());

@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_is_sent_below_its_path_only() {
+    fn a_cookie_is_sent_only_below_its_path() {
         let jar = jar(&[
             "a=1",
             "b=2; Path=/",
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_is_replaced_by_its_name_and_path_and_deleted_by_age() {
+    fn cookies_are_replaced_by_name_and_path_and_deleted_by_max_age() {
         let jar = jar(&["a=1", "b=2", "a=3", "a=4; Path=/"]);
         assert_eq!(sent(&jar, "/api/x"), "cookie: a=3; b=2; a=4\r\n");
         for deletion in [
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cleared_jar_is_empty_and_odd_fields_change_nothing() {
+    fn a_cleared_jar_is_empty_and_malformed_cookies_are_ignored() {
         let mut jar = jar(&["a=1", "nothing", "=2", ""]);
         assert_eq!(sent(&jar, "/api"), "cookie: a=1\r\n");
         jar.clear();

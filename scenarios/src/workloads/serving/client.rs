@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wrong_answers_and_broken_connections_are_violations_and_waiting_is_none() {
+    fn wrong_responses_and_broken_connections_are_violations_but_waiting_is_not() {
         let tally = |count| Tally {
             count,
             example: "an example".to_owned(),

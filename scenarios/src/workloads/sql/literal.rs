@@ -60,7 +60,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_value_ends_its_literal(value in r#"['\\;a\-/*$"\n é]{0,12}"#) {
+        fn values_cannot_escape_their_literal(value in r#"['\\;a\-/*$"\n é]{0,12}"#) {
             let mut out = Vec::new();
             write(value.as_bytes(), &mut out).expect("text");
             prop_assert_eq!(read(&out), Some(value.into_bytes()));
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_text_can_hold_is_refused() {
+    fn unrepresentable_text_is_refused() {
         for value in [&b"a\0"[..], b"\xff'"] {
             write(value, &mut Vec::new()).expect_err("refused");
         }

@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_one_statement_with_names_is_refused() {
+    fn invalid_statements_are_refused() {
         for (sql, expected) in [
             ("SELECT 1; SELECT 2", "expected one statement"),
             ("SELECT $1", "expected `:name`"),
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn the_verb_stands_behind_comments() {
+    fn the_verb_is_found_after_comments() {
         let verb = |sql| Text::parse(sql).expect("sound").verb();
         assert_eq!(verb(" /* a */ -- b\n select(1)"), "SELECT");
         assert_eq!(verb("(SELECT 1)"), "");

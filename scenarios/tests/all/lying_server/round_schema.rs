@@ -116,7 +116,7 @@ fn created(statements: &[String]) -> &str {
 }
 
 #[test]
-fn a_schema_that_is_there_already_is_neither_used_nor_dropped() {
+fn an_existing_schema_is_neither_used_nor_dropped() {
     for name in WORKLOADS {
         let statements = statements(name, "CREATE SCHEMA");
         created(&statements);
@@ -130,7 +130,7 @@ fn a_schema_that_is_there_already_is_neither_used_nor_dropped() {
 }
 
 #[test]
-fn a_round_that_fails_on_the_way_drops_the_schema_that_it_has_created() {
+fn a_failed_round_drops_the_schema_it_created() {
     for name in WORKLOADS {
         // While tables are made, and while a session is opened.
         for refused in ["CREATE TABLE", "SELECT"] {
