@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use photofinish_record::load::{Load, Stop};
-use photofinish_record::{Measured, Measurement, Outcome, PlacementKind};
+use photofinish_record::{Measured, Measurement, Outcome, PlacementKind, RuntimeFamily};
 
 use crate::describe;
 use crate::rounds::{Rounds, measured};
@@ -186,26 +186,48 @@ fn worker_warnings(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
 }
 
 /// In a closed load every session is always inside an operation, so mean service × throughput must equal the number of
-/// sessions. One sentence for all cells, with the worst.
-fn littles_law(rounds: &Rounds<'_>) -> Option<String> {
+/// sessions. One sentence for all cells whose operations block their threads, and one for all others, with the worst.
+fn littles_law(rounds: &Rounds<'_>) -> impl Iterator<Item = String> {
     let cells = 0..rounds.plan.cells.len();
     let gaps = cells.filter_map(|cell| Some((cell, littles_gap_of(rounds, cell)?)));
     let mut gaps: Vec<(usize, LittlesGap)> = gaps.collect();
     gaps.sort_by(|(_, a), (_, b)| (b.excess / b.sessions).total_cmp(&(a.excess / a.sessions)));
-    let ((cell, worst), others) = gaps.split_first()?;
-    let digits = if worst.sessions < 10.0 { 3 } else { 1 };
-    let others = match others.len() {
-        0 => String::new(),
-        others => format!(" (and {})", describe::plural(others, "more cell")),
+    let (blocking, others): (Vec<_>, Vec<_>) = gaps
+        .into_iter()
+        .partition(|(cell, gap)| blocks_threads(rounds, *cell, gap));
+    let sentence = |gaps: Vec<(usize, LittlesGap)>, blocks: bool| {
+        let ((cell, worst), others) = gaps.split_first()?;
+        let digits = if worst.sessions < 10.0 { 3 } else { 1 };
+        let others = match others.len() {
+            0 => String::new(),
+            others => format!(" (and {})", describe::plural(others, "more cell")),
+        };
+        let cell = name(rounds, *cell);
+        let (in_flight, sessions) = (worst.in_flight, worst.sessions);
+        Some(if blocks {
+            format!(
+                "{cell}{others}: {in_flight:.digits$} of {sessions:.digits$} sessions were inside an operation at a \
+                 time: operations block their thread, and the other sessions wait for it outside of their service times; \
+                 compare throughput"
+            )
+        } else {
+            format!(
+                "{cell}{others}: mean service × throughput is {in_flight:.digits$} where {sessions:.digits$} sessions \
+                 were in flight: times and throughput differ by {}",
+                units::percent((in_flight / sessions - 1.0).abs())
+            )
+        })
     };
-    Some(format!(
-        "{}{others}: mean service × throughput is {:.digits$} where {:.digits$} sessions were in flight: times and \
-         throughput differ by {}",
-        name(rounds, *cell),
-        worst.in_flight,
-        worst.sessions,
-        units::percent((worst.in_flight / worst.sessions - 1.0).abs())
-    ))
+    sentence(blocking, true)
+        .into_iter()
+        .chain(sentence(others, false))
+}
+
+/// True if an asynchronous runtime was inside at most one operation per thread: they never gave it up to another session.
+fn blocks_threads(rounds: &Rounds<'_>, cell: usize, gap: &LittlesGap) -> bool {
+    let traits = rounds.plan.runtimes.get(&rounds.plan.cells[cell].runtime);
+    let most = gap.threads * (1.0 + LITTLE_TOLERANCE);
+    traits.is_some_and(|traits| traits.family == RuntimeFamily::Async) && gap.in_flight <= most
 }
 
 /// The worst round of a cell, if it is beyond the tolerance. Does not apply if operations may wait outside their
@@ -230,6 +252,8 @@ fn littles_gap_of(rounds: &Rounds<'_>, cell: usize) -> Option<LittlesGap> {
 struct LittlesGap {
     in_flight: f64,
     sessions: f64,
+    /// Threads of the runtime.
+    threads: f64,
     /// The difference beyond the tolerance; negative within it.
     excess: f64,
 }
@@ -251,6 +275,7 @@ fn littles_gap(round: &Measurement) -> Option<LittlesGap> {
         LittlesGap {
             in_flight,
             sessions,
+            threads: f64::from(round.worker_threads),
             excess: distance - LITTLE_TOLERANCE * sessions - between,
         }
     };

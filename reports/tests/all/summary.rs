@@ -193,6 +193,34 @@ fn littles_law_is_checked_where_it_must_hold() {
 }
 
 #[test]
+fn operations_that_block_their_thread_are_reported_as_such() {
+    let warnings = |runtime: &str, threads: u32| {
+        let sweep = Sweep {
+            concurrency: &[8],
+            rounds: 2,
+            operation_ns: 1e6,
+            ops: 4_000,
+        };
+        let mut record = fixtures::of(sweep, &[runtime]);
+        // One session at a time is inside an operation.
+        each_measured(&mut record, |_, _, measured| {
+            let worker = &mut measured.worker;
+            worker.worker_threads = threads;
+            worker.elapsed_ns *= 8;
+            worker.session_ns = 8 * worker.elapsed_ns;
+            worker.throughput_ops_s /= 8.0;
+        });
+        let summary = Summary::of(&record);
+        let warnings = summary.warnings.into_iter();
+        warnings
+            .filter(|warning| warning.contains("operations block their thread"))
+            .count()
+    };
+    assert_eq!(warnings("tokio", 1), 1);
+    assert_eq!(warnings("threads", 8), 0);
+}
+
+#[test]
 fn rounds_without_a_cell_are_left_out_with_a_warning() {
     let mut record = pair();
     record.rounds[0].cell = 99;
