@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Compare Photofinish with h2load as generators of HTTP/2 load on one nginx, at equal streams and connections.
+"""Compare Photofinish with h2load as HTTP/2 load generators on one nginx, with the same numbers of streams and connections.
 
 `python3 bench/against_h2load.py [--pairs 10] [--seconds 3] [--streams 8] [--connections 8]` prints the ratio of each pair, with
-alternating order, and the medians: without TLS (prior knowledge), and over TLS. Rates are of requests: an operation of
-Photofinish makes as many as there are streams, and waits for all of them, where h2load starts the next one at once. The server
+alternating order, and the medians: without TLS (prior knowledge), and over TLS. Rates are in requests: an operation of
+Photofinish sends one per stream and waits for all of them, whereas h2load starts the next one at once. The server
 runs on CPU 0, the generator on CPU 1, all on loopback. Needs nginx, openssl, h2load and two CPUs.
 """
 import argparse, json, os, pathlib, re, resource, socket, statistics, subprocess, sys, tempfile, time
@@ -25,7 +25,7 @@ def free_port():
 
 
 def start_nginx(directory):
-    """An nginx, and its URLs without TLS and with it."""
+    """Starts nginx; returns the process and its URLs, without and with TLS."""
     clear, secure = free_port(), free_port()
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
                     "-keyout", directory / "key.pem", "-out", directory / "cert.pem", "-days", "2", "-subj", "/CN=localhost",
@@ -51,7 +51,7 @@ http {{ access_log off; keepalive_requests 1000000000; client_body_temp_path {di
         except OSError:
             time.sleep(0.05)
     else:
-        sys.exit("nginx does not start")
+        sys.exit("nginx did not start")
     return process, [f"http://127.0.0.1:{clear}/bytes/64", f"https://127.0.0.1:{secure}/bytes/64"]
 
 
@@ -61,7 +61,7 @@ def children_cpu_s():
 
 
 def run_h2load(url, options):
-    """Requests per second, and CPU time per request in µs, its start and its warm-up included."""
+    """Requests per second, and CPU time per request in µs, start and warm-up included."""
     before = children_cpu_s()
     command = ["h2load", "-t1", f"-c{options.connections}", f"-m{options.streams}", f"-D{options.seconds}",
                f"--warm-up-time={WARMUP_S}", "-w20", "-W21", url]

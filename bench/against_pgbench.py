@@ -19,7 +19,7 @@ def find(program):
 
 
 def as_server():
-    """Settings of a process on the server's CPU, under a user that PostgreSQL accepts."""
+    """Arguments of a process on the server's CPU, under a user that PostgreSQL accepts."""
     user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
     return {"preexec_fn": lambda: os.sched_setaffinity(0, {SERVER_CPU}), **user}
 

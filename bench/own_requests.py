@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measure the workload `http`, a user's own requests, as a load generator on one nginx.
+"""Measure the workload `http` (user-defined requests) as a load generator on one nginx.
 
 `python3 bench/own_requests.py [--pairs 10] [--seconds 3] [--only PART]` prints the ratio of each pair, with alternating order,
 and the medians: `http` beside `http-get` and wrk, what slots, checks and captures cost, and HTTPS beside wrk and
@@ -84,7 +84,7 @@ class Photofinish:
 
 
 def comparisons(ours, plain, secure, seconds):
-    """Part, title, and two named runs, of which the first is divided by the second."""
+    """Part, title, and two named runs; the first is divided by the second."""
     own = lambda name: (f"http, {name}", lambda: ours.run(name, plain))
     over_tls = ("http over TLS", lambda: ours.run("fixed", secure, "--target", f"http-ca={ours.directory}/cert.pem"))
     yield "rival", "http without slots beside http-get, both with one body", own("same"), (

@@ -47,7 +47,7 @@ struct TargetKind {
     server: &'static str,
     /// URL template for a server known only by its address, which replaces [`ADDRESS`].
     url: &'static str,
-    /// The same with TLS; `None` if the kind speaks none.
+    /// The same with TLS; `None` if the kind does not support it.
     secure_url: Option<&'static str>,
     /// Options in addition to the URL: `status` makes it `--target http-status=…`.
     options: &'static [&'static str],
@@ -71,7 +71,7 @@ struct Values<'a> {
     tls: Option<&'a TlsSettings>,
 }
 
-/// The versions of HTTP that the scenarios of a run speak; there is at least one.
+/// The HTTP versions that the scenarios of a run speak; there is at least one.
 #[derive(Clone, Copy, Debug)]
 pub struct HttpVersions {
     pub http1: bool,
@@ -89,8 +89,8 @@ impl Default for HttpVersions {
 
 /// A target as requested: checked, but not reached yet.
 trait Target: Debug {
-    /// Sets the versions of HTTP that will be spoken.
-    fn speak(&mut self, _: HttpVersions) {}
+    /// Sets the HTTP versions to probe.
+    fn set_http_versions(&mut self, _: HttpVersions) {}
 
     /// URLs that have to lead to this machine.
     fn urls(&self) -> Vec<&Url>;
@@ -119,7 +119,7 @@ trait TargetServer {
     /// The address that answered when it was probed.
     fn address(&self) -> PeerAddress;
 
-    /// Settings of TLS; `None` if it speaks none.
+    /// TLS settings; `None` without TLS.
     fn tls(&self) -> Option<&TlsSettings> {
         None
     }
@@ -149,7 +149,7 @@ pub fn url_at(target: &str, address: &str) -> Option<String> {
     Some(kind(target)?.url.replace(ADDRESS, address))
 }
 
-/// Like [`url_at`], with TLS; `None` if the kind of target speaks none.
+/// Like [`url_at`], with TLS; `None` if the kind of target does not support it.
 pub fn secure_url_at(target: &str, address: &str) -> Option<String> {
     Some(kind(target)?.secure_url?.replace(ADDRESS, address))
 }
@@ -207,7 +207,7 @@ impl Targets {
             let Some(url) = url else { continue };
             if tls.is_some() && kind.secure_url.is_none() {
                 return refused(format!(
-                    "the scenario has a section `[tls]`, and the target `{}` speaks no TLS",
+                    "the scenario has a section `[tls]`, and the target `{}` does not speak TLS",
                     kind.name
                 ));
             }
@@ -228,11 +228,11 @@ impl Targets {
         Ok(targets)
     }
 
-    /// The same targets, probed with these versions of HTTP.
+    /// The same targets, probed with these HTTP versions.
     #[must_use]
-    pub fn speaking(mut self, versions: HttpVersions) -> Self {
+    pub fn with_http_versions(mut self, versions: HttpVersions) -> Self {
         let targets = self.0.values_mut();
-        targets.for_each(|target| target.speak(versions));
+        targets.for_each(|target| target.set_http_versions(versions));
         self
     }
 

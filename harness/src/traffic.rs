@@ -79,7 +79,7 @@ impl TrafficCounter {
         add(&self.totals.transactions, 1);
     }
 
-    /// Counts a complete handshake of TLS.
+    /// Counts a completed TLS handshake.
     pub fn secured(&self, is_resumed: bool) {
         let Totals {
             full_handshakes,

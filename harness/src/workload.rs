@@ -243,7 +243,7 @@ pub struct RoundEnv<R> {
     pub warmup: Stop,
     /// Counters of the traffic over sockets, by target name; compared with the servers' own counts.
     pub traffic: BTreeMap<String, TrafficCounter>,
-    /// Values that all sessions share whatever the workload: settings of TLS with the sessions to resume.
+    /// Values that all sessions share whatever the workload: TLS settings with the sessions to resume.
     pub memo: Memo,
     /// Values that the workload observes itself, in addition to the times of its operations.
     pub observed: Observed,

@@ -67,7 +67,7 @@ pub struct ComparedCell {
     pub load: Load,
     /// Every metric that both have, by name.
     pub metrics: BTreeMap<String, ComparedMetric>,
-    /// The parts of operations that both have, each with its metrics by name.
+    /// Parts that both sides have, each with its metrics by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parts: BTreeMap<String, BTreeMap<String, ComparedMetric>>,
     /// Failed operations of the base, over all rounds.
@@ -179,8 +179,8 @@ fn cells(base: &Record, head: &Record) -> (Vec<ComparedCell>, Vec<RefusedCell>) 
                 scenario: cell.scenario.clone(),
                 runtime: cell.runtime.clone(),
                 load: cell.load,
-                metrics: compared_metrics(sides(partner, index), METRICS),
-                parts: compared_parts(sides(partner, index)),
+                metrics: compare_metrics(sides(partner, index), METRICS),
+                parts: compare_parts(sides(partner, index)),
                 base_failures: FailureCount::of(&base_rounds, partner),
                 head_failures: FailureCount::of(&head_rounds, index),
             }),
@@ -196,21 +196,21 @@ fn cells(base: &Record, head: &Record) -> (Vec<ComparedCell>, Vec<RefusedCell>) 
     (compared, refused)
 }
 
-/// The two sides of a comparison, base and head: a cell among its rounds.
+/// The two sides of a comparison, base and head: rounds, and a cell among them.
 type Sides<'a> = [(&'a Rounds<'a>, usize); 2];
 
-fn compared_metrics<'m>(
+fn compare_metrics<'m>(
     sides: Sides<'_>,
     metrics: impl IntoIterator<Item = &'m Metric>,
 ) -> BTreeMap<String, ComparedMetric> {
     metrics
         .into_iter()
-        .filter_map(|metric| Some((metric.name.to_string(), compared(sides, metric)?)))
+        .filter_map(|metric| Some((metric.name.to_string(), compare_metric(sides, metric)?)))
         .collect()
 }
 
-/// The parts of both sides, with the metrics by which they are compared.
-fn compared_parts(sides: Sides<'_>) -> BTreeMap<String, BTreeMap<String, ComparedMetric>> {
+/// Parts that both sides have, with the metrics by which they are compared.
+fn compare_parts(sides: Sides<'_>) -> BTreeMap<String, BTreeMap<String, ComparedMetric>> {
     let (rounds, cell) = sides[1];
     let first = rounds.measured(cell).next();
     let parts = first.map_or(&[][..], |round| &round.worker.parts);
@@ -224,14 +224,14 @@ fn compared_parts(sides: Sides<'_>) -> BTreeMap<String, BTreeMap<String, Compare
             let metrics: Vec<Metric> = metrics::of_part(name)
                 .filter(|metric| metric.compared.is_some())
                 .collect();
-            let compared = compared_metrics(sides, &metrics);
+            let compared = compare_metrics(sides, &metrics);
             (!compared.is_empty()).then(|| (name.clone(), compared))
         })
         .collect()
 }
 
 /// A metric of both sides; `None` if one of them has no value.
-fn compared(sides: Sides<'_>, metric: &Metric) -> Option<ComparedMetric> {
+fn compare_metric(sides: Sides<'_>, metric: &Metric) -> Option<ComparedMetric> {
     let (rounds, cell) = sides[1];
     let load = rounds.plan.cells[cell].load;
     let [base, head] = sides.map(|(rounds, cell)| rounds.values(cell, metric));

@@ -237,7 +237,7 @@ pub fn by_name(name: &str) -> Option<Cow<'static, Metric>> {
     listed.or_else(|| percentile(name))
 }
 
-/// The metric of the part called `part`, with or without its unit: throughput, or any percentile of service.
+/// A metric of `part`, with or without its unit: throughput, or any percentile of the service time.
 fn by_name_of_part(part: &str, name: &str) -> Option<Metric> {
     let full_name = |metric: &str| Cow::Owned(format!("request.{part}.{metric}"));
     let same = |metric: &Metric| metric.name == name || short_name(&metric.name) == name;
@@ -253,7 +253,7 @@ fn by_name_of_part(part: &str, name: &str) -> Option<Metric> {
     })
 }
 
-/// The part, without quotes, and the metric of `request.NAME.METRIC`, whose name may have dots, as may the metric:
+/// Splits `request.NAME.METRIC` into the part, without quotes, and the metric. Both may contain dots, as in
 /// `service_p99.5`.
 pub fn part_and_metric(name: &str) -> (Option<&str>, &str) {
     let rest = ["request.", "transaction."]

@@ -87,7 +87,7 @@ pub struct CellSummary {
     /// Arrivals of an open load; `null` of a closed one, and where nothing was measured.
     #[serde(default)]
     pub arrivals: Option<ArrivalCounts>,
-    /// Handshakes of TLS over all rounds, set-up and warm-up included; left out if there were none.
+    /// TLS handshakes over all rounds, set-up and warm-up included; left out if there were none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handshakes: Option<HandshakeCounts>,
     /// Failed operations over all rounds, by kind.
@@ -157,7 +157,7 @@ pub enum Status {
     Failed,
 }
 
-/// Handshakes of TLS.
+/// TLS handshakes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HandshakeCounts {
     pub full: u64,

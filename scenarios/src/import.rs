@@ -1,8 +1,8 @@
-//! Imports: requests and transactions that were recorded or written for other tools, as the text of a scenario file to review
-//! and keep.
+//! Imports: requests and transactions recorded by or written for other tools, as the text of a scenario file to review and
+//! keep.
 //!
 //! One file per format, and one line each in [`FORMATS`]. Pure: names of secrets and the files that a text names come
-//! from a [`Context`]. Whatever is not understood is an error that names it; whatever is left out is told in the scenario.
+//! from a [`Context`]. Whatever is not understood is an error that names it; whatever is left out is listed in the scenario.
 
 mod curl;
 mod expression;
@@ -63,7 +63,7 @@ pub struct Context<'a> {
     pub is_secret: &'a dyn Fn(Key<'_>, &str) -> bool,
     /// Reads a file that the text names.
     pub read: &'a dyn Fn(&str) -> Result<Vec<u8>, String>,
-    /// The scale of pgbench's tables, if it was given.
+    /// Scale of pgbench's tables, if given.
     pub scale: Option<u32>,
 }
 
@@ -75,7 +75,7 @@ pub struct Import {
     pub target: String,
     /// Environment variables that the scenario reads.
     pub variables: Vec<String>,
-    /// Sentences about what was left out or has to be done; they stand in the scenario, too.
+    /// Sentences about what was left out or remains to be done; also written to the scenario.
     pub notes: Vec<String>,
     /// Binary bodies, as files beside the scenario.
     pub bodies: Vec<BodyFile>,

@@ -3,7 +3,7 @@
 //! HTTP/1.1, HTTP/2, PostgreSQL, WebSocket and TLS clients, and an HTTP/1.1 server. No socket, clock, task or transport
 //! buffer: the caller reads and writes, these types interpret the bytes. So all runtimes share one parser, and tests can
 //! split the input anywhere. They run inside the timed operation and allocate nothing in steady state, except for
-//! [`websocket`], which allocates for each message, [`tls`], which does for each record, and [`http2`], for each request.
+//! [`websocket`] (once per message), [`tls`] (per record) and [`http2`] (per request).
 
 pub mod http;
 pub mod http2;

@@ -33,7 +33,7 @@ pub use crate::quantity::{
     InvalidRate, InvalidTime, parse_length, parse_rate, parse_sessions, parse_time,
 };
 
-/// A name as a key of TOML: in quotes, unless it is bare.
+/// A name as a TOML key, quoted unless it is a bare key.
 pub fn as_key(name: &str) -> String {
     let bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if !name.is_empty() && name.bytes().all(bare) {
@@ -68,7 +68,7 @@ pub struct Scenario {
     pub runtimes: Option<Vec<String>>,
     /// The mock behind each of the workload's targets, by target name; a target without one needs an external server.
     pub servers: BTreeMap<String, ServerSpec>,
-    /// Settings of TLS towards the targets, if the file has some.
+    /// TLS settings for the targets, if the file has some.
     pub tls: Option<TlsSettings>,
     pub load: LoadSpec,
     /// True if a lag probe runs alongside the sessions.

@@ -76,8 +76,8 @@ async fn accept_until_stopped<H, F>(
     }
 }
 
-/// Calls `handle` for every new connection, with an `identity` after the handshake of TLS; errors from accept never stop
-/// it.
+/// Calls `handle` for every new connection, after the TLS handshake if there is an `identity`; errors from accept never
+/// stop it.
 pub(crate) async fn accept_forever<H, F>(
     listener: TcpListener,
     counts: Arc<Counts>,
@@ -99,7 +99,7 @@ pub(crate) async fn accept_forever<H, F>(
                         let handle = handle.clone();
                         // A failed handshake was answered with an alert.
                         tokio::spawn(async move {
-                            if let Ok(stream) = stream.secured(&identity).await {
+                            if let Ok(stream) = stream.secure(&identity).await {
                                 handle(stream).await;
                             }
                         });
@@ -120,7 +120,7 @@ fn is_about_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// An accepted connection, counted as open, with its bytes on the wire counted: with TLS, those of the ciphertext.
+/// An accepted connection that is counted as open, with its bytes on the wire: ciphertext, with TLS.
 #[derive(Debug)]
 pub struct CountedStream(Transport);
 
@@ -136,8 +136,8 @@ impl CountedStream {
         Self(Transport::Plain(CountedTcp::new(stream, counts)))
     }
 
-    /// The same connection after the handshake of TLS.
-    pub async fn secured(self, identity: &Identity) -> io::Result<Self> {
+    /// The same connection after the TLS handshake.
+    pub async fn secure(self, identity: &Identity) -> io::Result<Self> {
         match self.0 {
             Transport::Plain(stream) => {
                 let stream = identity.acceptor().accept(stream).await?;
@@ -147,7 +147,7 @@ impl CountedStream {
         }
     }
 
-    /// The socket itself, for its options and addresses; bytes transferred through it directly are not counted.
+    /// The socket itself, for options and addresses; bytes transferred through it directly are not counted.
     pub fn socket(&self) -> &TcpStream {
         match &self.0 {
             Transport::Plain(stream) => &stream.stream,
@@ -214,7 +214,7 @@ impl AsyncWrite for CountedStream {
     }
 }
 
-/// A socket that counts.
+/// A socket that counts bytes.
 #[derive(Debug)]
 struct CountedTcp {
     stream: TcpStream,

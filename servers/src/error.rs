@@ -21,7 +21,7 @@ pub enum ServeError {
         requested: usize,
         most: usize,
     },
-    #[error("the server `{server}` speaks no TLS")]
+    #[error("the server `{server}` does not speak TLS")]
     NoTls { server: &'static str },
     #[error("cannot listen on {address}")]
     Listen {
@@ -37,7 +37,7 @@ pub enum ServeError {
         server: &'static str,
         source: io::Error,
     },
-    #[error("cannot make a certificate")]
+    #[error("cannot generate a certificate")]
     Certificate { source: io::Error },
     #[error("cannot write to the control channel")]
     Control { source: io::Error },

@@ -19,7 +19,7 @@ pub enum Fault {
     Close,
     /// The connection is closed in the middle of the body.
     Truncate,
-    /// Bytes that are no HTTP come back, and the connection is closed.
+    /// Answers with bytes that are not HTTP, and closes the connection.
     Garbage,
 }
 

@@ -25,7 +25,7 @@ pub struct ServerKind {
     pub counted: &'static [Count],
     /// Maximum number of serving threads; `None` if unlimited.
     pub most_threads: Option<NonZeroUsize>,
-    /// Protocols that it offers in the handshake of TLS (ALPN), the preferred one first; `None` if it speaks no TLS.
+    /// Protocols to offer in the TLS handshake (ALPN), the preferred one first; `None` without TLS support.
     pub alpn: Option<&'static [&'static str]>,
     /// Checks a behaviour without starting anything.
     pub check_behaviour: fn(&serde_json::Value) -> Result<(), BehaviourError>,
@@ -49,7 +49,7 @@ pub struct Startup {
     pub listeners: Vec<TcpListener>,
     /// Counters that the server updates.
     pub counts: Arc<Counts>,
-    /// The certificate to serve with, for TLS.
+    /// Certificate and key, for TLS.
     pub identity: Option<Identity>,
     /// Tells the server's threads to stop.
     pub stop: Stop,

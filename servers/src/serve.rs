@@ -32,7 +32,7 @@ pub struct ServeOptions {
     pub behaviour: serde_json::Value,
     /// Threads that serve.
     pub threads: NonZeroUsize,
-    /// True if it speaks TLS, with a certificate made at start.
+    /// True if the server speaks TLS, with a certificate generated at startup.
     pub tls: bool,
     /// CPUs that the process may use; `None` for no change.
     pub cpus: Option<Vec<usize>>,
@@ -63,7 +63,7 @@ pub struct Ready {
     /// Address it listens on.
     pub address: SocketAddr,
     pub pid: u32,
-    /// With TLS, its certificate in PEM.
+    /// Certificate in PEM, with TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<String>,
     /// The threads it serves with.

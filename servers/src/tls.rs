@@ -1,4 +1,4 @@
-//! The server's side of TLS: a certificate made at start, and the handshake of an accepted connection.
+//! The server's side of TLS: a certificate generated at startup, and the handshake of an accepted connection.
 //!
 //! `connections.rs` performs the handshake before a server gets the connection; `postgres`, where a client asks for it first,
 //! does so itself.
@@ -14,14 +14,14 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
-/// Names of this machine, which the certificate is for.
+/// Names of this machine in the certificate.
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// A server's certificate with its key.
 #[derive(Clone)]
 pub struct Identity {
     acceptor: TlsAcceptor,
-    /// The certificate in PEM, which is its own authority.
+    /// The self-signed certificate in PEM.
     pub certificate: String,
 }
 
@@ -32,7 +32,7 @@ impl std::fmt::Debug for Identity {
 }
 
 impl Identity {
-    /// A new certificate for this machine, for connections that choose one of the protocols `alpn`, or none.
+    /// Generates a certificate for this machine; connections may choose one of the protocols `alpn`, or none.
     pub(crate) fn new(alpn: &[&str]) -> io::Result<Self> {
         let CertifiedKey { cert, signing_key } =
             generate_simple_self_signed(NAMES.map(str::to_owned)).map_err(io::Error::other)?;

@@ -102,11 +102,11 @@ impl TermArguments {
     }
 }
 
-/// Rejects a metric of a part that no operation of the scenario has.
+/// Rejects a metric of a part that the scenario does not have.
 fn check_part(metric: &str, spec: &GateSpec) -> Result<(), Failure> {
     match part_and_metric(metric) {
         (Some(part), _) if !spec.parts.iter().any(|known| known == part) => {
-            let message = format!("the limit on {metric}: there is no part `{part}`");
+            let message = format!("the limit on {metric}: unknown part `{part}`");
             Err(Failure::usage(message).hint(if spec.parts.is_empty() {
                 "no operation of the scenario has named parts".to_owned()
             } else {

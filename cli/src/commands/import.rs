@@ -17,8 +17,8 @@ const LONGEST: u64 = 1 << 28;
 
 /// Write a scenario from a curl command, or from the requests or transactions of another tool
 ///
-/// Credentials become environment variables. What is not understood is an error; what is left out stands in the scenario
-/// as a comment.
+/// Credentials become environment variables. Unknown options and commands are errors; comments in the scenario list whatever
+/// was left out.
 #[derive(Args)]
 #[command(name = "import", after_help = EXAMPLES)]
 pub struct ImportCommand {
@@ -26,7 +26,7 @@ pub struct ImportCommand {
     #[arg(value_name = "FORMAT", value_parser = PossibleValuesParser::new(FORMATS.iter().map(|format| format.name)))]
     format: String,
 
-    /// A curl command, in quotes or not, or a file; `-` is stdin
+    /// A curl command, quoted or not, or a file; `-` is stdin
     #[arg(value_name = "SOURCE", required = true, num_args = 1.., allow_hyphen_values = true)]
     source: Vec<String>,
 
@@ -34,7 +34,7 @@ pub struct ImportCommand {
     #[arg(long, value_name = "FILE.toml")]
     out: Option<PathBuf>,
 
-    /// The scale of pgbench's tables, for `:scale`
+    /// Scale of pgbench's tables, for `:scale`
     #[arg(long, value_name = "N")]
     scale: Option<u32>,
 

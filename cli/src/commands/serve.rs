@@ -51,7 +51,7 @@ pub struct Serve {
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
 
-    /// Speak TLS, with a certificate made at start, which is in the ready line
+    /// Speak TLS, with a certificate generated at startup and printed in the ready line
     #[arg(long)]
     tls: bool,
 

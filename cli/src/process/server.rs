@@ -162,7 +162,7 @@ impl ServerProcess {
         &self.ready
     }
 
-    /// The certificate of a server that speaks TLS, in PEM.
+    /// The certificate of a TLS server, in PEM.
     pub fn certificate(&self) -> Option<String> {
         self.ready["certificate"].as_str().map(str::to_owned)
     }

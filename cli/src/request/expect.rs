@@ -193,14 +193,12 @@ impl Line {
             .flat_map(|scenario| &scenario.parts)
             .map(String::as_str)
             .collect();
-        Failure::usage(format!(
-            "`--expect {}`: there is no part `{part}`",
-            self.line
-        ))
-        .hint(if known.is_empty() {
-            "no operation of these scenarios has named parts".to_owned()
-        } else {
-            format!("parts: {}", known.join(", "))
-        })
+        Failure::usage(format!("`--expect {}`: unknown part `{part}`", self.line)).hint(
+            if known.is_empty() {
+                "no operation of these scenarios has named parts".to_owned()
+            } else {
+                format!("parts: {}", known.join(", "))
+            },
+        )
     }
 }

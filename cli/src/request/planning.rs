@@ -46,7 +46,7 @@ impl Request {
         let scenarios = &selection.scenarios;
         let tls = tls(scenarios, targets)?;
         let targets = Targets::parse(targets, self.what.allow_remote, tls)?
-            .speaking(http_versions(scenarios));
+            .with_http_versions(http_versions(scenarios));
         require_one_path(overrides, &targets.planned())?;
         let Layout { placement, warning } = self.layout(scenarios)?;
         let servers = additions.servers(scenarios, targets.planned())?;
@@ -188,7 +188,7 @@ fn tls<'a>(
     }
 }
 
-/// Rejects a section `[tls]` with a server that speaks no TLS: an embedded one, or the user's own.
+/// Rejects a section `[tls]` with a server that does not speak TLS, embedded or started with --server.
 fn require_secure_servers(scenarios: &[Scenario], plan: &Plan) -> Result<(), Failure> {
     let is_secure = |name: &str| {
         let mut secure = scenarios.iter().filter(|scenario| scenario.tls.is_some());
@@ -202,12 +202,14 @@ fn require_secure_servers(scenarios: &[Scenario], plan: &Plan) -> Result<(), Fai
             {
                 let server = format!("the embedded server `{server}` behind the target `{target}`");
                 (
-                    format!("{server} speaks no TLS"),
+                    format!("{server} does not speak TLS"),
                     "remove the section `[tls]`".to_owned(),
                 )
             }
             PlannedServer::Arm { url, .. } => (
-                format!("the scenario has a section `[tls]`, and the own server is at {url}"),
+                format!(
+                    "the scenario has a section `[tls]`, but the server started for it is at {url}"
+                ),
                 format!(
                     "remove the section, or start the server and name it with --target {target}=…"
                 ),
@@ -219,7 +221,7 @@ fn require_secure_servers(scenarios: &[Scenario], plan: &Plan) -> Result<(), Fai
     Ok(())
 }
 
-/// The versions of HTTP that the scenarios speak.
+/// The HTTP versions that the scenarios speak.
 fn http_versions(scenarios: &[Scenario]) -> HttpVersions {
     let speaks_http2 = |scenario: &Scenario| scenario.params["http"]["version"] == "2";
     HttpVersions {
@@ -304,27 +306,27 @@ fn own_target(
     }
 }
 
-/// A warning for each scenario whose rounds repeat their writes, at a server or file that is not made anew for each round.
+/// A warning for each scenario whose rounds repeat their writes on a server or file that outlives the round.
 fn repeated_writes(scenarios: &[Scenario], plan: &Plan) -> impl Iterator<Item = String> {
-    let kept = |name: &str| {
+    let outlives_round = |name: &str| {
         let planned = plan.scenarios.iter().find(|planned| planned.name == name);
         planned.is_some_and(|planned| {
-            // Without a server, a file of the user's own.
+            // Without a server, it is the user's own file.
             let mut servers = planned.servers.values();
             planned.servers.is_empty() || servers.any(|server| !server.is_own())
         })
     };
-    let repeating = scenarios
-        .iter()
-        .filter(move |scenario| !scenario.repeated_writes.is_empty() && kept(&scenario.name));
+    let repeating = scenarios.iter().filter(move |scenario| {
+        !scenario.repeated_writes.is_empty() && outlives_round(&scenario.name)
+    });
     repeating.map(|scenario| {
         let remedy = match scenario.about.name {
-            "sql" => "`[sql] setup` gives each round tables of its own",
-            "sqlite" => "without `[sqlite] file`, each round has a database of its own",
+            "sql" => "`[sql] setup` gives each round its own tables",
+            "sqlite" => "without `[sqlite] file`, each round has its own database",
             _ => "{{run}} and {{round}} in a request make it unique",
         };
         format!(
-            "{}: every round repeats the writes of the last one ({}), which a server may refuse; {remedy}",
+            "{}: every round repeats the writes of the previous one ({}), which a server may refuse; {remedy}",
             scenario.name,
             scenario.repeated_writes.join(", ")
         )

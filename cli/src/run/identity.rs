@@ -4,7 +4,7 @@
 //! of the round, the server may have answered more than the worker saw, but never less. If operations abandoned
 //! exchanges on purpose, the server may have answered that many more. Anything sent over a connection that the server
 //! had closed is lost, so after reconnects the same holds as after failures. With TLS, the server may have announced the
-//! end of each connection to a worker that had left. A scenario's limit of requests in flight is checked here too.
+//! end of each connection to a worker that had already closed it. A scenario's limit of requests in flight is checked here too.
 
 use photofinish_harness::runtime::{Capability, Descriptor};
 use photofinish_harness::workload::Failure;
@@ -13,7 +13,7 @@ use photofinish_record::{InFlight, Measurement, ServerCounts, Traffic};
 /// Failures that are complete exchanges; after any other, neither side knows how far the other got.
 const COMPLETE_EXCHANGES: [&str; 3] = [Failure::STATUS, Failure::WRONG_CONTENT, "sql"];
 
-/// Longest announcement of the end of a connection with TLS: an alert, encrypted as in version 1.2.
+/// Longest close_notify of a TLS connection: an alert, encrypted as in version 1.2.
 const CLOSE_NOTIFY_BYTES: u64 = 31;
 
 /// Every disagreement about the target, in one sentence each; empty if the counts agree.

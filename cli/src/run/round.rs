@@ -306,7 +306,7 @@ impl RoundServer {
                 let secure = tls.is_some();
                 let mut process = ServerProcess::start(server, behaviour, secure, cpus, interrupt)?;
                 let when_ready = process.counts_so_far()?;
-                // Its certificate is for this machine, and its own authority.
+                // Its certificate is for this machine and self-signed.
                 let tls = tls.clone().map(|settings| TlsSettings {
                     ca: process.certificate(),
                     server_name: None,

@@ -192,7 +192,7 @@ fn mocked_http(record: &Record) -> Option<&PlannedScenario> {
     plain.find_map(|workload| mocked(record, "http").find(|it| it.workload == *workload))
 }
 
-/// True unless transactions of the user's own need tables that only they can make.
+/// False for user-defined transactions without `setup`: only the user can create their tables.
 fn makes_its_tables(scenario: &PlannedScenario) -> bool {
     scenario.workload != "sql" || !scenario.params["sql"]["setup"].is_null()
 }

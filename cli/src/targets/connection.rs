@@ -19,8 +19,9 @@ use crate::interrupt::Interrupt;
 /// Deadline of a whole probe, from connecting to the end of the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Advice if the handshake of TLS fails.
-const NO_TLS: &str = "does the server speak TLS at this port? without TLS, its URL begins with http:// or ws://, or has sslmode=disable";
+/// Advice if the TLS handshake fails.
+const NO_TLS: &str =
+    "does the server speak TLS on this port? if not, use http:// or ws://, or sslmode=disable";
 
 /// Maximum time between checks for an interrupt.
 const LOOK: Duration = Duration::from_millis(50);
@@ -123,12 +124,12 @@ impl Connection {
         &self.address
     }
 
-    /// The protocol that the peer has chosen in the handshake of TLS, if there was one; `None` without TLS.
+    /// The protocol that the peer chose in the TLS handshake, if any; `None` without TLS.
     pub fn protocol(&self) -> Option<Option<&[u8]>> {
         self.tls.as_ref().map(|tls| tls.client.protocol())
     }
 
-    /// True once the deadline has passed, or an interrupt has come.
+    /// True once the deadline has passed or the run was interrupted.
     pub fn is_late(&self) -> bool {
         self.limit.check().is_err()
     }
@@ -139,7 +140,7 @@ impl Connection {
         self.answered = false;
     }
 
-    /// Performs the handshake of TLS.
+    /// Performs the TLS handshake.
     pub fn secure(mut self, config: &TlsConfig) -> Result<Self, Failure> {
         let mut out = Vec::new();
         let client = TlsClient::begin(config, &mut out).map_err(|error| self.no_tls(error))?;

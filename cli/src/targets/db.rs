@@ -22,9 +22,9 @@ fn parse(values: &Values<'_>) -> Result<Box<dyn Target>, Failure> {
         return Ok(Box::new(ThrowawayPostgres));
     }
     if values.url.starts_with("sqlite:") {
-        let failure = Failure::usage("SQLite is no server: a scenario calls it in the process");
+        let failure = Failure::usage("SQLite is not a server: a scenario calls it in-process");
         return Err(
-            failure.hint("write a section `[sqlite]` with `file = \"FILE\"` instead of --target, or type --set workload=sqlite --set sqlite.file=FILE")
+            failure.hint("write a section `[sqlite]` with `file = \"FILE\"` instead of --target, or add --set workload=sqlite --set sqlite.file=FILE")
         );
     }
     Ok(Box::new(postgres::parse(values.url, values.tls)?))

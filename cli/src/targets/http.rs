@@ -71,7 +71,7 @@ struct HttpUrls {
 }
 
 impl Target for HttpUrls {
-    fn speak(&mut self, versions: HttpVersions) {
+    fn set_http_versions(&mut self, versions: HttpVersions) {
         self.versions = versions;
     }
 
@@ -101,7 +101,7 @@ impl Target for HttpUrls {
 }
 
 impl HttpUrls {
-    /// Probes the server with every version of HTTP that it has to speak.
+    /// Probes the server with every HTTP version that the scenarios need.
     fn probe(&self, interrupt: &Interrupt) -> Result<Finding, Failure> {
         let tls = self.tls.as_ref();
         let mut finding = None;
@@ -117,11 +117,11 @@ impl HttpUrls {
                 address: answer.connection.address().clone(),
             });
         }
-        Ok(finding.expect("a scenario speaks one of them"))
+        Ok(finding.expect("at least one version"))
     }
 }
 
-/// The findings of a probe.
+/// Results of a probe.
 struct Finding {
     software: Option<String>,
     address: PeerAddress,

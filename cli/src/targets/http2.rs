@@ -1,4 +1,4 @@
-//! The probe of a server that has to speak HTTP/2: one request in one stream, as workers send it.
+//! The probe of an HTTP/2 server: one request on one stream, as workers send it.
 
 use http::{Request, Uri, Version};
 use photofinish_harness::buffer::Buffer;
@@ -18,17 +18,17 @@ use crate::store::redaction;
 /// The answer to a probe.
 pub struct Answer {
     pub connection: Connection,
-    /// The value of the field `server`.
+    /// Value of the header `server`.
     pub software: Option<String>,
 }
 
 /// Sends one request on a separate connection.
 pub fn get(url: &Url, tls: Option<&Tls>, interrupt: &Interrupt) -> Result<Answer, Failure> {
-    let offering = tls.map(|tls| Tls {
+    let with_http2 = tls.map(|tls| Tls {
         settings: tls.settings.clone(),
-        config: tls.config.offering(&PROTOCOLS),
+        config: tls.config.with_protocols(&PROTOCOLS),
     });
-    let connection = connect(url, "HTTP/2", offering.as_ref(), interrupt)?;
+    let connection = connect(url, "HTTP/2", with_http2.as_ref(), interrupt)?;
     if let Some(protocol) = connection.protocol() {
         require_chosen(protocol).map_err(|error| refused(url, error))?;
     }
@@ -38,12 +38,14 @@ pub fn get(url: &Url, tls: Option<&Tls>, interrupt: &Interrupt) -> Result<Answer
         received: Buffer::with_capacity(16 * 1024),
     };
     while !probe.client.is_settled() {
-        probe.turn().map_err(|failure| failure.of(url))?;
+        probe.turn().map_err(|flaw| flaw.into_failure(url))?;
     }
     let request = request(url)?;
     let exchange = probe.client.begin(request, None);
     let exchange = exchange.map_err(|error| refused(url, error))?;
-    let software = probe.finish(exchange).map_err(|failure| failure.of(url))?;
+    let software = probe
+        .finish(exchange)
+        .map_err(|flaw| flaw.into_failure(url))?;
     let Probe { connection, .. } = probe;
     Ok(Answer {
         connection,
@@ -51,7 +53,7 @@ pub fn get(url: &Url, tls: Option<&Tls>, interrupt: &Interrupt) -> Result<Answer
     })
 }
 
-/// True if an answer begins as a server's SETTINGS.
+/// True if an answer begins with a SETTINGS frame.
 pub fn is_greeting(answer: &[u8]) -> bool {
     answer.len() >= 9 && answer[0] == 0 && answer[3..9] == [4, 0, 0, 0, 0, 0]
 }
@@ -77,21 +79,21 @@ fn request(url: &Url) -> Result<Request<()>, Failure> {
         .map_err(|error| usage(error.to_string()))
 }
 
-/// A connection while it is probed.
+/// A connection being probed.
 struct Probe {
     connection: Connection,
     client: Http2Client,
     received: Buffer,
 }
 
-/// The reason why a probe failed.
+/// Reason for the failure of a probe.
 enum Flaw {
     Protocol(Http2Error),
     Connection(Failure),
 }
 
 impl Flaw {
-    fn of(self, url: &Url) -> Failure {
+    fn into_failure(self, url: &Url) -> Failure {
         match self {
             Self::Protocol(error) => refused(url, error),
             Self::Connection(failure) => failure,
@@ -104,7 +106,7 @@ fn refused(url: &Url, error: Http2Error) -> Failure {
     let message = match error {
         Http2Error::AnotherProtocol => format!("{url} does not speak HTTP/2"),
         Http2Error::NotChosen(_) => format!("{url} does not speak HTTP/2 over TLS"),
-        _ => format!("{url} gave no valid response in HTTP/2"),
+        _ => format!("{url} did not give a valid HTTP/2 response"),
     };
     let hint = error.hint();
     let failure = Failure::could_not_run(message).caused_by(error);
@@ -115,7 +117,7 @@ fn refused(url: &Url, error: Http2Error) -> Failure {
 }
 
 impl Probe {
-    /// Sends what has to be sent, and processes what arrives.
+    /// Sends pending output and processes what arrives.
     fn turn(&mut self) -> Result<(), Flaw> {
         self.process(false)?;
         let part = self.received.spare();
@@ -140,7 +142,7 @@ impl Probe {
         self.connection.write(&output).map_err(Flaw::Connection)
     }
 
-    /// Reads the response to its end, and returns the name of the server.
+    /// Reads the response to its end; returns the name of the server.
     fn finish(&mut self, mut exchange: Exchange) -> Result<Option<String>, Flaw> {
         let mut software = None;
         loop {

@@ -25,7 +25,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects, with the handshake of `tls`, and logs in.
+    /// Connects, performs the handshake of `tls`, and logs in.
     pub fn connect(
         target: &PgTarget,
         tls: Option<&Tls>,

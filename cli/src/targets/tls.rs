@@ -1,4 +1,4 @@
-//! Settings of TLS towards a target: those of the scenario's section `[tls]`, replaced by options such as
+//! TLS settings for a target: those of the scenario's section `[tls]`, replaced by options such as
 //! `--target http-ca=FILE`.
 //!
 //! Files are read here, before anything runs: the plan of a worker holds their contents.
@@ -47,7 +47,7 @@ pub fn of(name: &str, url: &Url, values: &Values<'_>) -> Result<Option<Tls>, Fai
     Tls::new(name, settings, host, &hint).map(Some)
 }
 
-/// TLS towards a database whose URL asks for it; the section `[tls]` names the files that the URL does not.
+/// TLS settings for a database whose URL asks for it; the section `[tls]` names the files that the URL does not.
 pub fn of_database(
     target: &PgTarget,
     section: Option<&TlsSettings>,
@@ -57,7 +57,7 @@ pub fn of_database(
         return match section {
             None => Ok(None),
             Some(_) => Err(Failure::usage(format!(
-                "the scenario has a section `[tls]`, and the URL of --target {name} has no sslmode that requires it"
+                "the scenario has a section `[tls]`, but the URL of --target {name} has no sslmode that requires TLS"
             ))
             .hint("add sslmode=verify-full to the URL")),
         };
@@ -79,7 +79,7 @@ pub fn of_database(
 }
 
 impl Tls {
-    /// TLS with these settings towards `host`; `hint` is the advice on settings that make no connection.
+    /// TLS to `host` with these settings; `hint` is the advice for unusable settings.
     fn new(name: &str, settings: TlsSettings, host: &str, hint: &str) -> Result<Self, Failure> {
         let config = TlsConfig::new(&settings, host, system_roots)
             .map_err(|error| Failure::usage(format!("--target {name}: {error}")).hint(hint))?;
@@ -115,7 +115,7 @@ fn contents(name: &str, option: &str, file: &str) -> Result<String, Failure> {
     read(&named, file, &format!("{named}=FILE"))
 }
 
-/// The contents of the `file` that something `named` like an option gives; `form` is how to write it.
+/// Contents of a `file` given by the option or key `named`; `form` shows how to write it.
 fn read(named: &str, file: &str, form: &str) -> Result<String, Failure> {
     fs::read_to_string(file).map_err(|error| {
         Failure::usage(format!("{named}: cannot read `{file}`"))

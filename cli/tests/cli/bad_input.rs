@@ -1,12 +1,12 @@
-//! Faulty files and responses, through the program: each is named with its file, its line and what was expected, before
-//! anything runs; what a response lacks is a failure with its first example, and nothing that was measured is lost.
+//! Faulty files and responses, through the program: a faulty file is reported with its line and the expected value before
+//! anything runs; a faulty response is a failure with its first example, and no results are lost.
 
 use photofinish_record::Outcome;
 
 use crate::support::Sandbox;
 
 #[test]
-fn a_faulty_scenario_is_refused_with_file_line_and_what_was_expected() {
+fn a_faulty_scenario_is_refused_with_its_file_line_and_the_expected_value() {
     let sandbox = Sandbox::new();
     sandbox.write("users.csv", "email,password\nann,1\nbob\n");
     sandbox.write("twice.csv", "email,email\nann,1\n");
@@ -102,10 +102,10 @@ fn a_faulty_scenario_is_refused_with_file_line_and_what_was_expected() {
     assert!(!sandbox.path().join("photofinish-runs").exists());
 }
 
-/// Goal: a check on a body that is no JSON is a failure of its request, and the others keep their figures. Method: the
-/// embedded server's bytes.
+/// Goal: a JSON check on a body that is not JSON fails its request, and the others keep their figures. Method: bytes from
+/// the embedded server.
 #[test]
-fn a_check_on_what_is_no_json_is_a_failure_with_its_example_and_loses_nothing() {
+fn a_json_check_on_another_body_fails_with_an_example_and_loses_no_results() {
     let sandbox = Sandbox::new();
     sandbox.write(
         "mine.toml",
@@ -150,7 +150,7 @@ fn a_check_on_what_is_no_json_is_a_failure_with_its_example_and_loses_nothing() 
         (&*worker.parts[3].name, worker.parts[3].failed),
         ("never sent", 0)
     );
-    // A limit on errors is about failures, and wrong content makes the measurement wrong whatever the limit.
+    // A limit on errors covers failures only: wrong content makes the measurement wrong whatever the limit.
     let finished = sandbox.run(&[&run[..], &end, &["--expect=errors < 99%"]].concat());
     finished.check(
         5,
@@ -158,8 +158,8 @@ fn a_check_on_what_is_no_json_is_a_failure_with_its_example_and_loses_nothing() 
     );
 }
 
-/// Goal: a feed that is read once may end rounds before their time, which the plan says and the run reports. Method: a
-/// round of a minute, and twenty rows.
+/// Goal: the plan announces, and the run reports, that a feed read `once` may end rounds early. Method: a round of a minute,
+/// and twenty rows.
 #[test]
 fn a_feed_that_runs_out_is_announced_and_reported() {
     let sandbox = Sandbox::new();

@@ -19,7 +19,7 @@ fn scenarios(sandbox: &Sandbox) -> Vec<String> {
         .collect()
 }
 
-/// Four hundred rounds: more blocks, or longer ones, would prove the same.
+/// Four hundred rounds: more or longer blocks would prove nothing more.
 const ONE_SHORT_BLOCK: [&str; 6] = [
     "--rounds=1",
     "--duration=20ms",

@@ -18,7 +18,7 @@ pub struct Certificate {
 }
 
 impl<'a> Authority<'a> {
-    /// A new authority; `None`, said aloud, where there is no openssl.
+    /// A new authority; `None`, with a message, without openssl.
     pub fn new(sandbox: &'a Sandbox) -> Option<Self> {
         if Command::new("openssl").arg("version").output().is_err() {
             skip_without("openssl");
@@ -64,7 +64,7 @@ impl<'a> Authority<'a> {
         wait_for("the end of a certificate", || {
             (self.command(&check).output().ok()?.status.code() == Some(1)).then_some(())
         });
-        // For openssl a certificate has expired in its last second, for others only after it.
+        // openssl treats the last second of a certificate as expired, others do not.
         let last_s = unix_s();
         wait_for("the next second", || (unix_s() > last_s).then_some(()));
         certificate

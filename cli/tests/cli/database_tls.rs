@@ -1,4 +1,4 @@
-//! PostgreSQL over TLS: a real server with certificates of openssl, which accepts nobody without, and the embedded one.
+//! PostgreSQL over TLS: a real server that accepts only TLS, with certificates made by openssl, and the embedded one.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
@@ -9,11 +9,11 @@ use crate::certificates::{Authority, Certificate};
 use crate::support::{Sandbox, TINY};
 use crate::user_database::throwaway_postgres::ThrowawayPostgres;
 
-/// `postgres` needs TLS, and `certified` a certificate of that name as well.
+/// `postgres` needs TLS; `certified` also needs a client certificate of that name.
 const HBA: &str =
     "hostssl all certified 127.0.0.1/32 cert\nhostssl all postgres 127.0.0.1/32 trust\n";
 
-/// A server with the certificate, for clients with certificates of the authority.
+/// A server with this certificate that accepts client certificates of the authority.
 fn server(authority: &Authority<'_>, certificate: &Certificate) -> Option<ThrowawayPostgres> {
     ThrowawayPostgres::start(|data| {
         let owner = data.metadata().expect("its directory");
@@ -41,7 +41,7 @@ fn run(sandbox: &Sandbox, scenario: &str, target: &str) -> Record {
     sandbox.record()
 }
 
-/// The full and the resumed handshakes of all rounds, each of which has as many as it has connections.
+/// Full and resumed handshakes of all rounds; each round must have one per connection.
 fn handshakes(record: &Record) -> (u64, u64) {
     let mut all = (0, 0);
     for round in &record.rounds {
@@ -60,14 +60,14 @@ fn handshakes(record: &Record) -> (u64, u64) {
 fn verification(record: &Record) -> Verification {
     let server = &record.plan.scenarios[0].servers["db"];
     let PlannedServer::External { tls: Some(tls), .. } = server else {
-        panic!("settings of TLS: {server:?}");
+        panic!("TLS settings: {server:?}");
     };
     assert!(tls.ca.is_none() && tls.cert.is_none() && tls.key.is_none());
     tls.verification
 }
 
-/// Goal: every mode of libpq against a server that accepts nobody without TLS, under every runtime; a client certificate is
-/// the login. Method: the server's own rules.
+/// Goal: every libpq mode works against a server that accepts only TLS, under every runtime, and a client certificate logs
+/// in. Method: the server's own rules.
 #[test]
 fn a_real_postgresql_is_measured_over_tls_under_every_runtime() {
     let sandbox = Sandbox::new();
@@ -92,7 +92,7 @@ fn a_real_postgresql_is_measured_over_tls_under_every_runtime() {
     assert_eq!(verification(&record), Verification::Full);
     let page = fs::read_to_string(sandbox.latest().join("report.html")).expect("the page");
     assert!(page.contains("/postgres over TLS"));
-    // The server gives no tickets.
+    // The server issues no session tickets.
     let record = run(&sandbox, "db-connect", &full);
     assert_eq!(handshakes(&record).1, 0);
     let certified = format!("sslmode=verify-ca&{ca}&sslcert=client.pem&sslkey=client.key");
@@ -111,16 +111,16 @@ fn a_real_postgresql_is_measured_over_tls_under_every_runtime() {
     let text = fs::read_to_string(sandbox.latest().join("record.json")).expect("the record");
     assert!(!text.contains(key.lines().nth(1).expect("its body")));
 
-    let quick = |target: &str, code: i32, told: &[&str]| {
+    let quick = |target: &str, code: i32, expected: &[&str]| {
         let arguments = ["run", "db-select", "--quick", "--runtimes=sync", "--target"];
         sandbox
             .run(&[&arguments[..], &[target]].concat())
-            .check(code, told);
+            .check(code, expected);
     };
     quick(&target("postgres", "127.0.0.1", "sslmode=require"), 0, &[]);
     let page = fs::read_to_string(sandbox.latest().join("report.html")).expect("the page");
     assert!(page.contains("was not verified (insecure)"));
-    for (host, query, told) in [
+    for (host, query, expected) in [
         (
             "127.0.0.1",
             format!("sslmode=verify-full&{ca}"),
@@ -137,7 +137,7 @@ fn a_real_postgresql_is_measured_over_tls_under_every_runtime() {
             ["no encryption", "cannot log in"],
         ),
     ] {
-        quick(&target("postgres", host, &query), 1, &told);
+        quick(&target("postgres", host, &query), 1, &expected);
     }
     quick(
         &target(
@@ -180,7 +180,7 @@ fn run_sql(server: &ThrowawayPostgres, sql: &str) {
     crate::support::Finished::of(&mut psql).check(0, &[]);
 }
 
-/// Goal: a server without TLS is never used in plain text instead.
+/// Goal: a server without TLS is refused, never used in plain text instead.
 #[test]
 fn a_database_that_declines_tls_is_named_before_anything_is_measured() {
     let Some(server) = ThrowawayPostgres::shared() else {
@@ -198,12 +198,12 @@ fn a_database_that_declines_tls_is_named_before_anything_is_measured() {
             &[
                 "no TLS connection to postgres://postgres@127.0.0.1",
                 "declined",
-                "hint: turn it on with ssl = on",
+                "hint: enable it with ssl = on",
             ],
         );
 }
 
-/// Goal: the embedded database speaks TLS, too, under every runtime, with both sides' counts equal.
+/// Goal: the embedded database speaks TLS under every runtime, and both sides' counts agree.
 #[test]
 fn the_embedded_database_speaks_tls() {
     let sandbox = Sandbox::new();

@@ -203,7 +203,7 @@ fn errors_over_the_budget_exit_with_5() {
     assert_eq!(sandbox.record().completion, Completion::Complete);
 }
 
-/// As many operations on a busy machine as on an idle one: a share of few could be all of them.
+/// The same number of operations on a busy machine as on an idle one: of only a few, every one might fail.
 const COUNTED: [&str; 5] = [
     "--rounds=2",
     "--concurrency=2",

@@ -188,8 +188,8 @@ fn a_node_server_with_changing_json_is_measured_with_content_any() {
         "download",
     ];
     for scenario in scenarios {
-        let told = ["differs between two responses", "--set content=any"];
-        let refused = first_line(&sandbox, scenario, &target, &[]).check(5, &told);
+        let expected = ["differs between two responses", "--set content=any"];
+        let refused = first_line(&sandbox, scenario, &target, &[]).check(5, &expected);
         // The reason and the record, and no table of nothing.
         let lines: BTreeSet<_> = refused.stdout.lines().collect();
         assert!(

@@ -1,5 +1,5 @@
-//! Servers of others that speak HTTP/2: nginx and nghttpd, over TLS and without. Their logs show exactly the requests that
-//! were meant. What does not speak it is named by the probe.
+//! Third-party HTTP/2 servers: nginx and nghttpd, with and without TLS. Their logs show exactly the intended requests. The
+//! probe refuses a server that does not speak HTTP/2.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::support::{Sandbox, Started, closed_address, skip_without, wait_for};
 
 const NAMES: &str = "DNS:localhost,IP:127.0.0.1";
 
-/// Operations of each round, besides one of warm-up, each of four requests.
+/// Operations per round of four requests each, in addition to one of warm-up.
 const OPERATIONS: u64 = 12;
 
 /// Rounds under each runtime.
@@ -51,7 +51,7 @@ fn run(sandbox: &Sandbox, scenario: &Path, targets: &[String]) -> Record {
     sandbox.record()
 }
 
-fn measured(record: &Record) -> Vec<&Measurement> {
+fn measurements(record: &Record) -> Vec<&Measurement> {
     let rounds = record.rounds.iter();
     let measured = rounds.map(|round| match &round.outcome {
         Outcome::Ok(measured) => {
@@ -65,9 +65,12 @@ fn measured(record: &Record) -> Vec<&Measurement> {
     measured.collect()
 }
 
-/// Checks a log's request lines: each number of the measurement once in each round, and no other request besides the
-/// warm-up's and the probe's.
-fn each_number_was_asked_once_a_round<'a>(lines: impl Iterator<Item = &'a str>, record: &Record) {
+/// Checks the request lines of a log: each number of the measurement once per round, and no other requests except those of
+/// the warm-up and the probe.
+fn check_each_number_was_requested_once_per_round<'a>(
+    lines: impl Iterator<Item = &'a str>,
+    record: &Record,
+) {
     let mut seen: BTreeMap<u64, u64> = BTreeMap::new();
     let mut probes = 0;
     for line in lines {
@@ -90,10 +93,10 @@ fn each_number_was_asked_once_a_round<'a>(lines: impl Iterator<Item = &'a str>, 
     assert_eq!(warmup, rounds * 4);
 }
 
-/// Goal: GOAWAY costs no request and repeats none. Method: nginx announces it after every ten requests of a connection, and
-/// numbers tell requests apart.
+/// Goal: GOAWAY loses and repeats no request. Method: nginx sends it after every ten requests of a connection, and requests
+/// are numbered.
 #[test]
-fn nginx_logs_each_request_once_although_it_ends_connections_over_tls_and_without() {
+fn nginx_logs_each_request_once_despite_goaway_with_and_without_tls() {
     let sandbox = Sandbox::new();
     let Some(authority) = Authority::new(&sandbox) else {
         return;
@@ -125,8 +128,8 @@ fn nginx_logs_each_request_once_although_it_ends_connections_over_tls_and_withou
             assert!(request.ends_with(" HTTP/2.0"), "{line}");
             request
         });
-        each_number_was_asked_once_a_round(lines, &record);
-        for worker in measured(&record) {
+        check_each_number_was_requested_once_per_round(lines, &record);
+        for worker in measurements(&record) {
             let traffic = &worker.traffic["http"];
             assert!(traffic.reconnects > 0, "{traffic:?}");
             assert_eq!(traffic.abandoned, 0, "{traffic:?}");
@@ -141,7 +144,7 @@ fn nginx_logs_each_request_once_although_it_ends_connections_over_tls_and_withou
     }
 }
 
-/// An nghttpd with these options, its address and its log of frames; `None`, said aloud, where there is none.
+/// nghttpd with these options, its address and its frame log; `None`, with a message, if it is not installed.
 fn nghttpd(sandbox: &Sandbox, options: &[&str]) -> Option<(Started, String, PathBuf)> {
     if Command::new("nghttpd").arg("--version").output().is_err() {
         skip_without("nghttpd");
@@ -149,7 +152,7 @@ fn nghttpd(sandbox: &Sandbox, options: &[&str]) -> Option<(Started, String, Path
     }
     let address = closed_address();
     let log = sandbox.path().join("frames.log");
-    // Through a shell, since more is logged than a pipe holds.
+    // Through a shell, since the log is larger than a pipe.
     let mut command = Command::new("sh");
     let serve =
         "exec nghttpd -v --no-content-length --echo-upload -a 127.0.0.1 \"$@\" > frames.log";
@@ -162,10 +165,10 @@ fn nghttpd(sandbox: &Sandbox, options: &[&str]) -> Option<(Started, String, Path
     Some((started, address, log))
 }
 
-/// Goal: the limit of a server that allows two streams is kept, and told. Method: nghttpd refuses a stream above its limit,
-/// and logs every request's fields.
+/// Goal: a server's limit of two streams is respected and recorded. Method: nghttpd refuses streams above its limit, and
+/// logs the fields of every request.
 #[test]
-fn nghttpd_echoes_bodies_within_its_limit_of_streams() {
+fn nghttpd_echoes_bodies_within_its_stream_limit() {
     let sandbox = Sandbox::new();
     sandbox.write("index.html", "hello");
     let Some((_server, address, log)) = nghttpd(&sandbox, &["--no-tls", "-m", "2"]) else {
@@ -180,7 +183,7 @@ fn nghttpd_echoes_bodies_within_its_limit_of_streams() {
     );
     let scenario = sandbox.write("echo.toml", &scenario);
     let record = run(&sandbox, &scenario, &[format!("http=http://{address}")]);
-    for worker in measured(&record) {
+    for worker in measurements(&record) {
         assert_eq!(worker.gauges["http2_streams"], 2.0);
         assert_eq!(worker.traffic["http"].requests, 20);
     }
@@ -192,7 +195,7 @@ fn nghttpd_echoes_bodies_within_its_limit_of_streams() {
 }
 
 #[test]
-fn a_server_without_http2_is_named_by_the_probe_and_never_asked_in_another_version() {
+fn a_server_without_http2_is_refused_by_the_probe_and_never_downgraded_to() {
     let sandbox = Sandbox::new();
     let Some(authority) = Authority::new(&sandbox) else {
         return;
@@ -223,7 +226,7 @@ fn a_server_without_http2_is_named_by_the_probe_and_never_asked_in_another_versi
 }
 
 #[test]
-fn a_server_with_http2_alone_is_told_from_one_that_speaks_no_http() {
+fn an_http2_only_server_gets_a_hint_that_names_the_version() {
     let sandbox = Sandbox::new();
     let Some((_server, address, _)) = nghttpd(&sandbox, &["--no-tls"]) else {
         return;
@@ -240,7 +243,7 @@ fn a_server_with_http2_alone_is_told_from_one_that_speaks_no_http() {
 }
 
 #[test]
-fn the_mock_limits_streams_and_ends_connections_as_its_behaviour_says() {
+fn the_mock_limits_streams_and_ends_connections_as_configured() {
     let sandbox = Sandbox::new();
     let behaviour = "[server.http]\nkind = \"http\"\nmax_streams = 3\ngoaway_after = 10\n";
     let requests = NUMBERED
@@ -257,7 +260,7 @@ fn the_mock_limits_streams_and_ends_connections_as_its_behaviour_says() {
             let counts = &measured.servers["http"];
             assert_eq!(counts.requests, Some(4 * (OPERATIONS + 1)), "{counts:?}");
         }
-        for worker in measured(&record) {
+        for worker in measurements(&record) {
             assert_eq!(worker.gauges["http2_streams"], 3.0);
             let traffic = &worker.traffic["http"];
             assert_eq!(traffic.requests, 4 * (OPERATIONS + 1), "{traffic:?}");

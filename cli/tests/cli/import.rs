@@ -167,13 +167,13 @@ fn a_har_runs_as_one_flow_and_a_vegeta_list_as_a_mix() {
     sandbox
         .run(&["import", "har", "shop.har"])
         .check(2, &["`body-1.bin`", "--out"]);
-    let told = [
+    let expected = [
         "Left out: 1 request to https://cdn.test.",
         "export PASSWORD=",
     ];
     sandbox
         .run(&["import", "har", "shop.har", "--out", "shop.toml"])
-        .check(0, &told);
+        .check(0, &expected);
     let requests = requests_of_run(&sandbox, &service, "shop.toml", &[("PASSWORD", "a b")]);
     let lines: Vec<_> = requests
         .iter()

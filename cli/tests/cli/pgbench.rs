@@ -1,4 +1,4 @@
-//! pgbench's own transaction, imported from its script, on the tables that pgbench makes; and transactions through PgBouncer.
+//! pgbench's own transaction, imported from its script, on tables made by pgbench; and transactions through PgBouncer.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use photofinish_record::Outcome;
 use crate::support::{Finished, Sandbox, Started, closed_address, skip_without, wait_for};
 use crate::user_database::Database;
 
-/// The text of pgbench's built-in script.
+/// Text of pgbench's built-in script `name`.
 fn built_in(name: &str) -> Option<String> {
     let mut pgbench = Command::new("pgbench");
     let Ok(shown) = pgbench.arg(format!("--show-script={name}")).output() else {
@@ -23,7 +23,7 @@ const BALANCES: &str = "SELECT (SELECT sum(abalance) FROM pgbench_accounts) = su
     AND (SELECT sum(bbalance) FROM pgbench_branches) = sum(delta), count(*), count(DISTINCT aid) > 1, min(bid), max(bid) FROM pgbench_history";
 
 #[test]
-fn the_transaction_of_pgbench_is_imported_and_keeps_its_balances() {
+fn the_transaction_of_pgbench_is_imported_and_balances_agree() {
     let Some(script) = built_in("tpcb-like") else {
         return;
     };
@@ -108,7 +108,7 @@ fn every_built_in_script_of_pgbench_is_imported() {
     }
 }
 
-/// PgBouncer in front of a database, with these settings besides addresses and logins.
+/// PgBouncer in front of a database, with these settings in addition to addresses and logins.
 pub(crate) fn start_pgbouncer(
     database: &Database,
     sandbox: &Sandbox,
@@ -181,7 +181,7 @@ fn through_pgbouncer_transactions_run_unless_they_need_a_session() {
     }
     let sums = "SELECT (SELECT sum(amount) FROM tills) = sum(delta), count(*) FROM receipts";
     assert_eq!(database.sql(sums).trim(), "t|100");
-    // Sentences before anything is measured.
+    // Refused before anything is measured.
     let expected = ["transaction pooling", "session", "pool_mode = session"];
     run("prepared", pay).check(1, &expected);
     run("simple", "\"SET statement_timeout = 1000\", \"SELECT 1\"").check(1, &expected);

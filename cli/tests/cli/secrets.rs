@@ -221,7 +221,7 @@ fn no_form_of_a_secret_leaves_the_process() {
     assert_eq!(failed.code, Some(1), "{failed:#?}");
 }
 
-/// Answers each request with a token and all that was sent, and redirects a GET to where it came from.
+/// Answers each request with a token and everything that was sent, and redirects a GET to its own path.
 fn repeat(mut connection: TcpStream) {
     let mut lines = BufReader::new(connection.try_clone().expect("a clone"));
     loop {
@@ -256,10 +256,10 @@ fn repeat(mut connection: TcpStream) {
     }
 }
 
-/// Goal: what requests of one's own take from the environment, a file and a response stays between worker and server,
-/// whatever fails. Method: a server that repeats everything, and failures of every kind that quote it.
+/// Goal: values that user-defined requests take from the environment, a file or a response stay between worker and server,
+/// whatever fails. Method: a server that echoes everything, and every kind of failure that quotes it.
 #[test]
-fn values_of_requests_are_in_no_record_output_or_process_list() {
+fn request_values_appear_in_no_record_output_or_process_list() {
     let sandbox = Sandbox::new();
     let address = server(repeat);
     sandbox.write("users.csv", "name,password\nann,password-of-ann/s3cret\n");
@@ -315,7 +315,7 @@ fn values_of_requests_are_in_no_record_output_or_process_list() {
     let finished = run.finish();
     check(&sandbox, &finished);
     let finished = finished.check(5, &[]);
-    // The failures quote what was sent, without the values.
+    // The failures quote the request, without the values.
     let record = fs::read_to_string(sandbox.latest().join("record.json")).expect("a record");
     for text in [
         "***",

@@ -75,12 +75,12 @@ impl Drop for Service {
 }
 
 /// nginx with TLS in front of a service.
-struct Front {
+struct TlsProxy {
     _nginx: Started,
     targets: [String; 2],
 }
 
-impl Front {
+impl TlsProxy {
     fn of(service: &Service, sandbox: &Sandbox) -> Option<Self> {
         let authority = Authority::new(sandbox)?;
         let certificate = authority.certificate("front", "DNS:localhost", 30);
@@ -105,7 +105,7 @@ impl Front {
     }
 }
 
-/// The requests that nginx has answered over TLS and a version of HTTP without an error, by method and path.
+/// Requests that nginx answered successfully over TLS in this HTTP version, by method and path.
 fn through_tls(sandbox: &Sandbox, version: &str) -> BTreeMap<String, u64> {
     let log = fs::read_to_string(sandbox.path().join("secure.log")).expect("nginx's log");
     let mut counts = BTreeMap::new();
@@ -128,7 +128,7 @@ const RUNTIMES: [&str; 5] = ["sync", "threads", "pool", "tokio", "smol"];
 const ROUNDS: usize = RUNTIMES.len();
 const OPERATIONS: u64 = 12;
 const WARMUP: u64 = 3;
-/// Requests at once in an operation of `items.toml`.
+/// Concurrent requests in an operation of `items.toml`.
 const STREAMS: usize = 8;
 
 const TINY: [&str; 5] = [
@@ -139,12 +139,12 @@ const TINY: [&str; 5] = [
     "--no-redo",
 ];
 
-/// The operations of a round, those of its warm-up included.
+/// Operations of a round, warm-up included.
 fn operations() -> impl Iterator<Item = u64> {
     (0..OPERATIONS).chain((0..WARMUP).map(|op| (1 << 48) + op))
 }
 
-/// Runs a scenario of `examples/`, in which nothing may fail.
+/// Runs a scenario of `examples/`; nothing may fail.
 fn run(sandbox: &Sandbox, file: &str, targets: &[String], runtimes: &[&str], code: i32) {
     let (file, runtimes_text) = (example(file).display().to_string(), runtimes.join(","));
     let mut arguments = vec!["run", &file, "--runtimes", &runtimes_text];
@@ -167,7 +167,7 @@ fn run(sandbox: &Sandbox, file: &str, targets: &[String], runtimes: &[&str], cod
     }
 }
 
-/// Checks the log of a shop: each operation logs its user in and orders once, with that user's session and cookie.
+/// Checks a shop's log: each operation logs its user in and places one order, with that user's session and cookie.
 fn check_orders(shop: &Service, sandbox: &Sandbox) {
     let users = fs::read_to_string(example("users.csv")).expect("the feed");
     let users: Vec<&str> = users
@@ -220,13 +220,13 @@ fn check_orders(shop: &Service, sandbox: &Sandbox) {
 }
 
 #[test]
-fn a_shop_in_python_gets_each_login_cart_and_order_once() {
+fn a_python_shop_receives_each_login_cart_and_order_once() {
     let Some(python) = python("aiohttp", "aiohttp") else {
         return;
     };
     let sandbox = Sandbox::new();
     let shop = Service::start(Command::new(python), "shop_api.py", &sandbox);
-    let Some(front) = Front::of(&shop, &sandbox) else {
+    let Some(front) = TlsProxy::of(&shop, &sandbox) else {
         return;
     };
     run(&sandbox, "login.toml", &front.targets, &RUNTIMES, 0);
@@ -236,17 +236,17 @@ fn a_shop_in_python_gets_each_login_cart_and_order_once() {
     let planned = sandbox.run(&["plan", &file, "--target", &front.targets[0]]);
     let text = planned.check(0, &[]).stdout;
     let words: Vec<&str> = text.split_whitespace().collect();
-    let expected = "every round repeats the writes of the last one (log in)";
+    let expected = "every round repeats the writes of the previous one (log in)";
     assert!(words.join(" ").contains(expected), "{text}");
 }
 
 #[test]
-fn a_shop_in_node_gets_each_login_cart_and_order_once() {
+fn a_node_shop_receives_each_login_cart_and_order_once() {
     let sandbox = Sandbox::new();
     let Some(shop) = Service::in_node(&sandbox) else {
         return;
     };
-    let Some(front) = Front::of(&shop, &sandbox) else {
+    let Some(front) = TlsProxy::of(&shop, &sandbox) else {
         return;
     };
     run(&sandbox, "login.toml", &front.targets, &RUNTIMES, 0);
@@ -254,12 +254,12 @@ fn a_shop_in_node_gets_each_login_cart_and_order_once() {
 }
 
 #[test]
-fn items_in_node_are_read_and_written_nine_to_one() {
+fn a_node_api_receives_nine_reads_to_one_write() {
     let sandbox = Sandbox::new();
     let Some(items) = Service::in_node(&sandbox) else {
         return;
     };
-    let Some(front) = Front::of(&items, &sandbox) else {
+    let Some(front) = TlsProxy::of(&items, &sandbox) else {
         return;
     };
     // Too few operations for a p99: the thresholds cannot be judged.
@@ -291,9 +291,9 @@ fn items_in_node_are_read_and_written_nine_to_one() {
     assert_eq!(measured, requests.len() as u64);
 }
 
-/// PostgreSQL behind a pool that keeps sessions, which is reached over TLS only.
+/// PostgreSQL behind a session pool that accepts only TLS.
 #[test]
-fn balances_of_postgresql_behind_a_pool_with_tls_agree_after_each_round_of_tpcb() {
+fn balances_agree_after_each_tpcb_round_through_a_pool_with_tls() {
     let Some(database) = Database::new("tpcb") else {
         return;
     };

@@ -1,5 +1,5 @@
-//! Transactions of one's own against SQLite in the process: sums agree wherever the library is called, a round leaves nothing,
-//! and a database of the user's own is changed by their statements alone.
+//! User-defined transactions against in-process SQLite: sums agree whichever thread calls the library, a round leaves nothing
+//! behind, and a user's own database is changed only by their statements.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -67,7 +67,7 @@ fn scenario(settings: &str) -> String {
 }
 
 #[test]
-fn under_every_runtime_and_access_sums_agree_and_a_round_leaves_nothing() {
+fn sums_agree_under_every_runtime_and_access_and_a_round_leaves_nothing() {
     let sandbox = Sandbox::new();
     sandbox.write("bank.sql", BANK);
     for access in ACCESSES {
@@ -118,7 +118,7 @@ fn under_every_runtime_and_access_sums_agree_and_a_round_leaves_nothing() {
     );
 }
 
-/// The names of all files below a directory.
+/// Names of all files below a directory.
 fn names_below(directory: &Path) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for entry in std::fs::read_dir(directory).expect("a directory").flatten() {
@@ -142,8 +142,8 @@ fn a_check_that_returns_rows_is_a_wrong_result() {
     run(&sandbox, &["--runtimes=sync"]).check(5, &["`check` returned", "expected none"]);
 }
 
-/// A database of the user's own, in this mode of journal.
-fn own(sandbox: &Sandbox, journal: &str) -> Connection {
+/// A user's own database with this journal mode.
+fn users_database(sandbox: &Sandbox, journal: &str) -> Connection {
     let connection = Connection::open(sandbox.path().join("own.db")).expect("a database");
     let settings = format!(
         "PRAGMA journal_mode = {journal}; PRAGMA user_version = 7; PRAGMA application_id = 9;"
@@ -156,7 +156,7 @@ fn own(sandbox: &Sandbox, journal: &str) -> Connection {
     connection
 }
 
-/// All but the rows of the two tables: settings in the header, the schema, the soundness of the file.
+/// Everything except the rows of the two tables: settings in the header, the schema, the integrity of the file.
 fn facts(connection: &Connection) -> Vec<String> {
     let ask = |sql: &str| -> String { connection.query_row(sql, [], |row| row.get(0)).expect(sql) };
     [
@@ -181,10 +181,10 @@ fn count(connection: &Connection, sql: &str) -> u64 {
 }
 
 #[test]
-fn a_database_of_ones_own_is_changed_by_its_statements_alone() {
+fn a_users_database_is_changed_only_by_their_statements() {
     for journal in ["wal", "delete"] {
         let sandbox = Sandbox::new();
-        let before = facts(&own(&sandbox, journal));
+        let before = facts(&users_database(&sandbox, journal));
         let file = sandbox.path().join("own.db");
         let bytes = std::fs::read(&file).expect("read");
         for access in ACCESSES {
@@ -220,7 +220,7 @@ fn a_database_of_ones_own_is_changed_by_its_statements_alone() {
         let rounds = measurements(&sandbox);
         let paid: u64 = rounds.iter().map(|round| round.parts[0].succeeded).sum();
         let receipts = count(&after, "SELECT 1 FROM receipts");
-        // Those of the warm-up are among them.
+        // Including those of the warm-up.
         assert!((paid..=paid + 9).contains(&receipts), "{paid} {receipts}");
         let texts =
             "SELECT 1 FROM receipts WHERE note NOT IN ('it''s', '''; DROP TABLE tills; --', '007')
@@ -229,7 +229,7 @@ fn a_database_of_ones_own_is_changed_by_its_statements_alone() {
         let planned = sandbox.run(&["plan", "bank.toml"]).check(0, &[]).stdout;
         let words = planned.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(
-            words.contains("repeats the writes of the last one (pay)"),
+            words.contains("repeats the writes of the previous one (pay)"),
             "{planned}"
         );
         assert!(words.contains("without `[sqlite] file`"), "{planned}");
@@ -237,10 +237,10 @@ fn a_database_of_ones_own_is_changed_by_its_statements_alone() {
 }
 
 #[test]
-fn after_a_kill_a_database_of_ones_own_is_whole() {
+fn a_users_database_is_intact_after_a_kill() {
     for (journal, signalled) in [("wal", "worker"), ("delete", "all")] {
         let sandbox = Sandbox::new();
-        let connection = own(&sandbox, journal);
+        let connection = users_database(&sandbox, journal);
         let before = facts(&connection);
         sandbox.write("bank.toml", &scenario("file = \"own.db\""));
         let arguments = [
@@ -268,9 +268,9 @@ fn after_a_kill_a_database_of_ones_own_is_whole() {
 }
 
 #[test]
-fn a_busy_database_is_tried_again_as_often_as_allowed_and_counted() {
+fn a_busy_database_is_retried_up_to_the_limit_and_counted() {
     let sandbox = Sandbox::new();
-    let connection = own(&sandbox, "wal");
+    let connection = users_database(&sandbox, "wal");
     connection
         .execute_batch("BEGIN IMMEDIATE")
         .expect("the lock");
@@ -300,19 +300,19 @@ fn a_busy_database_is_tried_again_as_often_as_allowed_and_counted() {
 }
 
 #[test]
-fn mistakes_are_told_at_their_line_or_before_anything_is_measured() {
+fn mistakes_are_reported_at_their_line_or_before_anything_is_measured() {
     let sandbox = Sandbox::new();
-    drop(own(&sandbox, "wal"));
-    sandbox.write("text.db", "no database, but a text");
+    drop(users_database(&sandbox, "wal"));
+    sandbox.write("text.db", "plain text, not a database");
     let transaction = "[[transaction]]\nstatements = [\"SELECT 1\"]\n";
-    for (text, told) in [
+    for (text, expected) in [
         (
             "[sqlite]\nfile = \"none.db\"\n",
             &["mine.toml:2", "none.db"][..],
         ),
         (
             "[sqlite]\nfile = \"text.db\"\n",
-            &["mine.toml:2", "a database of SQLite"],
+            &["mine.toml:2", "an SQLite database"],
         ),
         (
             "[sqlite]\nfile = \"own.db\"\njournal = \"delete\"\n",
@@ -335,7 +335,7 @@ fn mistakes_are_told_at_their_line_or_before_anything_is_measured() {
             transaction
         };
         sandbox.write("mine.toml", &format!("{text}{rest}"));
-        sandbox.run(&["plan", "mine.toml"]).check(2, told);
+        sandbox.run(&["plan", "mine.toml"]).check(2, expected);
     }
     sandbox.write("bank.toml", &scenario(""));
     run(&sandbox, &["--runtimes=sync"]).check(1, &["no such table", "hint:", "setup"]);

@@ -180,7 +180,7 @@ fn an_unjudgeable_threshold_is_refused_before_anything_runs() {
     refused(
         "",
         &["--expect=request.a b.errors < 1%"],
-        &["there is no part `a b`"],
+        &["unknown part `a b`"],
     );
     refused(
         "",

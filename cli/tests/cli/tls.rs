@@ -127,7 +127,7 @@ fn a_scenario_file_sets_ca_client_certificate_and_versions() {
     let record = run(&sandbox, &file(right), std::slice::from_ref(&target));
     let PlannedServer::External { tls: Some(tls), .. } = &record.plan.scenarios[0].servers["http"]
     else {
-        panic!("settings of TLS");
+        panic!("TLS settings");
     };
     assert!(tls.full_handshakes && tls.server_name.as_deref() == Some("shop.test"));
     let key = std::fs::read_to_string(&client.key).expect("the key");
@@ -136,7 +136,7 @@ fn a_scenario_file_sets_ca_client_certificate_and_versions() {
     assert!(!text.contains(body), "the key is in the record");
 
     let without_tls = format!("http=http://{secure}");
-    for (tls, target, code, told) in [
+    for (tls, target, code, expected) in [
         (
             "ca = \"ca.pem\"\nserver_name = \"shop.test\"",
             &target,
@@ -176,12 +176,12 @@ fn a_scenario_file_sets_ca_client_certificate_and_versions() {
         let arguments = ["run", &file(tls), "--target", target, "--runtimes=sync"];
         sandbox
             .run(&[&arguments[..], &TINY].concat())
-            .check(code, told);
+            .check(code, expected);
     }
 }
 
-/// Goal: the embedded servers speak TLS: under every runtime, with the counts of both sides equal. Method: a WebSocket, and
-/// HTTP with a new connection and a full handshake for each request; the certificate of each round is verified.
+/// Goal: the embedded servers speak TLS under every runtime, and both sides' counts agree. Method: a WebSocket, and HTTP with
+/// a new connection and a full handshake for each request; the certificate of each round is verified.
 #[test]
 fn embedded_servers_speak_tls_under_every_runtime() {
     let sandbox = Sandbox::new();
@@ -214,15 +214,15 @@ fn embedded_servers_speak_tls_under_every_runtime() {
         let times = &measured.worker.observed["tls_full_handshake"];
         assert_eq!(times.count(), measured.worker.ops);
     }
-    let refused = |text: &str, told: &[&str]| {
+    let refused = |text: &str, expected: &[&str]| {
         let file = sandbox.write("own.toml", text).display().to_string();
-        sandbox.run(&["run", &file]).check(2, told);
+        sandbox.run(&["run", &file]).check(2, expected);
     };
     refused(
         "workload = \"serve-http\"\n[tls]\n",
         &[
             "`client`",
-            "speaks no TLS",
+            "does not speak TLS",
             "hint: remove the section `[tls]`",
         ],
     );
@@ -236,16 +236,20 @@ fn embedded_servers_speak_tls_under_every_runtime() {
         ])
         .check(
             2,
-            &["section `[tls]`", "own server", "hint: remove the section"],
+            &[
+                "section `[tls]`",
+                "server started for it",
+                "hint: remove the section",
+            ],
         );
     sandbox
         .run(&["serve", "client", "--tls"])
-        .check(2, &["`client` speaks no TLS", "hint: leave out --tls"]);
+        .check(2, &["`client` does not speak TLS", "hint: leave out --tls"]);
 }
 
-/// Goal: other programs can use a server with TLS: the ready line has what they need to verify it.
+/// Goal: other programs can use a TLS server: the ready line has the certificate that verifies it.
 #[test]
-fn a_server_with_tls_says_its_certificate() {
+fn a_tls_server_prints_its_certificate() {
     let sandbox = Sandbox::new();
     let Some(python) = python("ssl", "its standard library") else {
         return;
@@ -287,7 +291,7 @@ fn a_probe_names_what_is_wrong_with_tls() {
     };
     let _strict = s_server(&strict, &right.cert, &right.key, &authority.file());
     let ca = format!("http-ca={}", authority.file().display());
-    for (url, with_ca, told) in [
+    for (url, with_ca, expected) in [
         (
             format!("https://{elsewhere}/"),
             true,
@@ -331,8 +335,8 @@ fn a_probe_names_what_is_wrong_with_tls() {
         if with_ca {
             arguments.extend(["--target", &ca]);
         }
-        let told = [told[0], told[1], "hint: "];
-        sandbox.run(&arguments).check(1, &told);
+        let expected = [expected[0], expected[1], "hint: "];
+        sandbox.run(&arguments).check(1, &expected);
     }
     // The certificate of another name, accepted by its name, and one of no authority, accepted aloud.
     let target = format!("http=https://{secure}/page");
@@ -346,15 +350,15 @@ fn a_probe_names_what_is_wrong_with_tls() {
         "--target",
         insecure,
     ];
-    let told = "the certificate of the target `http` was not verified (insecure)";
+    let expected = "the certificate of the target `http` was not verified (insecure)";
     let finished = sandbox.run(&[&arguments[..], &TINY].concat()).check(0, &[]);
     let words: Vec<_> = finished.stdout.split_whitespace().collect();
-    assert!(words.join(" ").contains(told), "{finished:?}");
+    assert!(words.join(" ").contains(expected), "{finished:?}");
     let page = std::fs::read_to_string(sandbox.latest().join("report.html")).expect("the page");
     assert!(page.contains("was not verified (insecure)"));
 }
 
-/// A server that expects a client certificate, with an alert of TLS.
+/// A server that expects a client certificate, with a TLS alert.
 fn s_server(address: &str, cert: &Path, key: &Path, ca: &Path) -> Started {
     let mut command = Command::new("openssl");
     command.args([

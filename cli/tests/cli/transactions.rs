@@ -1,4 +1,4 @@
-//! Transactions of one's own against PostgreSQL: sums agree under every protocol, a round leaves nothing, and what fails is
+//! User-defined transactions against PostgreSQL: sums agree under every protocol, a round leaves nothing, and what fails is
 //! rolled back or tried again as the scenario says.
 
 use photofinish_record::{Measurement, Outcome};
@@ -250,7 +250,7 @@ fn user_tables_can_be_changed_through_a_pool_unless_statements_are_prepared() {
     let planned = sandbox.run(&plan).check(0, &[]).stdout;
     let words = planned.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
-        words.contains("repeats the writes of the last one (pay)"),
+        words.contains("repeats the writes of the previous one (pay)"),
         "{planned}"
     );
     assert!(words.contains("`[sql] setup` gives"), "{planned}");
@@ -259,7 +259,7 @@ fn user_tables_can_be_changed_through_a_pool_unless_statements_are_prepared() {
 #[test]
 fn mistakes_are_reported_at_their_line() {
     let sandbox = Sandbox::new();
-    for (text, told) in [
+    for (text, expected) in [
         (
             "[[transaction]]\nstatements = [\n\"SELECT :delt\",\n]",
             &["mine.toml:4", "did you mean `delta`?"][..],
@@ -285,6 +285,6 @@ fn mistakes_are_reported_at_their_line() {
             "mine.toml",
             &format!("draw.delta = {{ from = 1, to = 2 }}\n{text}\n"),
         );
-        sandbox.run(&["plan", "mine.toml"]).check(2, told);
+        sandbox.run(&["plan", "mine.toml"]).check(2, expected);
     }
 }

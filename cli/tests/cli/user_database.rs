@@ -1,4 +1,4 @@
-//! A database of the user's own is the same before and after: runs that succeed, fail, are killed, or go through a proxy.
+//! A user's database is the same before and after: runs that succeed, fail, are killed, or go through a proxy.
 //!
 //! `docs/METHOD.md` promises it. The whole database is compared, as `pg_dump` writes it. It holds what a run might take for its own.
 
@@ -64,7 +64,7 @@ impl Database {
         format!("db=postgres://{user}@127.0.0.1:{port}/{}", self.name)
     }
 
-    /// A client program of PostgreSQL, connected to it.
+    /// A PostgreSQL client program, connected to it.
     pub(crate) fn client(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         let port = self.server.port.to_string();

@@ -174,10 +174,10 @@ pub struct Traffic {
     /// Database transactions that ended.
     #[serde(default)]
     pub transactions: u64,
-    /// Handshakes of TLS that did not resume an earlier session.
+    /// TLS handshakes that did not resume an earlier session.
     #[serde(default)]
     pub full_handshakes: u64,
-    /// Handshakes of TLS that resumed an earlier session.
+    /// TLS handshakes that resumed an earlier session.
     #[serde(default)]
     pub resumed_handshakes: u64,
 }

@@ -114,7 +114,7 @@ pub enum PlannedServer {
         /// `http`, `wiremock`, `postgres`.
         server: String,
         behaviour: Value,
-        /// Settings of TLS, with a certificate that the server makes at start; `None` without TLS.
+        /// TLS settings, with a certificate that the server generates at startup; `None` without TLS.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         tls: Option<TlsSettings>,
     },
@@ -127,7 +127,7 @@ pub enum PlannedServer {
         /// The address that answered, and that every worker connected to; `None` in a plan that was not run.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         address: Option<PeerAddress>,
-        /// Settings of TLS, without certificates and keys; `None` without TLS, and in a plan that was not run.
+        /// TLS settings, without certificates and keys; `None` without TLS, and in a plan that was not run.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         tls: Option<TlsSettings>,
         /// CPUs that its processes may use when the run begins; `None` if its processes are not known.

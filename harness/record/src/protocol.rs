@@ -78,7 +78,7 @@ pub struct TargetAddress {
     pub address: Option<PeerAddress>,
     /// True for an embedded mock, whose content is known.
     pub mock: bool,
-    /// Settings of TLS, for a URL that asks for it.
+    /// TLS settings, for a URL that asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSettings>,
 }

@@ -1,11 +1,11 @@
-//! Settings of TLS towards a target, as they go to a worker.
+//! TLS settings for a target, as they go to a worker.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Settings of TLS towards a target. Certificates and keys are PEM text.
+/// TLS settings for a target. Certificates and keys are PEM text.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TlsSettings {
     /// Accepted authorities; `None` for the system's.
@@ -68,7 +68,7 @@ pub enum Verification {
     Nothing,
 }
 
-/// A version of TLS.
+/// A TLS version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum TlsVersion {
     #[serde(rename = "1.2")]

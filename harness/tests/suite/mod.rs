@@ -97,7 +97,7 @@ pub(crate) fn run(checks: &[&[Check]]) -> ExitCode {
                 .iter()
                 .flat_map(|&runtime| trials(runtime, &checks));
             let mut arguments = Arguments::from_args();
-            // As in the tests that bring no `main` of their own.
+            // As in tests without a custom `main`.
             let threads = std::env::var("RUST_TEST_THREADS").ok();
             arguments.test_threads = arguments.test_threads.or_else(|| threads?.parse().ok());
             libtest_mimic::run(&arguments, trials.collect()).exit_code()

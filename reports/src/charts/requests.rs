@@ -1,4 +1,4 @@
-//! Requests: the median time of each part of the operations under each runtime, with its interval over rounds.
+//! Requests: the median time of each part under each runtime, with its interval over rounds.
 
 use super::drawing::Drawing;
 use super::rows::{self, Labels, Row};
@@ -14,7 +14,7 @@ pub(super) static KIND: Kind = Kind {
     draw: Draw::Load(draw),
 };
 
-/// Maximum number of rows; the table has them all.
+/// Maximum number of rows drawn; the table has them all.
 const MOST_ROWS: usize = 40;
 
 fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {

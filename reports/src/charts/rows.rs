@@ -72,7 +72,7 @@ impl Row {
         }
     }
 
-    /// The same, of one part of the operations.
+    /// The same for one part of the operations.
     pub(super) fn of_part(self, part: &str) -> Self {
         Self {
             label: format!("{part} · {}", self.label),

@@ -1,5 +1,5 @@
-//! Sentences about single cells: those without numbers, failed operations, missing sessions, handshakes, and arrivals of open
-//! loads.
+//! Sentences about single cells: cells without numbers, failed operations, missing sessions, handshakes, and arrivals of
+//! open loads.
 //!
 //! Response times at a rate that was not held belong to a different load than the requested one; a mark next to the
 //! number and a sentence with counts say so.
@@ -73,7 +73,7 @@ pub fn fewer_sessions(cell: &CellSummary) -> Option<String> {
     })
 }
 
-/// The handshakes of TLS of some cells; `None` if there were none.
+/// The TLS handshakes of some cells; `None` if there were none.
 pub fn handshakes<'a>(cells: impl Iterator<Item = &'a CellSummary>) -> Option<String> {
     let counts = cells.filter_map(|cell| {
         let HandshakeCounts { full, resumed } = cell.handshakes?;
@@ -84,7 +84,7 @@ pub fn handshakes<'a>(cells: impl Iterator<Item = &'a CellSummary>) -> Option<St
         ))
     });
     let counts = super::list(counts, ", ");
-    (!counts.is_empty()).then(|| format!("TLS handshakes, with those of the warm-up: {counts}."))
+    (!counts.is_empty()).then(|| format!("TLS handshakes, warm-up included: {counts}."))
 }
 
 /// The arrivals of a cell that did not hold its rate, or whose operations did not all end.

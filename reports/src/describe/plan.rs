@@ -26,7 +26,7 @@ fn server(server: &PlannedServer) -> String {
         PlannedServer::External {
             url, software, tls, ..
         } => {
-            // Other URLs say it themselves.
+            // Other URLs show it themselves.
             let is_hidden = tls.is_some() && url.starts_with("postgres");
             let over = if is_hidden { " over TLS" } else { "" };
             format!("{} at {url}{over}", software.as_deref().unwrap_or("server"))

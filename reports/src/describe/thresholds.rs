@@ -61,7 +61,7 @@ pub fn thresholds_not_met(checks: &[ThresholdCheck]) -> Option<String> {
         .or_else(|| first(ThresholdVerdict::CannotTell, "cannot be told"))
 }
 
-/// What a value must be: `< 50.0ms`, `> 900`, `<= 0.1%`, `none`.
+/// The requirement on a value: `< 50.0ms`, `> 900`, `<= 0.1%`, `none`.
 pub fn threshold_requirement(check: &ThresholdCheck) -> String {
     match check.requirement {
         Requirement::Errors { most } if most <= 0.0 => "none".to_owned(),

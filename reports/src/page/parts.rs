@@ -19,7 +19,7 @@ pub(super) fn requests(group: &Group<'_>) -> Markup {
                 @for column in PART_COLUMNS {
                     @match column.cell {
                         PartCell::Metric(metric) => { (number(part.metric(metric))) }
-                        PartCell::Text(text) => { td { (unbroken(&text(part))) } }
+                        PartCell::Text(text) => { td { (keep_together(&text(part))) } }
                     }
                 }
             }
@@ -30,7 +30,7 @@ pub(super) fn requests(group: &Group<'_>) -> Markup {
     }
 }
 
-/// Counts that may stand below one another, each in one line: `200: 4012, 503: 7`.
-fn unbroken(counts: &str) -> String {
+/// Keeps each count next to its name where a list wraps: `200: 4012, 503: 7`.
+fn keep_together(counts: &str) -> String {
     counts.replace(": ", ":\u{a0}")
 }

@@ -384,7 +384,7 @@ fn reconnected(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
     })
 }
 
-/// Rounds of a closed load that ended before their time with the rows of a feed that is read once.
+/// Rounds of a closed load that ended early because a feed with the order `once` ran out of rows.
 fn out_of_rows(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
     let planned = &rounds.plan.cells[cell];
     let scenario = rounds.scenario(&planned.scenario)?;

@@ -583,7 +583,7 @@ fn a_disturbed_gate_says_how_many_blocks_were_redone() {
     assert!(!flat(&run(&disturbed_gate(0), 100)).contains("redone"));
 }
 
-/// Goal: a limit on a part is judged by the part. Method: of two parts one takes twice as long, the whole operations do not.
+/// Goal: a limit on a part is judged by the part. Method: one of two parts takes twice as long, the whole operation does not.
 #[test]
 fn a_gate_limits_the_times_of_a_part() {
     let mut record = gate(16, 0.0);

@@ -219,7 +219,7 @@ fn a_record_whose_parts_do_not_add_up_is_refused() {
     );
 }
 
-/// Goal: a comparison of two records shows the parts of both. Method: a head in which one part takes much longer.
+/// Goal: a comparison of two records shows the parts of both. Method: in the head, one part takes much longer.
 #[test]
 fn a_comparison_has_the_parts_of_both_records() {
     let base = with_parts(3);

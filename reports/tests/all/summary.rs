@@ -27,7 +27,7 @@ fn throughput<'a>(summary: &'a Summary, runtime: &str) -> &'a Comparison {
 }
 
 #[test]
-fn handshakes_are_summed_over_rounds_and_told_in_every_output() {
+fn handshakes_are_summed_over_rounds_and_shown_in_every_output() {
     let mut record = pair();
     let none = Summary::of(&record);
     assert!(none.cells.iter().all(|cell| cell.handshakes.is_none()));
@@ -50,9 +50,9 @@ fn handshakes_are_summed_over_rounds_and_told_in_every_output() {
         width: 200,
         colour: false,
     };
-    let told = "TLS handshakes, with those of the warm-up: ";
+    let opening = "TLS handshakes, warm-up included: ";
     for output in [terminal::render(&report, style), page::page(&report)] {
-        let rest = output.split(told).nth(1).expect("told");
+        let rest = output.split(opening).nth(1).expect("a sentence");
         let sentence = rest.split(['<', '\n']).next().unwrap_or_default();
         assert!(
             sentence.contains("threads 15 full and 0 resumed"),

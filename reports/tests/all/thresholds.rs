@@ -496,7 +496,7 @@ fn every_output_has_one_line_per_cell_and_threshold() {
 }
 
 #[test]
-fn a_part_may_have_dots_in_its_name_and_a_percentile_decimals() {
+fn a_part_name_may_contain_dots_and_a_percentile_decimals() {
     let check = |name, expected| assert_eq!(part_and_metric(name), expected, "{name}");
     check("service_p99.5", (None, "service_p99.5"));
     check("request.buy.errors", (Some("buy"), "errors"));

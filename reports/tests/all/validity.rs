@@ -59,7 +59,7 @@ fn a_saturated_server_is_the_bottleneck_unless_the_worker_is_saturated_too() {
         of_cell(&mut record, 1).for_each(|measured| busy(measured, server, worker));
         warning(&record, "the server was the bottleneck")
     };
-    let message = warned(0.97, 0.60).expect("told");
+    let message = warned(0.97, 0.60).expect("a warning");
     assert!(message.contains("tokio"), "{message}");
     assert!(
         message.contains("97% busy and the worker's 60%"),
@@ -139,7 +139,7 @@ fn rounds_that_stayed_disturbed_are_reported_and_those_that_were_redone_are_not(
         record.rounds[index].conditions.disturbance = Some("a cat".to_owned());
     };
     disturbed(&mut record, 0);
-    let message = warning(&record, "disturbed").expect("told");
+    let message = warning(&record, "disturbed").expect("a warning");
     assert!(
         message.starts_with("1 of 8 rounds were disturbed"),
         "{message}"
@@ -155,7 +155,7 @@ fn rounds_that_stayed_disturbed_are_reported_and_those_that_were_redone_are_not(
     }
     record.rounds.extend(again);
     assert_eq!(warning(&record, "disturbed"), None);
-    let message = warning(&record, "redone").expect("told");
+    let message = warning(&record, "redone").expect("a warning");
     assert!(
         message.starts_with("1 block was redone") && message.ends_with("a cat"),
         "{message}"
@@ -163,7 +163,7 @@ fn rounds_that_stayed_disturbed_are_reported_and_those_that_were_redone_are_not(
 
     let last = record.rounds.len() - 1;
     disturbed(&mut record, last);
-    let message = warning(&record, "disturbed").expect("told");
+    let message = warning(&record, "disturbed").expect("a warning");
     assert!(
         message.starts_with("1 of 8 rounds were disturbed"),
         "{message}"
@@ -176,7 +176,7 @@ fn dropped_connections_are_reported_for_their_cell() {
     for round in record.rounds.iter_mut().filter(|round| round.cell == 0) {
         round.conditions.listen_overflows = Some(3);
     }
-    let message = warning(&record, "full accept queues").expect("told");
+    let message = warning(&record, "full accept queues").expect("a warning");
     assert!(message.contains("threads"), "{message}");
     assert!(message.contains("dropped 12 connections"), "{message}");
 }
@@ -189,7 +189,7 @@ fn reopened_connections_are_reported_for_their_cell() {
         let traffic = round.worker.traffic.values_mut().next();
         traffic.expect("one target").reconnects = 2;
     }
-    let message = warning(&record, "keep-alive connections").expect("told");
+    let message = warning(&record, "keep-alive connections").expect("a warning");
     assert!(
         message.contains("closed 8 keep-alive connections"),
         "{message}"
@@ -226,12 +226,12 @@ fn rounds_that_end_with_the_rows_of_a_feed_are_named() {
             500_000_000
         };
     });
-    let told = |record: &Record| warning(record, "ran out of rows");
-    let warning = told(&record).expect("a warning");
+    let out_of_rows = |record: &Record| warning(record, "ran out of rows");
+    let warning = out_of_rows(&record).expect("a warning");
     assert!(
         warning.contains("the feed `user` ran out of rows in 2 of 3 rounds, after 500ms of 2"),
         "{warning}"
     );
     record.plan.scenarios[0].params["feed"]["user"]["order"] = json!("shuffle");
-    assert_eq!(told(&record), None);
+    assert_eq!(out_of_rows(&record), None);
 }

@@ -1,7 +1,7 @@
 //! Feeds: rows of a CSV or JSON-lines file, chosen by operation number.
 //!
-//! All sessions share one buffer: the file's own, in which the values replace what was read. A row belongs to an
-//! operation, so no two sessions share one by accident. `csv` and `lines` parse, `files` reads.
+//! All sessions share one buffer: the file's own, in which parsed values overwrite the text already read. A row belongs to
+//! an operation, so no two sessions share one by accident. `csv` and `lines` parse, `files` reads.
 
 mod csv;
 mod lines;
@@ -106,7 +106,7 @@ impl RowChoice {
     }
 }
 
-/// The values of a file, in the file's own buffer: one after another, each followed by [`END`].
+/// The values of a file, in the file's own buffer, each followed by [`END`].
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) columns: Vec<String>,
@@ -117,19 +117,19 @@ pub(super) struct Table {
     longest: Box<[usize]>,
 }
 
-/// The end of a value: no byte of a UTF-8 text.
+/// End of a value: a byte that never occurs in UTF-8.
 const END: u8 = 0xFF;
 
-/// Starts of rows in a buffer: of each, or of every second, fourth, … one, so that they stay small beside it.
+/// Offsets of every row in a buffer, or of every second, fourth, … row, so that they stay small compared with the buffer.
 #[derive(Debug)]
 struct Marks {
     starts: Vec<u32>,
-    /// Logarithm of the distance between two marked rows.
+    /// Binary logarithm of the distance between two marked rows.
     shift: u32,
     most: usize,
 }
 
-/// A mark costs as much as this many bytes of a file.
+/// At most one mark for this many bytes of the file.
 const BYTES_PER_MARK: usize = 32;
 
 impl Marks {
@@ -204,7 +204,7 @@ impl FileFormat {
         }
     }
 
-    /// Parses a whole file, which is UTF-8, in its own buffer; an error names its line.
+    /// Parses a whole UTF-8 file in its own buffer; an error names its line.
     pub(super) fn parse(self, file: Vec<u8>) -> Result<Table, TableError> {
         let start = if file.starts_with("\u{feff}".as_bytes()) {
             3
@@ -228,8 +228,8 @@ pub(super) struct TableError {
     pub(super) message: String,
 }
 
-/// A table while it is being read. Its values are written over the part of the file that has been read: a line is longer
-/// than its values with their ends, but for the last one, and the names of the columns make up for that.
+/// A table being read. Values overwrite the part of the file already read. That always fits: a line is at least as long as
+/// its values with their ends, except for a last line without a line feed, for which the header line makes room.
 struct TableBuilder {
     columns: Vec<String>,
     buffer: Vec<u8>,
@@ -261,14 +261,14 @@ impl TableBuilder {
         self.written += 1;
     }
 
-    /// Appends a part of the file to the current value.
+    /// Appends a range of the file to the current value.
     fn copy(&mut self, part: Range<usize>) {
         let count = part.len();
         self.buffer.copy_within(part, self.written);
         self.written += count;
     }
 
-    /// Appends bytes that are no longer than what has been read since the last value.
+    /// Appends bytes, no more than have been read since the last value.
     fn append(&mut self, bytes: &[u8]) {
         self.buffer[self.written..][..bytes.len()].copy_from_slice(bytes);
         self.written += bytes.len();
@@ -434,9 +434,9 @@ mod tests {
         );
     }
 
-    /// Goal: any row is found although only some are marked. Method: rows far shorter than a mark, of two columns.
+    /// Goal: every row is found although only some are marked. Method: rows of two columns, far shorter than a mark.
     #[test]
-    fn short_rows_are_found_between_marks_and_all_of_it_is_as_small_as_the_file() {
+    fn short_rows_are_found_between_marks_and_the_table_is_no_larger_than_the_file() {
         for rows in [1_u64, 63, 64, 65, 1000, 20_000] {
             let value = |row: u64| format!("{}", row % 7);
             let lines: String = (0..rows)

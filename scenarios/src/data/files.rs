@@ -20,7 +20,7 @@ const LARGEST: u64 = 1 << 30;
 
 /// Reads a file whose path is relative to `directory`.
 pub fn read(directory: &Path, file: &str) -> Result<Vec<u8>, String> {
-    let path = located(directory, file)?;
+    let path = locate(directory, file)?;
     let cannot = |error| format!("cannot read `{file}`: {error}");
     let metadata = fs::metadata(&path).map_err(cannot)?;
     if !metadata.is_file() || metadata.len() > LARGEST {
@@ -31,7 +31,7 @@ pub fn read(directory: &Path, file: &str) -> Result<Vec<u8>, String> {
 
 /// The first `bytes` bytes of a file of any size, or all of it if it is shorter.
 pub fn read_start(directory: &Path, file: &str, bytes: usize) -> Result<Vec<u8>, String> {
-    let path = located(directory, file)?;
+    let path = locate(directory, file)?;
     let cannot = |error| format!("cannot read `{file}`: {error}");
     if !fs::metadata(&path).map_err(cannot)?.is_file() {
         return Err(format!("expected `{file}` to be a file"));
@@ -43,7 +43,7 @@ pub fn read_start(directory: &Path, file: &str, bytes: usize) -> Result<Vec<u8>,
     Ok(start)
 }
 
-fn located(directory: &Path, file: &str) -> Result<PathBuf, String> {
+fn locate(directory: &Path, file: &str) -> Result<PathBuf, String> {
     let path = Path::new(file);
     if file.is_empty() || path.is_absolute() {
         return Err(format!(

@@ -31,7 +31,7 @@ pub(super) fn conceal<'a>(message: &str, values: impl Iterator<Item = &'a [u8]>)
     replace(message, &forms)
 }
 
-/// Replaces each occurrence of a value, or of as much of its beginning as there is: where several begin, the longest.
+/// Replaces each occurrence of a value or of a truncated value; where several match, the longest.
 fn replace(text: &str, values: &[Vec<u8>]) -> String {
     let (bytes, mut kept, mut position) = (text.as_bytes(), Vec::new(), 0);
     while position < bytes.len() {

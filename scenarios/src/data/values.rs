@@ -208,8 +208,7 @@ impl Values {
         }
     }
 
-    /// A message without the values of environment variables and captures, which may be secrets, and of columns that are
-    /// named like one, in any encoding.
+    /// A message without the values of environment variables, captures and columns named like a secret, in any encoding.
     #[cold]
     pub fn conceal(&self, message: &str) -> String {
         let variables = self

@@ -629,7 +629,7 @@ body.text = "user=ann&password={{env.PASSWORD}}"
 
     #[test]
     fn every_unsupported_option_is_named() {
-        for (command, told) in [
+        for (command, expected) in [
             ("curl --proxy p h", "`--proxy`"),
             ("curl -Z h", "`-Z`"),
             ("curl -sx p h", "`-x`"),
@@ -653,7 +653,7 @@ body.text = "user=ann&password={{env.PASSWORD}}"
             ("curl h i", "one server"),
         ] {
             let error = import(&words(command).expect("words"), &context()).expect_err(command);
-            assert!(error.message.contains(told), "{command}: {error}");
+            assert!(error.message.contains(expected), "{command}: {error}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The expressions of pgbench's `\set`: constants are computed, a random function becomes a draw.
+//! Expressions of pgbench's `\set`: constants are computed, a random function becomes a draw.
 //!
-//! A draw may be moved by a constant in the expression that draws it. All other arithmetic on a drawn value has no place in a
-//! scenario, but one in the statement.
+//! A draw may be shifted by a constant in the expression that draws it. A scenario cannot express any other arithmetic on a
+//! drawn value: it belongs in the statement.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,9 @@ use crate::data::{Distribution, DrawSpec};
 pub(super) enum Value {
     Integer(i64),
     Double(f64),
-    /// A number drawn here.
+    /// A number drawn in this expression.
     Draw(DrawSpec),
-    /// The value of a variable that was drawn earlier, by its name.
+    /// A variable drawn earlier, by name.
     Drawn(String),
 }
 
@@ -111,7 +111,7 @@ impl Parser<'_> {
         token
     }
 
-    /// Takes one of these signs, if it comes next.
+    /// Consumes the next token if it is one of these signs.
     fn take(&mut self, signs: &[char]) -> Option<char> {
         match self.tokens.get(self.at) {
             Some(Token::Sign(sign)) if signs.contains(sign) => {
@@ -212,14 +212,14 @@ fn calculate(left: Value, sign: char, right: Value) -> Result<Value, ImportError
         (Drawn(name), _) | (_, Drawn(name)) => Err(ImportError::new(format!(
             "expected no arithmetic on the drawn value `:{name}`"
         ))
-        .hint(format!("write it into the statement: `(:{name} {sign} …)`"))),
-        (Draw(draw), Integer(offset)) if sign == '+' => moved(draw, *offset),
-        (Integer(offset), Draw(draw)) if sign == '+' => moved(draw, *offset),
-        (Draw(draw), Integer(offset)) if sign == '-' => moved(draw, offset.saturating_neg()),
+        .hint(format!("write it in the statement: `(:{name} {sign} …)`"))),
+        (Draw(draw), Integer(offset)) if sign == '+' => shift(draw, *offset),
+        (Integer(offset), Draw(draw)) if sign == '+' => shift(draw, *offset),
+        (Draw(draw), Integer(offset)) if sign == '-' => shift(draw, offset.saturating_neg()),
         (Draw(_), _) | (_, Draw(_)) => Err(ImportError::new(format!(
             "expected a constant added to a random number, got `{sign}`"
         ))
-        .hint("draw the number alone, and write the arithmetic into the statement")),
+        .hint("draw the number alone, and write the arithmetic in the statement")),
         (Integer(left), Integer(right)) => {
             let result = match sign {
                 '+' => left.checked_add(*right),
@@ -230,7 +230,7 @@ fn calculate(left: Value, sign: char, right: Value) -> Result<Value, ImportError
             };
             let wrong = || {
                 ImportError::new(format!(
-                    "expected an integer of 64 bits, got `{left} {sign} {right}`"
+                    "expected a 64-bit integer, got `{left} {sign} {right}`"
                 ))
             };
             result.map(Integer).ok_or_else(wrong)
@@ -248,10 +248,10 @@ fn calculate(left: Value, sign: char, right: Value) -> Result<Value, ImportError
     }
 }
 
-fn moved(draw: &DrawSpec, offset: i64) -> Result<Value, ImportError> {
+fn shift(draw: &DrawSpec, offset: i64) -> Result<Value, ImportError> {
     let add = |bound: Option<i64>| bound.and_then(|bound| bound.checked_add(offset));
     let (Some(from), Some(to)) = (add(draw.from), add(draw.to)) else {
-        return Err(ImportError::new("expected bounds within 64 bits"));
+        return Err(ImportError::new("expected 64-bit bounds"));
     };
     Ok(Value::Draw(range(from, to, draw.clone())))
 }
@@ -290,10 +290,10 @@ fn call(name: &str, arguments: &[Value]) -> Result<Value, ImportError> {
             };
             random(from, to, draw)
         }
-        ("permute", [Value::Draw(draw), Integer(size), ..]) => permuted(draw, *size),
+        ("permute", [Value::Draw(draw), Integer(size), ..]) => permute(draw, *size),
         ("permute" | "hash" | "hash_fnv1a" | "hash_murmur2", _) => {
             Err(ImportError::new(format!(
-                "expected `permute` of a random number over as many numbers as its second argument, got another `{name}`"
+                "expected `permute` of a random number whose range has the size of the second argument, got `{name}`"
             ))
             .hint("`permute(random_zipfian(1, N, …), N)` becomes a draw with `scatter = true`"))
         }
@@ -308,7 +308,7 @@ fn call(name: &str, arguments: &[Value]) -> Result<Value, ImportError> {
             "expected a function that a scenario has, with constants: random, random_gaussian, random_exponential, \
              random_zipfian, permute, abs, int, double or mod; got `{name}`"
         ))
-        .hint("write the call into the statement, if the server has such a function")),
+        .hint("write the call in the statement, if the server has such a function")),
     }
 }
 
@@ -316,7 +316,7 @@ fn not_constant(name: &str) -> ImportError {
     ImportError::new(format!(
         "expected constants in `{name}(…)`, got a drawn value"
     ))
-    .hint("a draw's bounds are fixed before the run; write the arithmetic into the statement")
+    .hint("the bounds of a draw are fixed before the run: write the arithmetic in the statement")
 }
 
 fn random(from: &Value, to: &Value, draw: DrawSpec) -> Result<Value, ImportError> {
@@ -325,14 +325,14 @@ fn random(from: &Value, to: &Value, draw: DrawSpec) -> Result<Value, ImportError
             Ok(Value::Draw(range(*from, *to, draw)))
         }
         (Value::Integer(from), Value::Integer(to)) => Err(ImportError::new(format!(
-            "expected a range that is not empty, got {from} to {to}"
+            "expected a non-empty range, got {from} to {to}"
         ))),
         _ => Err(not_constant("random")),
     }
 }
 
-/// The numbers 0 to `size - 1`, the frequent ones spread: as many as were drawn.
-fn permuted(draw: &DrawSpec, size: i64) -> Result<Value, ImportError> {
+/// The numbers 0 to `size - 1` with frequent ones scattered; `size` must equal the size of the drawn range.
+fn permute(draw: &DrawSpec, size: i64) -> Result<Value, ImportError> {
     let drawn = draw.to.zip(draw.from).map(|(to, from)| to.abs_diff(from));
     if size < 1 || drawn != Some(size.abs_diff(1)) {
         return call("permute", &[]);
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn constants_are_computed_as_pgbench_does_and_random_numbers_are_draws() {
+    fn constants_are_computed_as_by_pgbench_and_random_numbers_become_draws() {
         let zipf = |from, to, scatter| {
             let zipf = DrawSpec {
                 distribution: Some(Distribution::Zipf),
@@ -394,17 +394,17 @@ mod tests {
     }
 
     #[test]
-    fn what_no_scenario_can_draw_is_refused_by_name() {
-        for (text, told) in [
+    fn expressions_that_no_scenario_can_draw_are_refused() {
+        for (text, expected) in [
             (":aid + 1", "arithmetic on the drawn value `:aid`"),
             ("random(1, :aid)", "constants in `random(…)`"),
             ("2 * random(1, 5)", "got `*`"),
             ("random(5, 1)", "5 to 1"),
-            ("permute(random(1, 9), 8)", "another `permute`"),
-            ("hash(:aid) % 7", "another `hash`"),
+            ("permute(random(1, 9), 8)", "got `permute`"),
+            ("hash(:aid) % 7", "got `hash`"),
             ("pi()", "got `pi`"),
             ("1 / 0", "`1 / 0`"),
-            ("9223372036854775807 + 1", "64 bits"),
+            ("9223372036854775807 + 1", "64-bit"),
             (":nothing", "got `:nothing`"),
             ("1 < 2", "got `<`"),
             ("1 +", "the end of the expression"),
@@ -412,7 +412,7 @@ mod tests {
             ("12ab", "got `12ab`"),
         ] {
             let error = evaluate(text, &variables()).expect_err(text);
-            assert!(error.message.contains(told), "{text}: {error}");
+            assert!(error.message.contains(expected), "{text}: {error}");
         }
     }
 }

@@ -201,7 +201,7 @@ impl Entry {
     fn read(&self) -> Result<Request, ImportError> {
         let mut request = Request::new(&self.request.method, &self.request.url)?;
         for Field { name, value } in &self.request.headers {
-            // Pseudo-header fields of HTTP/2 begin with a colon; the host is that of the URL.
+            // HTTP/2 pseudo-header fields begin with a colon; the host is that of the URL.
             if !name.starts_with(':') && !name.eq_ignore_ascii_case("host") {
                 request.add_header(name, value)?;
             }
@@ -381,7 +381,7 @@ headers.Authorization = "Bearer {{env.AUTHORIZATION}}"
             it.scenario
         );
         assert_eq!(it.bodies[0].bytes, [0xff, 0]);
-        for (data, told) in [
+        for (data, expected) in [
             (
                 r#"{"text":"%","encoding":"base64"}"#,
                 "entry 1: expected a body in base64",
@@ -392,7 +392,7 @@ headers.Authorization = "Bearer {{env.AUTHORIZATION}}"
             ),
         ] {
             let error = import(&har(data), &context()).expect_err(data);
-            assert!(error.message.starts_with(told), "{error}");
+            assert!(error.message.starts_with(expected), "{error}");
         }
         let nothing = import(r#"{"log":{"entries":[]}}"#, &context()).expect_err("no requests");
         assert!(nothing.message.contains("got none"), "{nothing}");

@@ -1,7 +1,7 @@
-//! A script of pgbench: its statements become one transaction, its random numbers draws.
+//! pgbench scripts: the statements become one transaction, random numbers become draws.
 //!
-//! `\set` and pipelines over the whole script have a counterpart in a scenario; other commands have none and are refused by
-//! their line.
+//! `\set` and a pipeline over the whole script have a counterpart in a scenario; other commands have none and are refused
+//! with their line.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use super::{Context, Import, ImportError, quoted};
 use crate::data::DrawSpec;
 use crate::workloads::sql::Text;
 
-/// Names that mean something else in a scenario.
+/// Names with another meaning in a scenario.
 const BUILT_IN: [&str; 5] = ["op", "session", "round", "run", "uuid"];
 
 const TARGET: &str = "db=postgres://USER@127.0.0.1/DATABASE";
@@ -47,7 +47,7 @@ pub(super) fn import(text: &str, context: &Context<'_>) -> Result<Import, Import
         rest = &rest[taken..];
     }
     if context.scale.is_none() && script.used.contains("scale") {
-        let note = "`:scale` was taken for 1; import with `--scale N` for a database of `pgbench -i -s N`.";
+        let note = "`:scale` was assumed to be 1; use `--scale N` for a database made by `pgbench -i -s N`.";
         script.notes.push(note.to_owned());
     }
     script.write()
@@ -61,7 +61,7 @@ fn end_of_line(text: &str) -> usize {
     text.find('\n').unwrap_or(text.len())
 }
 
-/// The end of a command, which goes on in the next line after a backslash at the end of one.
+/// End of a command, which a trailing backslash continues on the next line.
 fn end_of_command(text: &str) -> usize {
     let mut end = end_of_line(text);
     while text[..end].trim_end_matches('\r').ends_with('\\') && end < text.len() {
@@ -70,15 +70,15 @@ fn end_of_command(text: &str) -> usize {
     end
 }
 
-/// A script as far as it was read.
+/// The part of a script read so far.
 struct Script {
     variables: BTreeMap<String, Value>,
-    /// Draws by name, as the script's statements use them.
+    /// Draws by name, as used in statements.
     draws: BTreeMap<String, String>,
-    /// Variables that were used.
+    /// Variables used in statements.
     used: BTreeSet<String>,
     statements: Vec<String>,
-    /// Number of statements before the pipeline, and before its end.
+    /// Number of statements before the start and before the end of the pipeline.
     pipeline: (Option<usize>, Option<usize>),
     notes: Vec<String>,
 }
@@ -114,25 +114,25 @@ impl Script {
                 Ok(())
             }
             ("startpipeline" | "endpipeline", _) => Err(ImportError::new(format!(
-                "expected one pipeline with a start and an end, got another `\\{name}`"
+                "expected one pipeline with a start and an end, got an extra `\\{name}`"
             ))),
-            ("sleep", _) => Err(refused(
+            ("sleep", _) => Err(unsupported(
                 name,
-                "remove it; a load of `--rate N` has pauses between transactions",
+                "remove it; `--rate N` spaces transactions out",
             )),
-            ("gset" | "aset", _) => Err(refused(
+            ("gset" | "aset", _) => Err(unsupported(
                 name,
-                "draw the value, or let one statement do it: `UPDATE … FROM (SELECT …)`",
+                "draw the value, or combine both in one statement: `UPDATE … FROM (SELECT …)`",
             )),
-            ("if" | "elif" | "else" | "endif", _) => Err(refused(
+            ("if" | "elif" | "else" | "endif", _) => Err(unsupported(
                 name,
-                "import each branch as a script of its own, and put the transactions into one file with `weight`",
+                "import each branch as a separate script, and combine the transactions in one file with `weight`",
             )),
-            ("shell" | "setshell", _) => Err(refused(
+            ("shell" | "setshell", _) => Err(unsupported(
                 name,
-                "run the program before, and read its output as a feed",
+                "run the program beforehand, and read its output as a feed",
             )),
-            _ => Err(refused(name, "remove the line")),
+            _ => Err(unsupported(name, "remove the line")),
         }
     }
 
@@ -156,7 +156,7 @@ impl Script {
         Ok(())
     }
 
-    /// Adds a draw, under a name of its own.
+    /// Adds a draw under an unused name.
     fn declare(&mut self, name: &str, text: &str) -> String {
         let mut own = name.to_owned();
         let mut number = 1;
@@ -177,7 +177,7 @@ impl Script {
             let mut literals = text.literals.iter();
             if literals.any(|literal| has_name(literal, name)) {
                 return Err(ImportError::new(format!(
-                    "expected `:{name}` outside of quotes and comments: a scenario's value stands apart from the text"
+                    "expected `:{name}` outside of quotes and comments, where a scenario cannot insert a value"
                 ))
                 .hint(format!("write `'…' || :{name}`, or remove the comment")));
             }
@@ -192,14 +192,14 @@ impl Script {
         Ok(())
     }
 
-    /// The scenario's name for the value of a variable in a statement.
+    /// The scenario's name for a variable used in a statement.
     fn value(&mut self, name: &str) -> Result<String, ImportError> {
         self.used.insert(name.to_owned());
         let constant = match self.variables.get(name) {
             Some(Value::Drawn(drawn)) => return Ok(drawn.clone()),
             Some(Value::Integer(integer)) => integer.to_string(),
             Some(Value::Double(double)) => format!("{double:?}"),
-            Some(Value::Draw(_)) => unreachable!("draws are declared at once"),
+            Some(Value::Draw(_)) => unreachable!("draws are declared when set"),
             None if name == "client_id" => return Ok("session".to_owned()),
             None => return Err(unknown(name)),
         };
@@ -247,7 +247,7 @@ impl Script {
             });
         let mut keys = String::new();
         match controls {
-            // BEGIN and COMMIT stand around the statements of a transaction by themselves.
+            // The workload sends BEGIN and COMMIT itself.
             2 if is_whole => {
                 self.statements.pop();
                 self.statements.remove(0);
@@ -284,14 +284,14 @@ impl Script {
     }
 }
 
-fn refused(name: &str, hint: &str) -> ImportError {
+fn unsupported(name: &str, hint: &str) -> ImportError {
     ImportError::new(format!(
         "expected `\\set` or a pipeline, got `\\{name}`, which no scenario can express"
     ))
     .hint(hint)
 }
 
-/// True if a text has `:name`, and not `::name`.
+/// True if a text contains `:name`, not preceded by another colon.
 fn has_name(text: &str, name: &str) -> bool {
     let value = format!(":{name}");
     text.match_indices(&value).any(|(at, _)| {
@@ -301,7 +301,7 @@ fn has_name(text: &str, name: &str) -> bool {
     })
 }
 
-/// A draw of a number as TOML.
+/// A number draw as TOML.
 fn draw_text(draw: &DrawSpec) -> String {
     let fields = serde_json::to_value(draw).expect("plain data");
     let order = [
@@ -327,7 +327,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_script_makes_it_panic_or_loses_a_statement(
+        fn no_script_causes_a_panic_or_loses_a_statement(
             text in r"(\\set [a-c] |random\(1, |SELECT|[:;'\\\\$E\n(){}\[\]/*\-0-9, é]|:a){0,30}",
         ) {
             let _ = import(&text, &context());
@@ -379,8 +379,8 @@ UPDATE a SET b = b + :delta
     }
 
     #[test]
-    fn what_a_scenario_cannot_express_is_refused_by_its_line() {
-        for (script, told) in [
+    fn commands_that_a_scenario_cannot_express_are_refused_with_their_line() {
+        for (script, expected) in [
             (
                 "SELECT 1;\n\n\\sleep 10 ms",
                 "line 3: expected `\\set` or a pipeline, got `\\sleep`",
@@ -413,7 +413,7 @@ UPDATE a SET b = b + :delta
             ("\\set a 1\n", "expected a statement, got none"),
         ] {
             let error = import(script, &context()).expect_err(script);
-            assert!(error.message.contains(told), "{script}: {error}");
+            assert!(error.message.contains(expected), "{script}: {error}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A list of vegeta's targets: `METHOD URL`, header lines and a body, or a line of JSON for each.
+//! vegeta target lists: `METHOD URL`, header lines and a body, or a line of JSON for each.
 //!
 //! vegeta takes its targets in turns, a scenario draws them with equal weights. Equal ones become one request.
 
@@ -173,7 +173,7 @@ body.text = "hi"
 
     #[test]
     fn errors_name_the_line() {
-        for (text, told) in [
+        for (text, expected) in [
             ("GET http://h/\n\nget http://h/", "line 3: expected GET"),
             ("GET", "line 1: expected `METHOD URL`"),
             ("GET /a", "line 1: expected an http:// or https:// URL"),
@@ -187,7 +187,7 @@ body.text = "hi"
             ("\n", "expected a request, got none"),
         ] {
             let error = import(text, &context()).expect_err(text);
-            assert!(error.message.starts_with(told), "{error}");
+            assert!(error.message.starts_with(expected), "{error}");
         }
     }
 }

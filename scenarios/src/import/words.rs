@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn commands_for_other_shells_are_refused_with_a_reason() {
-        for (command, told) in [
+        for (command, expected) in [
             ("curl ^\"http://h/^\" ^\r\n  -H ^\"a: b^\"", "cmd.exe"),
             ("curl \"http://h/?a=^%^20\"", "cmd.exe"),
             ("curl http://h/?a=1&b=2", "`&`"),
@@ -283,7 +283,7 @@ mod tests {
             (r"curl $'\ud83d'", "`\\u`"),
         ] {
             let error = split(command).expect_err(command);
-            assert!(error.message.contains(told), "{command}: {error}");
+            assert!(error.message.contains(expected), "{command}: {error}");
         }
     }
 

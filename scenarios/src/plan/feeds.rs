@@ -43,7 +43,7 @@ pub(super) fn check(
     Ok(())
 }
 
-/// A sentence for each feed with the order `once` whose rows may end rounds before their time, under a closed load.
+/// A sentence for each feed with the order `once` that may run out of rows and end rounds early, under a closed load.
 pub fn early_ends(plan: &Plan) -> Vec<String> {
     let is_closed = |scenario: &PlannedScenario| {
         let mut cells = plan.cells.iter();

@@ -1,9 +1,9 @@
-//! A sans-IO HTTP/2 client: the crate h2, in this file alone, pumped through two byte queues.
+//! A sans-IO HTTP/2 client: the crate h2, used in this file alone, pumped through two byte queues.
 //!
-//! h2 wants a stream of tokio's traits and a task that drives the connection. Here the stream is a pair of queues in
-//! memory (`http2/pipe.rs`), and [`Http2Client::advance`] is the task: it reads what the caller has received, and leaves
-//! what has to be sent. No call has an effect on the wire before the next `advance`. The waker does nothing, since whoever
-//! feeds also polls. It allocates for each request, since h2 does.
+//! h2 needs a stream with tokio's traits and a task that drives the connection. Here the stream is a pair of in-memory
+//! queues (`http2/pipe.rs`), and [`Http2Client::advance`] is the task: it reads what the caller has received, and produces
+//! the output to send. No call affects the wire before the next `advance`. The waker does nothing, since the caller that
+//! feeds the queues also polls. h2 allocates for each request.
 
 mod greeting;
 mod pipe;
@@ -21,7 +21,7 @@ use thiserror::Error;
 use self::greeting::Greeting;
 use self::pipe::{Pipe, is_full};
 
-/// Protocols to offer in the handshake of TLS, the preferred one first.
+/// Protocols to offer in the TLS handshake, the preferred one first.
 pub const PROTOCOLS: [&str; 2] = ["h2", "http/1.1"];
 
 /// Bytes that a server may send on one stream before the client has read them.
@@ -40,18 +40,18 @@ pub fn windows() -> String {
 /// Largest list of header fields in a response.
 const MOST_HEADER_BYTES: u32 = 64 * 1024;
 
-/// One connection.
+/// The client's side of one connection.
 pub struct Http2Client {
     requests: SendRequest<Bytes>,
     connection: Connection<Pipe, Bytes>,
     pipe: Pipe,
-    /// The preface, which has not been sent.
+    /// The preface, until it is sent.
     opening: Vec<u8>,
     greeting: Greeting,
     is_over: bool,
 }
 
-/// A request on its way, and its response; dropping it before its end cancels it.
+/// A request in flight and its response; dropping it early cancels it.
 pub struct Exchange {
     state: ExchangeState,
 }
@@ -70,37 +70,37 @@ pub enum Event {
     End,
 }
 
-/// A request without its response, or a connection that cannot be used.
+/// Failure of a request or of a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Http2Error {
-    /// The server's first bytes are no HTTP/2.
+    /// The server's first bytes are not HTTP/2.
     #[error("the server does not speak HTTP/2")]
     AnotherProtocol,
-    /// The server has not chosen HTTP/2 in the handshake of TLS.
+    /// The server did not choose HTTP/2 in the TLS handshake.
     #[error("HTTP/2 was offered, and the server chose {}", .0.as_deref().unwrap_or("no protocol"))]
     NotChosen(Option<String>),
-    /// The server closes the connection and says that it has not processed the request: it may be sent again.
+    /// The server is closing the connection and has not processed the request, which may be sent again.
     #[error("the server closed the connection (GOAWAY, {}) before it processed the request", name(*.0))]
     GoneAway(Reason),
-    /// The server has not processed the request: it may be sent again.
+    /// The server has not processed the request, which may be sent again.
     #[error("the server refused the stream before it processed the request (REFUSED_STREAM)")]
     Refused,
     /// The server ended the stream before the response was complete.
     #[error("the server ended the stream before the end of the response (RST_STREAM, {})", name(*.0))]
     Reset(Reason),
     /// The server broke the protocol.
-    #[error("the server broke the rules of HTTP/2 ({})", name(*.0))]
+    #[error("the server broke the HTTP/2 protocol ({})", name(*.0))]
     Malformed(Reason),
     /// The connection ended.
     #[error("the connection ended before the end of the response")]
     Closed,
     /// The request cannot be sent as it is.
-    #[error("not a valid request in HTTP/2: {0}")]
+    #[error("not a valid HTTP/2 request: {0}")]
     Unfit(String),
 }
 
 impl Http2Error {
-    /// The kind of failure in records: `http2`, `goaway`, `refused-stream`, `stream-reset`, `malformed`, `short` or `data`.
+    /// Kind of failure in records: `http2`, `goaway`, `refused-stream`, `stream-reset`, `malformed`, `short` or `data`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::AnotherProtocol | Self::NotChosen(_) => "http2",
@@ -117,11 +117,11 @@ impl Http2Error {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::AnotherProtocol => Some(
-                "without TLS the server has to expect HTTP/2 at this port (prior knowledge); `version = \"1.1\"` in `[http]` \
+                "without TLS, the server must accept HTTP/2 on this port directly (prior knowledge); `version = \"1.1\"` in `[http]` \
                  measures HTTP/1.1",
             ),
             Self::NotChosen(_) => Some(
-                "switch HTTP/2 on in the server (`http2` in nginx), or measure HTTP/1.1 with `version = \"1.1\"` in `[http]`",
+                "enable HTTP/2 in the server (`http2` in nginx), or measure HTTP/1.1 with `version = \"1.1\"` in `[http]`",
             ),
             _ => None,
         }
@@ -144,7 +144,7 @@ impl Http2Error {
     }
 }
 
-/// Checks the protocol that a server has chosen in the handshake of TLS.
+/// Checks the protocol that a server chose in the TLS handshake.
 pub fn require_chosen(protocol: Option<&[u8]>) -> Result<(), Http2Error> {
     if protocol == Some(PROTOCOLS[0].as_bytes()) {
         return Ok(());
@@ -180,9 +180,9 @@ impl Http2Client {
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .max_header_list_size(MOST_HEADER_BYTES)
             .enable_push(false)
-            // None before the server's settings have come.
+            // None before the server's settings have arrived.
             .initial_max_send_streams(0)
-            // A server that sends a body in tiny frames is slow, and not to be cut off.
+            // A server that sends a body in tiny frames is slow, but must not be cut off.
             .data_frame_budget(usize::MAX);
         let handshake = Box::pin(builder.handshake(pipe.clone()));
         let Poll::Ready(Ok((requests, connection))) = poll(handshake) else {
@@ -199,8 +199,8 @@ impl Http2Client {
         }
     }
 
-    /// Reads what was received in `input`, and appends what has to be sent to `output`; `is_ended` says that nothing
-    /// will follow the input. With much output it stops early: see [`Http2Client::has_more_output`].
+    /// Processes the received `input` and appends the output to send to `output`; `is_ended` means that no more input will
+    /// follow. Stops early if there is much output: see [`Http2Client::has_more_output`].
     ///
     /// # Errors
     ///
@@ -242,7 +242,7 @@ impl Http2Client {
         is_full(output)
     }
 
-    /// True once the settings of both sides hold.
+    /// True once both sides' settings are in force.
     pub fn is_settled(&self) -> bool {
         self.greeting.is_settled()
     }
@@ -252,18 +252,18 @@ impl Http2Client {
         self.is_over
     }
 
-    /// Maximum number of exchanges at once that the server allows at present.
+    /// Maximum number of concurrent exchanges that the server currently allows.
     pub fn most_streams(&self) -> usize {
         self.requests.current_max_send_streams()
     }
 
-    /// True if the connection takes no more requests: it has ended, or the server is about to close it.
+    /// True if the connection accepts no more requests: it has ended, or the server is about to close it.
     pub fn is_retired(&mut self) -> bool {
         let ready = self.requests.poll_ready(&mut context());
         self.is_over || matches!(ready, Poll::Ready(Err(_)))
     }
 
-    /// Begins an exchange. The caller has fewer open than [`Http2Client::most_streams`].
+    /// Begins an exchange. The caller must have fewer open than [`Http2Client::most_streams`].
     pub fn begin(
         &mut self,
         head: Request<()>,
@@ -272,7 +272,7 @@ impl Http2Client {
         let sent = self.requests.send_request(head, body.is_none());
         let (response, mut sending) = sent.map_err(|error| Http2Error::of(&error))?;
         if let Some(body) = body {
-            // h2 sends it as the windows allow; what waits is not copied.
+            // h2 sends it as the windows allow, without copying the rest.
             let sent = sending.send_data(body, true);
             sent.map_err(|error| Http2Error::of(&error))?;
         }
@@ -298,11 +298,11 @@ impl Exchange {
             ExchangeState::Body(body) => match body.poll_data(&mut context()) {
                 Poll::Pending => return Ok(None),
                 Poll::Ready(Some(data)) => data.and_then(|data| {
-                    // The server learns it at the next `advance`.
+                    // The server learns of it at the next `advance`.
                     body.flow_control().release_capacity(data.len())?;
                     Ok(Event::Data(data))
                 }),
-                // Trailers may follow, and are not used.
+                // Trailers may follow; they are ignored.
                 Poll::Ready(None) if body.is_end_stream() => Ok(Event::End),
                 Poll::Ready(None) => match body.poll_trailers(&mut context()) {
                     Poll::Pending => return Ok(None),

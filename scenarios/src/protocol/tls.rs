@@ -160,7 +160,7 @@ impl TlsConfig {
 impl TlsConfig {
     /// The same settings, with these protocols offered in the handshake (ALPN), the preferred one first.
     #[must_use]
-    pub fn offering(&self, protocols: &[&str]) -> Self {
+    pub fn with_protocols(&self, protocols: &[&str]) -> Self {
         let mut config = ClientConfig::clone(&self.config);
         config.alpn_protocols = protocols.iter().map(|name| Vec::from(*name)).collect();
         Self {
@@ -328,7 +328,7 @@ impl TlsClient {
         self.connection.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
-    /// The protocol that the server has chosen of those that were offered.
+    /// The protocol that the server chose from those offered.
     pub fn protocol(&self) -> Option<&[u8]> {
         self.connection.alpn_protocol()
     }

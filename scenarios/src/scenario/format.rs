@@ -75,7 +75,7 @@ pub(crate) struct ScenarioFile {
 pub(crate) enum GateEntry {
     One(String),
     All(Vec<String>),
-    /// Of a part, `request.NAME.METRIC`, or of a percentile with decimals, in whose name the dot makes a table.
+    /// Nested: a part, `request.NAME.METRIC`, or a percentile with decimals, whose dot TOML reads as a table.
     Below(BTreeMap<String, GateEntry>),
 }
 

@@ -22,7 +22,7 @@ pub(super) const SECTIONS_OF: &[Sections] = &[
         telling: &["request", "flow"],
         others: &["http", "feed", "draw"],
     },
-    // Before `sql`: the section `sqlite` tells whose transactions they are.
+    // Before `sql`: the section `sqlite` decides which workload the transactions belong to.
     Sections {
         workload: "sqlite",
         telling: &["sqlite"],

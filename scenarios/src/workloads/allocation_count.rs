@@ -24,7 +24,7 @@ const WARM_UP: u64 = 300;
 pub(super) fn allocations<W: Workload>(params: Value, target: &str, url: &str) -> [u64; 2] {
     let params = serde_json::from_value(params).expect("parameters");
     let workload = W::new(params, Duration::from_millis(1)).expect("valid parameters");
-    // The certificates of tests are signed by themselves.
+    // Test certificates are self-signed.
     let tls = TlsSettings {
         verification: Verification::Nothing,
         ..TlsSettings::default()

@@ -1,13 +1,13 @@
-//! A response while it is read, and afterwards: status, watched fields, and the part of its body that is kept.
+//! A response during and after reading: status, watched fields, and the part of its body that is kept.
 //!
-//! Of a body that is only counted or compared by its digest nothing is kept, so that memory stays flat at any size.
-//! `http_connection.rs` reads responses of HTTP/1.1 into it, `http2_connection.rs` those of HTTP/2.
+//! A body that is only counted or compared by digest is not kept, so that memory stays flat at any size.
+//! `http_connection.rs` reads HTTP/1.1 responses into it, `http2_connection.rs` HTTP/2 ones.
 
 use sha2::{Digest as _, Sha256};
 
 use crate::protocol::http::{HttpError, Limits, Method, ResponseReader};
 
-/// The response that is being read, or was read last.
+/// The response being read, or the last one read.
 pub(super) struct Answer {
     pub(super) reader: ResponseReader,
     pub(super) body: Vec<u8>,
@@ -15,7 +15,7 @@ pub(super) struct Answer {
     summary: BodySummary,
 }
 
-/// The part of a body that is kept while it is read.
+/// The part of a body to keep while reading.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Keep {
     /// All of it, up to the limit of a response's size.
@@ -35,7 +35,7 @@ struct BodySummary {
 }
 
 impl Answer {
-    /// Room for the responses of one connection or stream.
+    /// Storage for the responses of one connection or stream, one at a time.
     pub(super) fn new() -> Self {
         Self {
             reader: ResponseReader::new(Limits::default()),
@@ -80,7 +80,7 @@ impl Answer {
         self.reader.fields(name)
     }
 
-    /// The value of Location, if there is one.
+    /// Value of Location, if there is one.
     pub(super) fn location(&self) -> Option<&[u8]> {
         self.reader.location()
     }
@@ -98,12 +98,12 @@ impl Answer {
         }
     }
 
-    /// The SHA-256 of a body of which the digest is kept.
+    /// SHA-256 of a body whose digest is kept.
     pub(super) fn digest(&self) -> [u8; 32] {
         self.summary.hasher.clone().finalize().into()
     }
 
-    /// Takes a head that was read elsewhere.
+    /// Takes a head that was parsed elsewhere.
     pub(super) fn take_head<'a>(
         &mut self,
         status: u16,
@@ -112,7 +112,7 @@ impl Answer {
         self.reader.take_head(status, fields)
     }
 
-    /// Takes the next part of a body that was read elsewhere.
+    /// Takes the next part of a body that was received elsewhere.
     pub(super) fn take_body(&mut self, part: &[u8]) -> Result<(), HttpError> {
         if self.keep == Keep::Whole {
             self.reader
@@ -131,7 +131,7 @@ impl Answer {
         }
     }
 
-    /// Drops the part of the body that has arrived, once it is counted, unless the whole body is kept.
+    /// Counts and drops the part of the body that has arrived, unless the whole body is kept.
     pub(super) fn stream(&mut self) {
         if self.keep == Keep::Whole {
             return;

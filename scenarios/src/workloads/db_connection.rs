@@ -26,7 +26,7 @@ pub(super) const TARGET: &str = "db";
 /// The protocol cannot encode a request.
 const ENCODE: &str = "encode";
 
-/// The request for TLS.
+/// The TLS request.
 const PREFACE: Preface = Preface {
     request: &TLS_REQUEST,
     accept: |answer| accept_tls(answer).map_err(|error| db_errors::broken(&error)),

@@ -4,7 +4,7 @@
 //! and all its values, follow from the operation's number, so every runtime sends the same. This file connects, sends and
 //! waits, once for each runtime; everything else is compiled once: the parameters (`spec.rs`) become a script
 //! (`compile.rs`, `step.rs`, `body.rs`, `check.rs`, `capture.rs`), and `walk.rs` holds a session's state and decisions. With
-//! HTTP/2 (`streams.rs`) an operation is several requests or flows at once.
+//! HTTP/2 (`streams.rs`) an operation may be several concurrent requests or flows.
 
 #[cfg(test)]
 mod allocations;
@@ -80,7 +80,7 @@ pub struct Shared {
     same: Vec<Option<Vec<u8>>>,
     /// Requests started by operations.
     begun: AtomicU64,
-    /// The fewest streams that the server allowed on a connection of HTTP/2 at the end of an operation.
+    /// Smallest stream limit of a server at the end of an operation over HTTP/2.
     stream_limit: Arc<AtomicU32>,
 }
 
@@ -101,13 +101,13 @@ pub enum Session<R: Runtime> {
     Http2(Box<Streams<R>>),
 }
 
-/// A client that speaks HTTP/1.1: a connection, and the state of its operation.
+/// An HTTP/1.1 client: a connection, and the state of its operation.
 pub struct Sequence<R: Runtime> {
     connection: Connection<R>,
     walk: Walk,
     /// Figures of each step.
     part: PartRecorder,
-    /// Requests over the current connection.
+    /// Number of requests over the current connection.
     requests: u32,
 }
 
@@ -180,12 +180,12 @@ impl Workload for Http {
             Session::Http1(session) => session,
             Session::Http2(session) => {
                 let streams = session.operate(&self.script, &env.shared, env.seed, op);
-                return self.limited(env, streams).await;
+                return self.operate_within_limit(env, streams).await;
             }
         };
         let steps = session.walk.begin(&self.script, env.seed, op)?;
         let walk = self.run_steps(env, session, steps);
-        self.limited(env, walk).await
+        self.operate_within_limit(env, walk).await
     }
 
     async fn finish<R: Runtime>(
@@ -223,7 +223,7 @@ impl Http {
     }
 
     /// Performs an operation within its time limit, if there is one.
-    async fn limited<R: Runtime>(
+    async fn operate_within_limit<R: Runtime>(
         &self,
         env: &Env<R, Shared>,
         operation: impl Future<Output = Result<(), Failure>> + Send,
@@ -312,7 +312,7 @@ impl Http {
 }
 
 impl<R: Runtime> Session<R> {
-    /// The path of a step's request.
+    /// Path of a step's request.
     fn path_of(&mut self, script: &Script, index: usize) -> Result<String, Failure> {
         let walk = match self {
             Self::Http1(session) => &mut session.walk,
@@ -322,7 +322,7 @@ impl<R: Runtime> Session<R> {
         Ok(walk.path().to_owned())
     }
 
-    /// The body of the response to a step, which is checked; set-up only.
+    /// Body of the response to a step, which is checked; set-up only.
     async fn fetch(
         &mut self,
         env: &RoundEnv<R>,

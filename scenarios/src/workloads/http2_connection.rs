@@ -1,9 +1,8 @@
-//! An HTTP/2 connection over a [`Wire`]: the client in memory of `protocol/http2.rs`, and the socket that it is pumped
-//! through.
+//! An HTTP/2 connection over a [`Wire`]: the sans-IO client of `protocol/http2.rs` and the socket that it is pumped through.
 //!
-//! Connecting, sending and receiving only; the exchanges belong to the caller. What was begun leaves in one write, and
-//! what arrives is processed as a whole. Nothing reads between operations: before the first request after a pause the
-//! connection is looked at, so that a server's GOAWAY is heard before anything is sent in vain.
+//! Connecting, sending and receiving only; the exchanges belong to the caller. All requests begun so far leave in one write,
+//! and all data that has arrived is processed at once. Nothing reads between operations, so the connection is checked before
+//! the first request after a pause: a GOAWAY must be noticed before a request is sent in vain.
 
 use std::time::{Duration, Instant};
 
@@ -17,16 +16,16 @@ use crate::protocol::http2::{Http2Client, Http2Error, require_chosen};
 /// Buffer size: room for a few frames of the usual 16 KiB in one read.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// The longest output that is written without reading meanwhile.
+/// Largest output that is written without reading at the same time.
 const WRITTEN_AT_ONCE: usize = 16 * 1024;
 
-/// Idle time after which a server may have said that it closes the connection.
+/// Idle time after which the connection is checked for a GOAWAY or a close.
 const IDLE: Duration = Duration::from_millis(10);
 
-/// Maximum number of requests over one connection, well below the number of a connection's streams.
+/// Maximum number of requests over one connection, well below the number of stream identifiers.
 const MOST_REQUESTS: u32 = 1_000_000_000;
 
-/// A connection that is opened as often as needed.
+/// A connection, reopened as needed.
 pub(super) struct Http2Connection<R: Runtime> {
     dialer: Dialer<R>,
     wire: Wire<R>,
@@ -34,9 +33,9 @@ pub(super) struct Http2Connection<R: Runtime> {
     client: Option<Http2Client>,
     /// Bytes to be sent.
     output: Vec<u8>,
-    /// The reason that the connection broke.
+    /// The failure that broke the connection.
     broken: Option<Failure>,
-    /// Requests over the current connection.
+    /// Number of requests over the current connection.
     requests: u32,
     /// End of the last operation.
     used: Instant,
@@ -62,7 +61,7 @@ impl<R: Runtime> Http2Connection<R> {
         within(&runtime, CONNECTING, "connecting with HTTP/2", self.open()).await
     }
 
-    /// Opens the connection, up to the point where the settings of both sides hold.
+    /// Opens the connection and waits until both sides' settings are in force.
     pub(super) async fn open(&mut self) -> Result<(), Failure> {
         self.close();
         self.wire.open(&self.dialer).await?;
@@ -96,14 +95,14 @@ impl<R: Runtime> Http2Connection<R> {
             .ok_or_else(|| Failure::new(Failure::SHORT, "the connection is closed"))
     }
 
-    /// The client, if it takes requests; at most `most` go over one connection.
-    pub(super) fn taker(&mut self, most: u32) -> Option<Taker<'_>> {
+    /// The sender of requests, if the connection accepts more; at most `most` go over one connection.
+    pub(super) fn sender(&mut self, most: u32) -> Option<RequestSender<'_>> {
         let client = self.client.as_mut().filter(|_| self.wire.is_open())?;
         let most = most.min(MOST_REQUESTS);
         if self.requests >= most || client.is_retired() {
             return None;
         }
-        Some(Taker {
+        Some(RequestSender {
             streams: client.most_streams(),
             client,
             requests: &mut self.requests,
@@ -111,7 +110,7 @@ impl<R: Runtime> Http2Connection<R> {
         })
     }
 
-    /// Hears what the server has said in a pause, and closes a connection that it has ended.
+    /// Reads what arrived while idle, and closes a connection that the server has ended.
     pub(super) async fn refresh(&mut self) {
         if self.used.elapsed() > IDLE {
             while self.is_alive() && self.wire.is_stale().await {
@@ -122,7 +121,7 @@ impl<R: Runtime> Http2Connection<R> {
         self.close_if_retired();
     }
 
-    /// Closes a connection that the server has ended or is about to end, and counts that it has to be opened again.
+    /// Closes a connection that the server has ended or is about to end, and counts a reconnect.
     pub(super) fn close_if_retired(&mut self) {
         if self.client.as_mut().is_some_and(Http2Client::is_retired) {
             self.wire.traffic().reconnected();
@@ -130,12 +129,12 @@ impl<R: Runtime> Http2Connection<R> {
         }
     }
 
-    /// True if exchanges may go on.
+    /// True if exchanges may continue.
     pub(super) fn is_alive(&self) -> bool {
         self.wire.is_open() && self.client.as_ref().is_some_and(|client| !client.is_over())
     }
 
-    /// Sends what was begun, and waits for the next bytes from the server. An error ends all exchanges.
+    /// Sends pending output, then waits for bytes from the server. An error ends all exchanges.
     pub(super) async fn turn(&mut self) {
         self.turn_with(Turn::Send).await;
         if self.is_alive() {
@@ -151,12 +150,12 @@ impl<R: Runtime> Http2Connection<R> {
         if let Err(failure) = turned {
             self.broken = Some(failure);
             self.wire.close();
-            // Tells the exchanges.
+            // Ends the exchanges.
             let _ended = self.process(true);
         }
     }
 
-    /// Writes what has to be sent.
+    /// Writes pending output.
     async fn send(&mut self) -> Result<(), Failure> {
         loop {
             self.process(false)?;
@@ -172,7 +171,7 @@ impl<R: Runtime> Http2Connection<R> {
         }
     }
 
-    /// Writes the output; much of it while reading, or server and client might wait for each other.
+    /// Writes the output. A large one is written while reading, since server and client could otherwise deadlock.
     async fn write(&mut self) -> Result<(), Failure> {
         let output = &mut self.output;
         let mut transfer = self.wire.transfer();
@@ -197,7 +196,7 @@ impl<R: Runtime> Http2Connection<R> {
         Ok(())
     }
 
-    /// Reads and processes what has arrived.
+    /// Reads and processes received bytes.
     async fn receive(&mut self) -> Result<(), Failure> {
         let mut transfer = self.wire.transfer();
         let more = !transfer.received().unread().is_empty() || transfer.read().await?;
@@ -228,12 +227,12 @@ impl<R: Runtime> Http2Connection<R> {
         }
     }
 
-    /// Ends an operation: what the server says from now on is heard before the next one.
-    pub(super) fn rest(&mut self) {
+    /// Marks the end of an operation, from which idle time counts.
+    pub(super) fn end_operation(&mut self) {
         self.used = Instant::now();
     }
 
-    /// The counter of its traffic.
+    /// The traffic counter.
     pub(super) fn traffic(&self) -> &TrafficCounter {
         self.wire.traffic()
     }
@@ -243,7 +242,7 @@ impl<R: Runtime> Http2Connection<R> {
         self.dialer.runtime()
     }
 
-    /// Closes the connection; exchanges over it have to be dropped.
+    /// Closes the connection; the caller must drop its exchanges.
     pub(super) fn close(&mut self) {
         self.wire.close();
         self.wire.received().clear();
@@ -254,22 +253,22 @@ impl<R: Runtime> Http2Connection<R> {
     }
 }
 
-/// An open connection that takes requests.
-pub(super) struct Taker<'a> {
+/// An open connection with room for requests.
+pub(super) struct RequestSender<'a> {
     pub(super) client: &'a mut Http2Client,
-    /// Number of exchanges at once that the server allows.
+    /// Number of concurrent exchanges that the server allows.
     pub(super) streams: usize,
     requests: &'a mut u32,
     most: u32,
 }
 
-impl Taker<'_> {
+impl RequestSender<'_> {
     /// True if the connection has carried a request before.
     pub(super) fn is_kept(&self) -> bool {
         *self.requests > 0
     }
 
-    /// True if another request may go over the connection.
+    /// True if the connection has room for another request.
     pub(super) fn has_room(&self) -> bool {
         *self.requests < self.most
     }
@@ -280,7 +279,7 @@ impl Taker<'_> {
     }
 }
 
-/// A half of a turn.
+/// Half of a turn.
 #[derive(Clone, Copy)]
 enum Turn {
     Send,

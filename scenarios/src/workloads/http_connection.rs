@@ -178,10 +178,13 @@ pub(super) fn dialer<R: Runtime>(env: &RoundEnv<R>, endpoint: &Endpoint) -> Dial
     Dialer::new(env, TARGET, endpoint.route.clone())
 }
 
-/// A dialer of the HTTP target for HTTP/2, which is offered in the handshake of TLS. HTTP/1.1 is offered as well, so that
-/// a server without HTTP/2 says so instead of breaking off.
+/// A dialer of the HTTP target for HTTP/2, which is offered in the TLS handshake. HTTP/1.1 is offered as well, so that
+/// a server without HTTP/2 chooses it instead of aborting the handshake.
 pub(super) fn http2_dialer<R: Runtime>(env: &RoundEnv<R>, endpoint: &Endpoint) -> Dialer<R> {
-    let route = endpoint.route.clone().offering(env, &http2::PROTOCOLS);
+    let route = endpoint
+        .route
+        .clone()
+        .with_protocols(env, &http2::PROTOCOLS);
     Dialer::new(env, TARGET, route)
 }
 
@@ -432,7 +435,7 @@ impl Answer {
         loop {
             let more = match exchange.read().await {
                 Ok(more) => more,
-                // An alert says why the connection was broken.
+                // An alert explains a broken connection.
                 Err(failure) if failure.kind == TLS => return Err(failure),
                 Err(_) => return Err(broken),
             };

@@ -10,25 +10,25 @@ use photofinish_harness::workload::Failure;
 
 use crate::protocol::tls::{Plaintext, RECORD_BYTES, TlsClient, TlsConfig, TlsError};
 
-/// Kind of failure: the handshake failed, or bytes that are no valid TLS.
+/// Kind of failure: the handshake failed, or bytes that are not valid TLS.
 pub(super) const TLS: &str = "tls";
 
-/// Room for an answer of one byte, and for more that must not be there.
+/// Room for an answer of one byte and for surplus bytes, which are refused.
 const PREFACE_BYTES: usize = 64;
 
 /// Room for a whole record in one read.
 const BUFFER_BYTES: usize = RECORD_BYTES + 256;
 
-/// An exchange without encryption that comes before the handshake.
+/// An unencrypted exchange before the handshake.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Preface {
     pub(super) request: &'static [u8],
-    /// Judges the beginning of the answer.
+    /// Checks the beginning of the answer.
     pub(super) accept: fn(&[u8]) -> Result<(), Failure>,
 }
 
 impl Preface {
-    /// Sends the request and judges the answer.
+    /// Sends the request and checks the answer.
     pub(super) async fn exchange(
         self,
         stream: &mut impl Stream,
@@ -154,7 +154,7 @@ impl<S: Stream> Secured<S> {
             let moved = match self.stream.transfer(rest, &mut self.received).await {
                 Ok(moved) => moved,
                 Err(broken) => {
-                    // Or it would be in the way of reading the answer that the server gave before.
+                    // Otherwise it would keep the answer that the server gave before from being read.
                     self.out.clear();
                     self.begun = None;
                     return Err(broken.into());
@@ -179,8 +179,8 @@ impl<S: Stream> Secured<S> {
         }
     }
 
-    /// True if the peer has closed an idle connection, or has sent unsolicited data, whose beginning is then in `plain`;
-    /// tickets for later connections are neither.
+    /// True if the peer has closed an idle connection or sent unsolicited data, which `plain` then begins with; session tickets
+    /// are neither.
     pub(super) async fn is_stale(&mut self, plain: &mut Buffer, traffic: &TrafficCounter) -> bool {
         loop {
             if self.take(plain).is_some() {
@@ -196,7 +196,7 @@ impl<S: Stream> Secured<S> {
         }
     }
 
-    /// The protocol that the peer has chosen in the handshake.
+    /// The protocol that the peer chose in the handshake.
     pub(super) fn protocol(&self) -> Option<&[u8]> {
         self.client.protocol()
     }
@@ -257,7 +257,7 @@ impl<S: Stream> Secured<S> {
         Ok(written?)
     }
 
-    /// Like [`Secured::flush`], but after a reset the failure is the server's alert, if it has sent one.
+    /// Like [`Secured::flush`], but after a reset the failure is the server's alert, if it sent one.
     async fn send(&mut self, traffic: &TrafficCounter) -> Result<(), Failure> {
         let Err(broken) = self.flush(traffic).await else {
             return Ok(());

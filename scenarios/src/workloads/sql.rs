@@ -1,4 +1,4 @@
-//! `sql`: transactions of one's own, as a weighted mix, from a scenario file.
+//! `sql`: a weighted mix of user-defined transactions from a scenario file.
 //!
 //! An operation is one transaction. Which one it is, and all its values, follow from the operation's number, so every runtime
 //! sends the same. A failed transaction is rolled back; after a serialization failure or a deadlock it is tried again, if
@@ -139,7 +139,8 @@ impl Workload for Sql {
         } else if sql.protocol == Protocol::Prepared || self.script.needs_session() {
             check_sessions(env).await?;
         }
-        self.run_apart(env, "setup", sql.setup.as_ref()).await?;
+        self.run_unmeasured(env, "setup", sql.setup.as_ref())
+            .await?;
         Ok(Shared {
             data,
             begun: AtomicU64::new(0),
@@ -188,7 +189,7 @@ impl Workload for Sql {
         totals: &Totals,
     ) -> Result<Vec<String>, Failure> {
         let broken = self.check(env).await?;
-        self.run_apart(env, "teardown", self.sql.teardown.as_ref())
+        self.run_unmeasured(env, "teardown", self.sql.teardown.as_ref())
             .await?;
         if let Some(schema) = &self.schema {
             schema.remove(env).await?;
@@ -229,7 +230,7 @@ impl Sql {
     }
 
     /// A connection for statements outside of the measurement.
-    async fn connection_apart<R: Runtime>(
+    async fn unmeasured_connection<R: Runtime>(
         &self,
         env: &RoundEnv<R>,
     ) -> Result<Connection<R>, Failure> {
@@ -240,7 +241,7 @@ impl Sql {
     }
 
     /// Runs the statements of `key`.
-    async fn run_apart<R: Runtime>(
+    async fn run_unmeasured<R: Runtime>(
         &self,
         env: &RoundEnv<R>,
         key: &str,
@@ -251,7 +252,7 @@ impl Sql {
         };
         let text = statements.read(&self.sql.sha256, &env.directory)?;
         let name = statements.name(key);
-        let mut connection = self.connection_apart(env).await?;
+        let mut connection = self.unmeasured_connection(env).await?;
         let running = async { connection.run(&text).await.map(drop) };
         let run = within(&env.runtime, SCRIPT, &format!("`{name}`"), running).await;
         run.map_err(|failure| about(name, failure))?;
@@ -259,12 +260,12 @@ impl Sql {
         Ok(())
     }
 
-    /// The violation that the round's check has found.
+    /// The violation found by the round's check.
     async fn check<R: Runtime>(&self, env: &RoundEnv<R>) -> Result<Option<String>, Failure> {
         let Some(check) = &self.sql.check else {
             return Ok(None);
         };
-        let mut connection = self.connection_apart(env).await?;
+        let mut connection = self.unmeasured_connection(env).await?;
         let mut rows = 0;
         let mut count = |_: Row<'_>| rows += 1;
         let running = async { connection.query(check, &mut count).await.map(drop) };
@@ -403,7 +404,7 @@ impl Sql {
         }
     }
 
-    /// The failure of a statement of the user's own: advice about the round's schema does not fit one without.
+    /// The failure of a user's statement, without advice about the round's schema if there is none.
     #[cold]
     fn without_hint(&self, failure: Failure) -> Failure {
         let of_schema = OF_SCHEMAS.iter().any(|code| failure.detail.contains(code));
@@ -423,7 +424,7 @@ fn check_rows(statements: &[Statement], rows: &[u64]) -> Result<(), Failure> {
     pairs.try_for_each(|(statement, got)| statement.check_rows(*got))
 }
 
-/// The violation of a check that has returned rows.
+/// The violation if a check returned rows.
 pub(crate) fn violated_check(rows: u64) -> Option<String> {
     (rows > 0).then(|| format!("`check` returned {rows} rows after the round, expected none"))
 }
@@ -435,7 +436,7 @@ pub(crate) fn outcome(result: &Result<(), Failure>) -> PartOutcome {
     }
 }
 
-/// The failure with the name of its transaction or key.
+/// A failure prefixed with the name of its transaction or key.
 #[cold]
 pub(crate) fn about(name: &str, failure: Failure) -> Failure {
     let detail = format!("{name}: {}", failure.detail);

@@ -1,7 +1,7 @@
-//! `sqlite`: transactions of one's own against a database in the process, through a library that blocks.
+//! `sqlite`: user-defined transactions against an in-process database, through a blocking library.
 //!
-//! The transactions are those of `sql`. A call of the library takes a thread until it returns, and no runtime knows:
-//! `access` says which thread. This file is all that is generic over the runtime; `sqlite/client.rs` runs an operation.
+//! The transactions are those of `sql`. A call of the library occupies a thread until it returns, and no runtime knows of
+//! it: `access` selects the thread. Only this file is generic over the runtime; `sqlite/client.rs` runs an operation.
 
 #[cfg(test)]
 mod allocations;
@@ -36,7 +36,7 @@ pub struct Sqlite {
 params! {
     /// Transactions of a mix: each operation is one of them, by weight. Without any, `SELECT 1`.
     transaction: Vec<TransactionSpec> = Vec::new(),
-    /// The database, and the way to it.
+    /// The database, and how sessions call it.
     sqlite: SqliteSpec = SqliteSpec::default(),
     /// Rows of files, by name: `:user.email` is the column `email` of the feed `user`.
     feed: BTreeMap<String, FeedSpec> = BTreeMap::new(),
@@ -44,17 +44,17 @@ params! {
     draw: BTreeMap<String, DrawSpec> = BTreeMap::new(),
 }
 
-/// One client, on the seat that `access` names.
+/// One client, on the thread that `access` selects.
 pub struct Session {
     index: u32,
-    seat: Seat,
+    client: ClientHandle,
 }
 
-enum Seat {
+enum ClientHandle {
     Inline(Box<Client>),
     Offloaded(Box<Client>),
     Dedicated(Dedicated),
-    /// On a thread that never returned it.
+    /// Taken by an offloaded or dedicated call that never returned.
     Lost,
 }
 
@@ -62,7 +62,7 @@ impl Workload for Sqlite {
     const ABOUT: About = About {
         name: "sqlite",
         class: "database",
-        operation: "a transaction of a mix on a database in the process; rows counted",
+        operation: "a transaction of a mix on an in-process database; rows counted",
         targets: &[],
         needs: &[],
     };
@@ -74,7 +74,7 @@ impl Workload for Sqlite {
         let settings = params.sqlite;
         let engine = Engine {
             begin: settings.begin.sql(),
-            no_pipeline: Some("expected no pipeline: nothing is sent to a database in the process"),
+            no_pipeline: Some("expected no pipeline: nothing is sent to an in-process database"),
             keeps_changes: settings.file.is_some() && settings.setup.is_none(),
         };
         let data = DataSpec {
@@ -109,7 +109,7 @@ impl Workload for Sqlite {
         let database = self.database(env);
         env.runtime
             .offload(move || {
-                if database.is_own() {
+                if database.is_temporary() {
                     database.create()?;
                 }
                 run(&database, setup)
@@ -125,7 +125,7 @@ impl Workload for Sqlite {
     ) -> Result<Session, Failure> {
         Ok(Session {
             index,
-            seat: self.seat(env, index).await?,
+            client: self.open_client(env, index).await?,
         })
     }
 
@@ -135,33 +135,35 @@ impl Workload for Sqlite {
         session: &mut Session,
         op: u64,
     ) -> Result<(), Failure> {
-        if matches!(session.seat, Seat::Lost) {
-            session.seat = self.seat(env, session.index).await?;
+        if matches!(session.client, ClientHandle::Lost) {
+            session.client = self.open_client(env, session.index).await?;
         }
-        match &mut session.seat {
-            Seat::Inline(client) => client.operate(op),
-            Seat::Dedicated(dedicated) => {
+        match &mut session.client {
+            ClientHandle::Inline(client) => client.operate(op),
+            ClientHandle::Dedicated(dedicated) => {
                 let result = dedicated.operate(&env.runtime, op).await;
                 if !dedicated.is_usable() {
-                    session.seat = Seat::Lost;
+                    session.client = ClientHandle::Lost;
                 }
                 result
             }
-            seat => {
-                let Seat::Offloaded(mut client) = std::mem::replace(seat, Seat::Lost) else {
+            handle => {
+                let ClientHandle::Offloaded(mut client) =
+                    std::mem::replace(handle, ClientHandle::Lost)
+                else {
                     unreachable!("a lost client was replaced");
                 };
                 let work = move || (client.operate(op), client);
                 let (result, client) = env.runtime.offload(work).await?;
-                session.seat = Seat::Offloaded(client);
+                session.client = ClientHandle::Offloaded(client);
                 result
             }
         }
     }
 
     async fn close<R: Runtime>(&self, env: &Env<R, Arc<Round>>, session: Session) {
-        // The last connection to a write-ahead log empties it.
-        let _ = env.runtime.offload(move || session.seat.close()).await;
+        // Closing the last connection checkpoints the write-ahead log.
+        let _ = env.runtime.offload(move || session.client.close()).await;
     }
 
     async fn finish<R: Runtime>(
@@ -182,7 +184,7 @@ impl Workload for Sqlite {
     }
 
     async fn abandon<R: Runtime>(&self, env: &RoundEnv<R>) {
-        // A leftover is removed by the next round, and with the work directory.
+        // A leftover is removed by the next round, or with the work directory.
         let _ = self.database(env).remove();
     }
 }
@@ -192,7 +194,7 @@ impl Sqlite {
         Database::new(&self.settings, &env.directory, &env.work_dir)
     }
 
-    /// The statements of `key` with their name in messages.
+    /// The statements of `key`, with a name for messages.
     fn text<R>(
         &self,
         env: &RoundEnv<R>,
@@ -206,24 +208,24 @@ impl Sqlite {
         named.transpose()
     }
 
-    /// A new client on the seat that `access` names.
-    async fn seat<R: Runtime>(
+    /// Opens a client on the thread that `access` selects.
+    async fn open_client<R: Runtime>(
         &self,
         env: &Env<R, Arc<Round>>,
         index: u32,
-    ) -> Result<Seat, Failure> {
+    ) -> Result<ClientHandle, Failure> {
         let (round, part) = (Arc::clone(&env.shared), env.parts.recorder(index));
         let opening = move || Client::open(round, index, part).map(Box::new);
         let client = env.runtime.offload(opening).await??;
         Ok(match self.settings.access {
-            Access::Inline => Seat::Inline(client),
-            Access::Offload => Seat::Offloaded(client),
-            Access::Dedicated => Seat::Dedicated(Dedicated::start(*client)?),
+            Access::Inline => ClientHandle::Inline(client),
+            Access::Offload => ClientHandle::Offloaded(client),
+            Access::Dedicated => ClientHandle::Dedicated(Dedicated::start(*client)?),
         })
     }
 }
 
-impl Seat {
+impl ClientHandle {
     /// Closes the connection; blocks.
     fn close(self) {
         match self {

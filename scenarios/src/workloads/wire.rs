@@ -46,17 +46,17 @@ pub(super) async fn within<R: Runtime, T: Send>(
     })
 }
 
-/// The way to a target: its address, and the settings of TLS if its URL asks for that.
+/// Route to a target: its address, and TLS settings if its URL asks for TLS.
 #[derive(Clone, Debug)]
 pub(super) struct Route {
     address: PeerAddress,
     tls: Option<Arc<TlsConfig>>,
-    /// Comes before the handshake of TLS.
+    /// Exchange before the TLS handshake.
     preface: Option<Preface>,
 }
 
 impl Route {
-    /// The way to `target`, which is at `location`, with TLS if its URL says so by its scheme.
+    /// The route to `target` at `location`, with TLS if the scheme of its URL says so.
     pub(super) fn of<R>(
         env: &RoundEnv<R>,
         target: &str,
@@ -67,7 +67,7 @@ impl Route {
         Self::secured_if(is_secure, env, target, location)
     }
 
-    /// The way to `target`, which is at `location`. All connections of a round share the settings of TLS, and with them
+    /// The route to `target` at `location`. All connections of a round share the TLS settings, and with them
     /// the sessions that can be resumed.
     pub(super) fn secured_if<R>(
         is_secure: bool,
@@ -88,21 +88,19 @@ impl Route {
         })
     }
 
-    /// The same way, with an exchange before the handshake of TLS.
+    /// The same route, with an exchange before the TLS handshake.
     pub(super) fn with_preface(self, preface: Preface) -> Self {
         let preface = Some(preface);
         Self { preface, ..self }
     }
-}
 
-impl Route {
-    /// The same way, with `protocols` offered in the handshake of TLS.
-    pub(super) fn offering<R>(mut self, env: &RoundEnv<R>, protocols: &[&str]) -> Self {
+    /// The same route, with `protocols` offered in the TLS handshake.
+    pub(super) fn with_protocols<R>(mut self, env: &RoundEnv<R>, protocols: &[&str]) -> Self {
         if let Some(config) = &self.tls {
             let name = format!("tls offering {}", protocols.join(" "));
-            let Ok(offering) = env
-                .memo
-                .obtain(&name, || Ok::<_, Infallible>(config.offering(protocols)));
+            let Ok(offering) = env.memo.obtain(&name, || {
+                Ok::<_, Infallible>(config.with_protocols(protocols))
+            });
             self.tls = Some(offering);
         }
         self
@@ -174,7 +172,7 @@ impl<R: Runtime> Dialer<R> {
         &self.runtime
     }
 
-    /// Connects, with the handshake of TLS.
+    /// Connects and performs the TLS handshake.
     pub(super) async fn dial(&self) -> Result<Link<R>, Failure> {
         let dialing = Dialing(&self.traffic);
         let connected = self.runtime.connect(&self.route.address).await;
@@ -187,7 +185,7 @@ impl<R: Runtime> Dialer<R> {
         })
     }
 
-    /// Performs the handshake of TLS, whose time is a figure of its own.
+    /// Performs the TLS handshake, whose time is recorded separately.
     async fn secure(
         &self,
         mut stream: R::Stream,
@@ -256,7 +254,7 @@ impl<R: Runtime> Wire<R> {
         self.stream.is_some()
     }
 
-    /// The protocol that the peer has chosen in the handshake of TLS, if there is one; `None` without TLS.
+    /// The protocol that the peer chose in the TLS handshake, if any; `None` without TLS.
     pub(super) fn chosen_protocol(&self) -> Option<Option<&[u8]>> {
         match &self.stream {
             Some(Link::Tls(stream)) => Some(stream.protocol()),

@@ -1,5 +1,5 @@
-//! The workload `http` over HTTP/2, against servers that use every right the protocol gives them: every request is
-//! answered once or sent again, the same under every runtime.
+//! The workload `http` over HTTP/2, against servers that do everything the protocol permits: each request is answered once or
+//! sent again, alike under every runtime.
 
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
@@ -21,7 +21,7 @@ use crate::support::http2_peer::{
 use crate::support::rounds::{measured, plan};
 use crate::support::tiny_server;
 
-fn planned(params: &Value, address: &str, runtime: &str, operations: u64) -> WorkerPlan {
+fn worker_plan(params: &Value, address: &str, runtime: &str, operations: u64) -> WorkerPlan {
     let entry = workload("http").expect("it ships");
     let target = TargetAddress {
         url: format!("http://{address}"),
@@ -37,11 +37,11 @@ fn planned(params: &Value, address: &str, runtime: &str, operations: u64) -> Wor
 }
 
 fn round(params: &Value, address: &str, runtime: &str, operations: u64) -> Measurement {
-    let plan = planned(params, address, runtime, operations);
+    let plan = worker_plan(params, address, runtime, operations);
     measured(&plan, work(&plan).result)
 }
 
-/// Runs operations, with one of warm-up, under every runtime, each against a server of its own; returns what each measured.
+/// Runs operations, and one of warm-up, under every runtime, each against its own server; returns the measurements.
 fn under_every_runtime(
     params: &Value,
     operations: u64,
@@ -61,9 +61,9 @@ fn under_every_runtime(
     }
 }
 
-/// Nothing failed, and each request was counted once.
+/// Checks that nothing failed and each request was counted once.
 #[track_caller]
-fn succeeded(runtime: &str, measurement: &Measurement, operations: u64, requests: u64) {
+fn check_success(runtime: &str, measurement: &Measurement, operations: u64, requests: u64) {
     assert!(
         measurement.errors.is_empty() && measurement.warmup_errors.is_empty(),
         "{runtime}: {:?} {:?}",
@@ -75,12 +75,12 @@ fn succeeded(runtime: &str, measurement: &Measurement, operations: u64, requests
     assert_eq!(measurement.traffic["http"].requests, requests, "{runtime}");
 }
 
-/// A mix of one request, in as many streams.
+/// A mix of one request, with this number of streams.
 fn streams(streams: u32, request: Value) -> Value {
     json!({ "http": { "version": "2", "streams": streams }, "request": [request] })
 }
 
-/// Serves each batch of requests with what `answer` makes of its streams, until it says that the connection is over.
+/// Passes the streams of each batch of requests to `answer`, until that ends the connection.
 fn batches(
     count: usize,
     answer: impl Fn(&mut Peer<'_>, &[u32]) -> Option<()> + Clone + Send + Sync + 'static,
@@ -102,7 +102,7 @@ fn all_streams_of_an_operation_are_open_at_once_and_answered_in_any_order() {
     });
     let request = json!({ "send": "GET /", "expect": { "bytes": 5, "text": "hello" } });
     under_every_runtime(&streams(8, request), 5, serve, &[], |runtime, seen| {
-        succeeded(runtime, seen, 5, 48);
+        check_success(runtime, seen, 5, 48);
         assert_eq!(seen.gauges["http2_streams"], 8.0, "{runtime}");
         let windows = "windows of 1048576 bytes per stream and 2097152 per connection";
         assert_eq!(seen.contents["HTTP/2"], windows, "{runtime}");
@@ -113,7 +113,7 @@ fn all_streams_of_an_operation_are_open_at_once_and_answered_in_any_order() {
 
 #[test]
 fn a_goaway_in_mid_operation_costs_no_request_even_of_a_post() {
-    // The first three of each connection's eight are answered; the rest is above the last stream.
+    // The first three of each connection's eight are answered; the others are above the last stream.
     let serve = |peer: &mut Peer<'_>| {
         let Some(streams) = peer.requests(8) else {
             return;
@@ -124,7 +124,7 @@ fn a_goaway_in_mid_operation_costs_no_request_even_of_a_post() {
         }
         while peer.frame().is_some() {}
     };
-    // The operations of 8, 5 and 2 requests that are left do not fill a connection: those are answered as they come.
+    // The 8, 5 and then 2 requests left of the operations do not fill a connection and are answered as they arrive.
     let served = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&served);
     let serve = move |peer: &mut Peer<'_>| {
@@ -150,7 +150,7 @@ fn a_goaway_in_mid_operation_costs_no_request_even_of_a_post() {
             }
         });
         let seen = round(&streams(8, request.clone()), &address, runtime.name, 2);
-        succeeded(runtime.name, &seen, 2, 24);
+        check_success(runtime.name, &seen, 2, 24);
         assert_eq!(seen.traffic["http"].connections, 2, "{}", runtime.name);
         assert_eq!(seen.traffic["http"].reconnects, 1, "{}", runtime.name);
         assert_eq!(seen.traffic["http"].abandoned, 0, "{}", runtime.name);
@@ -158,25 +158,25 @@ fn a_goaway_in_mid_operation_costs_no_request_even_of_a_post() {
 }
 
 #[test]
-fn a_goaway_between_operations_is_heard_before_a_post_is_sent_in_vain() {
+fn a_goaway_between_operations_is_noticed_before_a_post_is_sent() {
     let serve = |peer: &mut Peer<'_>| {
         if let Some(stream) = peer.request() {
             peer.respond(stream, b"");
             std::thread::sleep(Duration::from_millis(5));
             peer.go_away(stream);
-            // Closes: what the client sends from now on would be lost.
+            // Closes: anything the client sends from now on would be lost.
         }
     };
     let mut params = streams(1, json!({ "send": "POST /", "body": { "text": "x" } }));
     params["request"][0]["pause"] = json!("60ms");
     under_every_runtime(&params, 3, serve, &[], |runtime, seen| {
-        succeeded(runtime, seen, 3, 4);
+        check_success(runtime, seen, 3, 4);
         assert_eq!(seen.traffic["http"].connections, 4, "{runtime}");
     });
 }
 
 #[test]
-fn a_refused_stream_is_sent_again_and_a_server_that_never_takes_it_fails_it() {
+fn a_refused_stream_is_resent_and_fails_if_it_is_never_accepted() {
     let refused = |times: usize| {
         let seen = Arc::new(AtomicUsize::new(0));
         move |peer: &mut Peer<'_>| {
@@ -191,7 +191,7 @@ fn a_refused_stream_is_sent_again_and_a_server_that_never_takes_it_fails_it() {
     };
     let params = streams(1, json!({ "send": "POST /", "body": { "text": "x" } }));
     under_every_runtime(&params, 3, refused(2), &[], |runtime, seen| {
-        succeeded(runtime, seen, 3, 4);
+        check_success(runtime, seen, 3, 4);
     });
     under_every_runtime(&params, 2, refused(1_000_000), &[], |runtime, seen| {
         assert_eq!(seen.errors["refused-stream"].count, 2, "{runtime}");
@@ -199,7 +199,7 @@ fn a_refused_stream_is_sent_again_and_a_server_that_never_takes_it_fails_it() {
 }
 
 #[test]
-fn a_reset_after_a_whole_response_is_no_failure_and_any_other_is() {
+fn a_reset_fails_a_request_unless_its_response_was_complete() {
     let serve = |reason: u32, is_whole: bool| {
         move |peer: &mut Peer<'_>| {
             while let Some(stream) = peer.request() {
@@ -211,7 +211,7 @@ fn a_reset_after_a_whole_response_is_no_failure_and_any_other_is() {
     };
     let params = streams(1, json!({ "send": "GET /" }));
     under_every_runtime(&params, 3, serve(NO_ERROR, true), &[], |runtime, seen| {
-        succeeded(runtime, seen, 3, 4);
+        check_success(runtime, seen, 3, 4);
     });
     for reason in [NO_ERROR, CANCEL] {
         under_every_runtime(&params, 2, serve(reason, false), &[], |runtime, seen| {
@@ -221,8 +221,8 @@ fn a_reset_after_a_whole_response_is_no_failure_and_any_other_is() {
 }
 
 #[test]
-fn a_limit_of_streams_makes_requests_wait_and_is_told() {
-    // Answers only once two are there, and checks that no third comes meanwhile.
+fn a_stream_limit_makes_requests_wait_and_is_recorded() {
+    // Answers only once two requests have arrived, and checks that no third one does meanwhile.
     let serve = |peer: &mut Peer<'_>| {
         while let Some(streams) = peer.requests(2) {
             let open = Duration::from_millis(20);
@@ -235,13 +235,13 @@ fn a_limit_of_streams_makes_requests_wait_and_is_told() {
     let most: &[(u16, u32)] = &[(MAX_CONCURRENT_STREAMS, 2)];
     let params = streams(8, json!({ "send": "GET /" }));
     under_every_runtime(&params, 2, serve, most, |runtime, seen| {
-        succeeded(runtime, seen, 2, 24);
+        check_success(runtime, seen, 2, 24);
         assert_eq!(seen.gauges["http2_streams"], 2.0, "{runtime}");
     });
 }
 
 #[test]
-fn a_limit_that_is_zero_or_lowered_later_is_waited_for() {
+fn a_zero_or_lowered_stream_limit_is_waited_for() {
     let serve = |peer: &mut Peer<'_>| {
         std::thread::sleep(Duration::from_millis(30));
         peer.settings(&[(MAX_CONCURRENT_STREAMS, 4)]);
@@ -259,12 +259,12 @@ fn a_limit_that_is_zero_or_lowered_later_is_waited_for() {
     let none: &[(u16, u32)] = &[(MAX_CONCURRENT_STREAMS, 0)];
     let params = streams(8, json!({ "send": "GET /" }));
     under_every_runtime(&params, 2, serve, none, |runtime, seen| {
-        succeeded(runtime, seen, 2, 24);
+        check_success(runtime, seen, 2, 24);
         assert_eq!(seen.gauges["http2_streams"], 1.0, "{runtime}");
     });
 }
 
-/// A server that lets the client send by small steps, and takes back a window that it has given.
+/// Method: a server that grants windows in small steps and takes part of a granted window back.
 #[test]
 fn windows_of_any_size_stall_no_body_in_either_direction() {
     const BODY: usize = 1 << 20;
@@ -278,11 +278,11 @@ fn windows_of_any_size_stall_no_body_in_either_direction() {
             let before = received;
             received += frame.payload.len();
             if before < 8 && received >= 8 {
-                // What was granted becomes negative, and is granted again.
+                // The granted window becomes negative, and is granted again.
                 peer.settings(&[(INITIAL_WINDOW_SIZE, 1)]);
                 peer.settings(&[(INITIAL_WINDOW_SIZE, 8)]);
             }
-            // Updates of one byte at first, then what a body of this size needs.
+            // Updates of one byte at first, then enough for a body of this size.
             let step = if received < 40 { 1 } else { 200_000 };
             for granted in [0, frame.stream] {
                 for _ in 0..(size.min(step)).min(8) {
@@ -296,7 +296,7 @@ fn windows_of_any_size_stall_no_body_in_either_direction() {
             }
         }
     };
-    /// Sends a body of the same size, as the client's windows of 1 MiB allow at once, with a PING in its middle.
+    /// Sends a body of the same size, which the client's windows of 1 MiB allow at once, with a PING in the middle.
     fn echo(peer: &mut Peer<'_>, stream: u32) {
         peer.head(stream, false);
         let part = vec![b'x'; 16 * 1024];
@@ -318,12 +318,12 @@ fn windows_of_any_size_stall_no_body_in_either_direction() {
         "send": "POST /", "body": { "text": "x".repeat(BODY) }, "expect": { "bytes": BODY },
     });
     under_every_runtime(&streams(1, request), 2, serve, small, |runtime, seen| {
-        succeeded(runtime, seen, 2, 3);
+        check_success(runtime, seen, 2, 3);
     });
 }
 
 #[test]
-fn a_connection_that_breaks_repeats_what_is_idempotent_once_and_fails_the_rest() {
+fn a_broken_connection_repeats_idempotent_requests_once_and_fails_the_rest() {
     let breaking = |peer: &mut Peer<'_>| {
         // Each connection answers one operation, and breaks in the next.
         let Some(stream) = peer.request() else {
@@ -334,12 +334,12 @@ fn a_connection_that_breaks_repeats_what_is_idempotent_once_and_fails_the_rest()
     };
     let get = streams(1, json!({ "send": "GET /" }));
     under_every_runtime(&get, 3, breaking, &[], |runtime, seen| {
-        succeeded(runtime, seen, 3, 4);
+        check_success(runtime, seen, 3, 4);
         assert_eq!(seen.traffic["http"].abandoned, 3, "{runtime}");
     });
     let post = streams(1, json!({ "send": "POST /", "body": { "text": "x" } }));
     under_every_runtime(&post, 3, breaking, &[], |runtime, seen| {
-        // Of the four operations, warm-up included, the second and fourth meet a connection that breaks.
+        // Of the four operations, warm-up included, the connections of the second and fourth break.
         let failed: u64 = seen.errors.values().map(|failures| failures.count).sum();
         assert_eq!(failed, 2, "{runtime}: {:?}", seen.errors);
         let kinds = seen
@@ -373,7 +373,7 @@ fn a_late_response_fails_its_request_and_the_next_operation_works() {
 }
 
 #[test]
-fn a_server_without_http2_is_told_before_anything_is_measured() {
+fn a_server_without_http2_is_reported_before_anything_is_measured() {
     let answers: [&[u8]; 3] = [
         b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n",
         b"",
@@ -387,7 +387,7 @@ fn a_server_without_http2_is_told_before_anything_is_measured() {
             let _ = client.shutdown(Shutdown::Both);
         });
         let params = streams(2, json!({ "send": "GET /" }));
-        let result = work(&planned(&params, &address, "tokio", 1)).result;
+        let result = work(&worker_plan(&params, &address, "tokio", 1)).result;
         let WorkerResult::Failed { reason, hint } = &result else {
             panic!("{result:?}");
         };
@@ -403,7 +403,7 @@ fn a_server_without_http2_is_told_before_anything_is_measured() {
 }
 
 #[test]
-fn what_only_http1_has_is_refused_in_words() {
+fn http1_only_features_are_refused_with_the_reason() {
     let refused = |params: Value| {
         let entry = workload("http").expect("it ships");
         let errors = (entry.check)(&params, Duration::from_millis(1)).expect_err("refused");
@@ -440,7 +440,7 @@ fn what_only_http1_has_is_refused_in_words() {
         (
             json!({ "http": { "version": "2", "streams": 2 }, "request": get,
                     "feed": { "user": { "file": "u.csv", "order": "once" } } }),
-            "expected another order than `once` with several streams",
+            "expected an order other than `once` with several streams",
         ),
         (
             json!({ "http": { "version": "3" }, "request": get }),

@@ -490,7 +490,7 @@ fn a_failure_conceals_environment_variables_and_captures() {
         }
         _ => response(200, "", &json!({ "echo": request.head }).to_string()),
     });
-    for (send, expect, told) in [
+    for (send, expect, message) in [
         (
             "GET /",
             json!({ "text": "no {{env.CARGO_MANIFEST_DIR}} {{token}}" }),
@@ -516,7 +516,7 @@ fn a_failure_conceals_environment_variables_and_captures() {
         });
         let measurement = round(&params, &url, "tokio", 1);
         let (_, detail) = failure(&measurement);
-        assert!(detail.contains(told), "{detail}");
+        assert!(detail.contains(message), "{detail}");
         let all = serde_json::to_string(&measurement).expect("plain data");
         for part in [&secret[..12], &token[..12], "%2Btoken", "a%2B"] {
             assert!(!all.contains(part), "{part}: {detail}");
@@ -996,7 +996,7 @@ fn writes_that_every_round_repeats_are_named() {
     assert_eq!(checked.repeated_writes, [""; 0]);
 }
 
-/// Goal: no row is sent twice, over sessions and phases, under any runtime. Method: a closed load that only time would end.
+/// Goal: no row is sent twice, across sessions and phases, under any runtime. Method: a closed load that only time would end.
 #[test]
 fn a_phase_ends_when_a_once_feed_runs_out() {
     let directory = tempfile::tempdir().expect("a directory");

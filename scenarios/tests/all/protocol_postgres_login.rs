@@ -372,7 +372,7 @@ fn a_target_is_split_into_its_parts() {
 }
 
 #[test]
-fn the_mode_of_tls_and_its_files_are_those_of_libpq() {
+fn the_tls_mode_and_files_match_libpq() {
     let tls = |query: &str| {
         let target = PgTarget::parse(&format!("postgres://ann@h/d?{query}"));
         let tls = target.expect("a target").tls?;
@@ -397,11 +397,11 @@ fn the_mode_of_tls_and_its_files_are_those_of_libpq() {
 }
 
 #[test]
-fn only_a_lone_agreement_to_tls_is_accepted() {
+fn only_a_single_byte_agreement_to_tls_is_accepted() {
     assert_eq!(accept_tls(b"S"), Ok(()));
     assert_eq!(accept_tls(b"N"), Err(PgError::NoTls));
     assert!(PgError::NoTls.hint().is_some());
-    // A statement that somebody in between has put in front of the handshake.
+    // A statement that an attacker injected before the handshake.
     assert_eq!(accept_tls(b"S\x16\x03"), Err(PgError::Unencrypted));
     assert_eq!(
         accept_tls(b"E\0\0\0").expect_err("an error").kind(),
@@ -458,7 +458,7 @@ fn an_unusable_target_is_refused_with_a_reason() {
     }
     check_target(
         "postgres://ann@/d?host=/run/pg&sslmode=require",
-        "a Unix socket has no TLS",
+        "TLS is not available on a Unix socket",
     );
     check_target(
         "postgres://ann@h/d?connect_timeout=3",

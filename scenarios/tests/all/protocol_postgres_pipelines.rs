@@ -1,5 +1,5 @@
-//! The PostgreSQL reader on pipelines: several statements with one Sync, notices and settings at any place, an error that skips
-//! what is left up to the Sync, and the next cycle on the same connection.
+//! The PostgreSQL reader on pipelines: several statements with one Sync, notices and settings anywhere, an error that skips
+//! everything up to the Sync, and the next cycle on the same connection.
 
 use photofinish_scenarios::protocol::postgres::{
     Outcome, ResponseReader, Row, TransactionStatus, encode,
@@ -8,10 +8,10 @@ use proptest::prelude::*;
 
 use crate::support::backend_messages::{cut, fields, message, row};
 
-/// A statement of a pipeline, as a server responds to it.
+/// A statement of a pipeline, and how a server responds to it.
 #[derive(Clone, Debug)]
 struct Statement {
-    /// Sends Parse in front of Bind.
+    /// Sends Parse before Bind.
     parsed: bool,
     rows: u64,
     returns_rows: bool,
@@ -106,7 +106,7 @@ impl Pipeline {
         between.collect::<Vec<_>>().concat()
     }
 
-    /// Rows of the statements that were completed.
+    /// Row counts of the completed statements.
     fn rows(&self) -> Vec<u64> {
         let completed = self.failure.map_or(self.statements.len(), |(at, _)| at);
         let completed = self.statements[..completed].iter();
@@ -135,9 +135,9 @@ fn read(reader: &mut ResponseReader, pipeline: &Pipeline, pieces: &[&[u8]]) -> O
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// One Sync gets one ReadyForQuery, whatever comes before it: the next pipeline is read as if it were the first.
+    /// One Sync gets one ReadyForQuery, whatever precedes it: the next pipeline is read as if it were the first.
     #[test]
-    fn an_error_skips_to_the_sync_and_other_messages_stand_anywhere(
+    fn an_error_skips_to_the_sync_and_other_messages_may_come_anywhere(
         pipelines in prop::collection::vec(pipelines(), 1..4),
         others in prop::collection::vec(any::<u8>(), 1..20),
         at in prop::collection::vec(any::<usize>(), 0..12),
@@ -152,7 +152,7 @@ proptest! {
         }
     }
 
-    /// A response that leaves out a completed statement, or has one too many, is never taken for a whole one.
+    /// A response that lacks a completed statement, or has one too many, is never taken for complete.
     #[test]
     fn a_response_to_another_pipeline_is_an_error(asked in pipelines(), answered in pipelines(), others in prop::collection::vec(any::<u8>(), 1..20)) {
         let shape = |pipeline: &Pipeline| -> Vec<bool> {

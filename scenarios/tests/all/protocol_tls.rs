@@ -149,7 +149,7 @@ proptest! {
     }
 }
 
-/// Ends of a connection: announced, not announced, and an alert that the server has an internal error.
+/// Ends of a connection: with close_notify, without it, and with an alert (internal error).
 #[derive(Clone, Copy, Debug)]
 enum Ending {
     Announced,
@@ -160,9 +160,9 @@ enum Ending {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Records that a client of rustls's own would never see: empty ones, at any place, and any end behind them.
+    /// Records that rustls never sends: empty ones anywhere, followed by any ending.
     #[test]
-    fn empty_records_and_every_end_are_the_same_in_every_division(
+    fn empty_records_and_endings_are_read_alike_however_they_are_split(
         records in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..4), 0..8),
         ending in prop_oneof![Just(Ending::Announced), Just(Ending::Silent), Just(Ending::Alert)],
         at in prop::collection::vec(any::<usize>(), 0..12),
@@ -184,7 +184,7 @@ proptest! {
         let mut received = Vec::new();
         let mut plain = [0; 2];
         let mut failed = None;
-        // An empty one is the end of input.
+        // An empty one would mean the end of input.
         let pieces = cut(&bytes, &at).into_iter().filter(|piece| !piece.is_empty());
         for mut piece in pieces.chain([&[][..]]) {
             loop {

@@ -106,7 +106,7 @@ fn echo(client: &mut BufReader<&TcpStream>, length: u64) -> std::io::Result<bool
     Ok(true)
 }
 
-/// The workloads that POST a body of this size, with their parameters and the requests of their set-up.
+/// Workloads that POST a body of this size, with their parameters and number of set-up requests.
 fn posts(size: &str, bytes: usize) -> [(&'static str, Value, u64); 2] {
     let request = json!([{ "send": "POST /", "body": { "text": "x".repeat(bytes) } }]);
     [
@@ -142,7 +142,7 @@ fn a_closed_idle_connection_is_reopened_under_every_runtime() {
 
 /// A request is not repeated if the connection was new, or had begun to answer.
 #[test]
-fn only_a_closed_idle_connection_is_forgiven() {
+fn only_a_closed_idle_connection_is_reopened_without_a_failure() {
     for runtime in ["sync", "tokio"] {
         let (url, requests) = http_server(|client, _, number| {
             // The reference, which is fetched twice.
@@ -228,7 +228,7 @@ fn a_response_before_the_end_of_the_request_is_reported_under_every_runtime() {
     }
 }
 
-/// Goal: interim responses are neither answers nor failures, and an upgrade that nobody asked for is one (RFC 9110, 15.2).
+/// Goal: interim responses are skipped, and an unsolicited upgrade is a failure (RFC 9110, 15.2).
 #[test]
 fn interim_responses_are_skipped_under_every_runtime() {
     for runtime in DESCRIPTORS {

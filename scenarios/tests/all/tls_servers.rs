@@ -1,4 +1,4 @@
-//! Servers that speak TLS in odd ways, over real sockets, under every runtime.
+//! Servers that speak TLS in unusual ways, over real sockets, under every runtime.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -76,10 +76,10 @@ fn reset(client: &TcpStream) {
 
 const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\nhello world";
 
-/// Goal: a body is whole whatever the records. Method: records of one byte with empty ones between them, an update of the
-/// keys in the middle of a body on a kept connection, and an end that is not announced behind a body of known length.
+/// Goal: a body is complete however it is split into records. Method: records of one byte with empty ones between them, a key
+/// update in the middle of a body on a kept connection, and a missing close_notify after a body of known length.
 #[test]
-fn a_body_in_odd_records_is_whole_under_every_runtime() {
+fn a_body_in_odd_records_is_complete_under_every_runtime() {
     for runtime in DESCRIPTORS {
         let kept = round("http-get", runtime.name, |mut client| {
             let mut tls = server(&CERTIFICATES.server, false);
@@ -100,7 +100,7 @@ fn a_body_in_odd_records_is_whole_under_every_runtime() {
             runtime.name
         );
         let traffic = kept.traffic["http"];
-        // Each connection has a server that knows no earlier session.
+        // Each connection has a new server, without earlier sessions.
         assert_eq!(traffic.full_handshakes, traffic.connections);
         let each = round("http-connect", runtime.name, |mut client| {
             let mut tls = server(&CERTIFICATES.server, false);
@@ -126,10 +126,10 @@ fn a_body_in_odd_records_is_whole_under_every_runtime() {
     }
 }
 
-/// Goal: the server's reason is reported, not the reset behind it. Method: an alert and a reset in place of a handshake, and in
-/// place of a response.
+/// Goal: the server's reason is reported, not the reset that follows it. Method: an alert and a reset instead of a handshake,
+/// and instead of a response.
 #[test]
-fn an_alert_with_a_reset_behind_it_is_reported_under_every_runtime() {
+fn an_alert_followed_by_a_reset_is_reported_under_every_runtime() {
     for runtime in DESCRIPTORS {
         let (_, refused) = round("http-get", runtime.name, |mut client| {
             let mut hello = [0; 5];
@@ -145,7 +145,7 @@ fn an_alert_with_a_reset_behind_it_is_reported_under_every_runtime() {
             runtime.name
         );
 
-        // In the middle of a request that is too large for the buffers in between.
+        // In the middle of a request that is larger than the socket buffers.
         let early = b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 0\r\n\r\n";
         for (kind, content, expected) in [
             (ContentType::Alert, &[2, 80][..], "InternalError"),

@@ -29,9 +29,9 @@ pub(super) struct HttpBehaviour {
     status: Vec<StatusShare>,
     /// Faults in place of a response, with their shares of all operations.
     faults: Vec<FaultShare>,
-    /// Maximum number of streams at once on a connection of HTTP/2, 200 by default.
+    /// Maximum number of concurrent streams on an HTTP/2 connection, 200 by default.
     max_streams: Option<u32>,
-    /// Number of requests over a connection of HTTP/2 after which the server announces its end (GOAWAY); none by default.
+    /// Number of requests on an HTTP/2 connection after which the server sends GOAWAY; never by default.
     goaway_after: Option<u64>,
 }
 
@@ -78,7 +78,7 @@ pub(super) struct Fate {
     pub(super) fault: Option<Fault>,
 }
 
-/// What the server does to connections of HTTP/2.
+/// Limits of HTTP/2 connections.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Http2Limits {
     pub(super) max_streams: Option<u32>,

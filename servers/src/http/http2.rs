@@ -1,8 +1,7 @@
-//! HTTP/2 for the server `http`: the same answers, in streams of one connection.
+//! HTTP/2 for the server `http`: the same answers, on the streams of a connection.
 //!
-//! A connection that begins with the preface of HTTP/2 (prior knowledge) comes here from the parser of HTTP/1.1, with the
-//! bytes that it has read. A fault resets its stream; the connection goes on. The limit of streams and GOAWAY are part of
-//! the behaviour.
+//! The HTTP/1.1 parser hands over a connection that begins with the HTTP/2 preface (prior knowledge), with the bytes already
+//! read. A fault resets its stream, and the connection continues. The stream limit and GOAWAY are part of the behaviour.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -25,7 +24,7 @@ use super::payload::Payload;
 use crate::CountedStream;
 use crate::faults::Fault;
 
-/// Serves a connection, of which `read` has been read.
+/// Serves a connection whose first bytes are `read`.
 pub(super) async fn serve(answers: HttpService, stream: CountedStream, read: Bytes) {
     let limits = answers.0.script.http2;
     let mut protocol = http2::Builder::new(TokioExecutor::new());
@@ -37,7 +36,7 @@ pub(super) async fn serve(answers: HttpService, stream: CountedStream, read: Byt
         answers,
         requests: requests.clone(),
     };
-    let stream = TokioIo::new(Rewound { read, stream });
+    let stream = TokioIo::new(PrefixedStream { read, stream });
     let mut connection = pin!(protocol.serve_connection(stream, service));
     let mut is_announced = false;
     let serving = poll_fn(|cx| {
@@ -52,11 +51,11 @@ pub(super) async fn serve(answers: HttpService, stream: CountedStream, read: Byt
         connection.as_mut().graceful_shutdown();
         connection.as_mut().poll(cx)
     });
-    // An error is caused by the client.
+    // Errors are caused by the client.
     let _ = serving.await;
 }
 
-/// The service of one connection, which counts its requests.
+/// The service of one connection; counts its requests.
 struct CountingService {
     answers: HttpService,
     requests: Arc<AtomicU64>,
@@ -74,12 +73,12 @@ impl Service<Request<Incoming>> for CountingService {
 }
 
 /// A stream whose first bytes have been read already.
-struct Rewound {
+struct PrefixedStream {
     read: Bytes,
     stream: CountedStream,
 }
 
-impl AsyncRead for Rewound {
+impl AsyncRead for PrefixedStream {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -96,7 +95,7 @@ impl AsyncRead for Rewound {
     }
 }
 
-impl AsyncWrite for Rewound {
+impl AsyncWrite for PrefixedStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

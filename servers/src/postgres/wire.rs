@@ -27,7 +27,7 @@ pub(crate) const MAX_MESSAGE_BYTES: usize = 16 << 20;
 
 #[derive(Debug)]
 pub(crate) struct Wire {
-    /// `None` after a handshake of TLS that failed.
+    /// `None` after a TLS handshake that failed.
     stream: Option<CountedStream>,
     /// Received but not processed yet.
     input: BytesMut,
@@ -90,16 +90,16 @@ impl Wire {
         Ok(())
     }
 
-    /// Accepts a request for TLS, and performs the handshake. Bytes that came with the request are not encrypted, and might
-    /// be anybody's.
+    /// Accepts a TLS request and performs the handshake. Bytes that came with the request are not encrypted, and may be an
+    /// attacker's.
     pub(crate) async fn secure(&mut self, identity: &Identity) -> SqlResult<()> {
         if !self.input.is_empty() {
-            return Err(malformed("unencrypted bytes after a request for TLS"));
+            return Err(malformed("unencrypted bytes after a TLS request"));
         }
         self.out.push(b'S');
         self.flush().await?;
         let stream = self.stream.take().ok_or_else(gone)?;
-        self.stream = Some(stream.secured(identity).await?);
+        self.stream = Some(stream.secure(identity).await?);
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! TLS under every server that speaks it: the certificate of the ready line, ALPN, and counts of ciphertext.
+//! TLS of every server that supports it: the certificate in the ready line, ALPN, and counts of ciphertext.
 
 use std::io::{Read, Write, empty, sink};
 use std::net::TcpStream;
@@ -23,13 +23,13 @@ fn start(kind: &'static str) -> Server {
 
 /// A stream that counts its bytes.
 #[derive(Debug)]
-struct Counted {
+struct CountingStream {
     stream: TcpStream,
     written_bytes: u64,
     read_bytes: u64,
 }
 
-impl Counted {
+impl CountingStream {
     fn connect(server: &Server) -> Self {
         let stream = TcpStream::connect(server.address()).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -41,7 +41,7 @@ impl Counted {
     }
 }
 
-impl Read for Counted {
+impl Read for CountingStream {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let count = self.stream.read(buffer)?;
         self.read_bytes += count as u64;
@@ -49,7 +49,7 @@ impl Read for Counted {
     }
 }
 
-impl Write for Counted {
+impl Write for CountingStream {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let count = self.stream.write(bytes)?;
         self.written_bytes += count as u64;
@@ -61,13 +61,13 @@ impl Write for Counted {
     }
 }
 
-type Secured = StreamOwned<ClientConnection, Counted>;
+type TlsStream = StreamOwned<ClientConnection, CountingStream>;
 
-/// A connection to `server` by `name` after the handshake, by a client that accepts its certificate alone.
-fn secured(server: &Server, name: &'static str, alpn: &[&str]) -> std::io::Result<Secured> {
-    let mut stream = Counted::connect(server);
+/// Connects to `server` as `name` and performs the handshake; only its certificate is accepted.
+fn connect_tls(server: &Server, name: &'static str, alpn: &[&str]) -> std::io::Result<TlsStream> {
+    let mut stream = CountingStream::connect(server);
     if server.ready.ready == "postgres" {
-        // PostgreSQL is asked first.
+        // PostgreSQL needs a TLS request first.
         stream.write_all(&[0, 0, 0, 8, 4, 210, 22, 47])?;
         let mut reply = [0];
         stream.read_exact(&mut reply)?;
@@ -90,34 +90,34 @@ fn secured(server: &Server, name: &'static str, alpn: &[&str]) -> std::io::Resul
     while secured.conn.is_handshaking() {
         secured.conn.complete_io(&mut secured.sock)?;
     }
-    // A refusal by the server arrives after a client's handshake has ended.
+    // The server's refusal arrives after the client's handshake has ended.
     secured.flush()?;
     Ok(secured)
 }
 
-/// Goal: one certificate for all names of this machine, one list of protocols, under every server; whoever speaks no TLS
-/// harms nobody.
+/// Goal: every server has a certificate for all names of this machine and its list of protocols; a client without TLS
+/// disturbs nobody.
 #[test]
 fn every_server_that_speaks_tls_is_verified_and_chooses_its_protocol() {
     let mut certificates = Vec::new();
     for kind in SERVERS.iter().filter(|kind| kind.alpn.is_some()) {
         let server = start(kind.name);
         let offered = kind.alpn.unwrap();
-        // Neither TLS nor what this server speaks without it.
-        let mut plain = Counted::connect(&server);
+        // Neither TLS nor the server's plain protocol.
+        let mut plain = CountingStream::connect(&server);
         plain.write_all(b"\x16\x03 no TLS\r\n\r\n").unwrap();
         let mut answer = Vec::new();
         let _may_be_reset = plain.read_to_end(&mut answer);
         assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
         for name in ["localhost", "127.0.0.1", "::1"] {
-            let stream = secured(&server, name, &[offered[0], "other"]).unwrap();
+            let stream = connect_tls(&server, name, &[offered[0], "other"]).unwrap();
             let chosen = stream.conn.alpn_protocol();
             assert_eq!(chosen, Some(offered[0].as_bytes()), "{}", kind.name);
         }
-        secured(&server, "example.org", &[]).expect_err("another name");
-        secured(&server, "localhost", &["other"]).expect_err("another protocol");
+        connect_tls(&server, "example.org", &[]).expect_err("another name");
+        connect_tls(&server, "localhost", &["other"]).expect_err("another protocol");
         assert_eq!(
-            secured(&server, "localhost", &[])
+            connect_tls(&server, "localhost", &[])
                 .unwrap()
                 .conn
                 .alpn_protocol(),
@@ -129,14 +129,17 @@ fn every_server_that_speaks_tls_is_verified_and_chooses_its_protocol() {
     let all = certificates.len();
     certificates.sort();
     certificates.dedup();
-    assert!(all >= 5 && certificates.len() == all, "made at each start");
+    assert!(
+        all >= 5 && certificates.len() == all,
+        "generated at each start"
+    );
 }
 
-/// Goal: the counts are those of the wire. Method: a client that counts its own ciphertext.
+/// Goal: the counts are bytes on the wire. Method: a client that counts its own ciphertext.
 #[test]
 fn bytes_are_counted_as_ciphertext() {
     let mut server = start("http");
-    let mut stream = secured(&server, "localhost", &[]).unwrap();
+    let mut stream = connect_tls(&server, "localhost", &[]).unwrap();
     let request = "GET /bytes/100000 HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = Vec::new();
@@ -163,7 +166,7 @@ fn a_server_without_tls_refuses_it_before_it_starts() {
     };
     let error = serve("client", options, empty(), sink()).expect_err("refused");
     assert!(
-        error.to_string().contains("`client` speaks no TLS"),
+        error.to_string().contains("`client` does not speak TLS"),
         "{error}"
     );
     assert!(error.hint().is_some());

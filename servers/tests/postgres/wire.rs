@@ -106,7 +106,7 @@ fn encryption_is_declined_and_the_connection_goes_on() {
     server.stop().unwrap();
 }
 
-/// Goal: nobody in between can put statements in front of an encrypted connection (CVE-2021-23214).
+/// Goal: an attacker cannot inject statements before the encrypted connection begins (CVE-2021-23214).
 #[test]
 fn unencrypted_bytes_behind_a_request_for_tls_are_refused() {
     let options = ServeOptions {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{TableBuilder, TableError};
 
-/// Reads the builder's buffer from `start` to its end.
+/// Parses the builder's buffer from `start` to its end.
 pub(super) fn parse(start: usize, table: &mut TableBuilder) -> Result<(), TableError> {
     let mut reader = Reader {
         table,
@@ -45,11 +45,11 @@ pub(super) fn parse(start: usize, table: &mut TableBuilder) -> Result<(), TableE
     Ok(())
 }
 
-/// A value that was read.
+/// A parsed value.
 enum Value {
-    /// Stands in the file as it is.
+    /// Unquoted: this range of the file.
     Plain(Range<usize>),
-    /// Stood in quotes, and has been appended to the table.
+    /// Quoted, and already appended to the table.
     Unquoted,
 }
 
@@ -112,14 +112,14 @@ impl Reader<'_> {
                 b'"' => {
                     return self.fail("expected quotes around the whole value, got one within it");
                 }
-                b'\r' => return self.fail("expected a line feed behind a carriage return"),
+                b'\r' => return self.fail("expected a line feed after a carriage return"),
                 _ => self.position += 1,
             }
         }
         Ok(start..self.position)
     }
 
-    /// Appends a value in quotes to the table; two quotes within it are one.
+    /// Appends a quoted value to the table; doubled quotes become one.
     fn quoted(&mut self) -> Result<(), TableError> {
         let opening = self.line;
         self.position += 1;

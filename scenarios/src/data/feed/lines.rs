@@ -11,10 +11,10 @@ use super::{TableBuilder, TableError};
 use crate::data::json::{JsonValue, text_of};
 use crate::diagnostic::listed;
 
-/// Reads the builder's buffer from `start` to its end.
+/// Parses the builder's buffer from `start` to its end.
 pub(super) fn parse(start: usize, table: &mut TableBuilder) -> Result<(), TableError> {
     let (mut position, mut line) = (start, 0);
-    // The values of a line are written over it.
+    // The values of a line overwrite it.
     let (mut text, mut value_text) = (Vec::new(), Vec::new());
     while position < table.buffer.len() {
         line += 1;

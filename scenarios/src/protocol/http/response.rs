@@ -96,11 +96,11 @@ impl ResponseReader {
         self.partial_head.clear();
     }
 
-    /// Takes a head that was read elsewhere, as by HTTP/2: fields and status are as if it had been read here.
+    /// Takes a head that was parsed elsewhere, such as by HTTP/2, as if it had been read here.
     ///
     /// # Errors
     ///
-    /// An [`HttpError`] of the head's fields.
+    /// An [`HttpError`] if a field is invalid.
     pub fn take_head<'a>(
         &mut self,
         status: u16,

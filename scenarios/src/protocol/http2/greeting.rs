@@ -1,4 +1,5 @@
-//! The server's first frames: its SETTINGS, which tell HTTP/2 from anything else, and its acknowledgement of the client's.
+//! The server's first frames: its SETTINGS, which distinguish HTTP/2 from other protocols, and its acknowledgement of the
+//! client's.
 
 use super::Http2Error;
 
@@ -13,24 +14,24 @@ const SETTINGS: u8 = 4;
 pub(super) struct Greeting {
     header: [u8; HEADER_BYTES],
     filled: usize,
-    /// Bytes left of the current frame's payload.
+    /// Remaining bytes of the current frame's payload.
     payload_bytes: usize,
     has_settings: bool,
     is_acknowledged: bool,
 }
 
 impl Greeting {
-    /// True once both sides' settings hold.
+    /// True once both sides' settings are in force.
     pub(super) fn is_settled(&self) -> bool {
         self.has_settings && self.is_acknowledged
     }
 
-    /// True once the server has greeted.
+    /// True once the server's SETTINGS have arrived.
     pub(super) fn has_settings(&self) -> bool {
         self.has_settings
     }
 
-    /// Looks at the next bytes from the server.
+    /// Examines the next bytes from the server.
     pub(super) fn watch(&mut self, mut bytes: &[u8]) -> Result<(), Http2Error> {
         while !bytes.is_empty() && !self.is_settled() {
             let skipped = self.payload_bytes.min(bytes.len());
@@ -48,7 +49,7 @@ impl Greeting {
         Ok(())
     }
 
-    /// Refuses what cannot be the beginning of the server's SETTINGS, which come first (RFC 9113, section 3.4).
+    /// Refuses bytes that cannot begin the server's SETTINGS, which must come first (RFC 9113, section 3.4).
     fn check_first(&self) -> Result<(), Http2Error> {
         let header = &self.header[..self.filled];
         let is_settings = header.first().is_none_or(|byte| *byte == 0)
@@ -79,7 +80,7 @@ mod tests {
     const ACKNOWLEDGEMENT: &[u8] = b"\0\0\0\x04\x01\0\0\0\0";
 
     #[test]
-    fn a_connection_is_settled_by_settings_and_their_acknowledgement_however_they_are_cut() {
+    fn a_connection_is_settled_by_settings_and_their_acknowledgement_however_they_are_split() {
         let all = [SETTINGS_FRAME, PING, ACKNOWLEDGEMENT].concat();
         for size in 1..=all.len() {
             let mut greeting = Greeting::default();
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn another_protocol_is_told_at_its_first_bytes() {
+    fn another_protocol_is_recognised_by_its_first_bytes() {
         for other in [
             &b"HTTP/1.1 400 Bad Request\r\n"[..],
             b"220 ftp",

@@ -1,4 +1,4 @@
-//! Two byte queues in place of the socket, which the client shares with the connection inside h2.
+//! Two byte queues in place of a socket, shared by the client and the connection inside h2.
 
 use std::io;
 use std::pin::Pin;
@@ -8,13 +8,13 @@ use std::task::{Context, Poll};
 use photofinish_harness::buffer::Buffer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes encoded at once: more wait until these have left, so that a large body is never in memory twice.
+/// Maximum number of encoded bytes that wait to be sent, so that a large body is never in memory twice.
 const MOST_OUTPUT: usize = 256 * 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Queues {
     pub(super) input: Buffer,
-    /// True if nothing will follow the input.
+    /// True if no more input will follow.
     pub(super) is_ended: bool,
     pub(super) output: Vec<u8>,
 }
@@ -28,7 +28,7 @@ impl Pipe {
     }
 }
 
-/// True if output waits that [`MOST_OUTPUT`] may have held back.
+/// True if [`MOST_OUTPUT`] may be holding output back.
 pub(super) fn is_full(output: &[u8]) -> bool {
     output.len() >= MOST_OUTPUT
 }

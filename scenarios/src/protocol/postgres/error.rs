@@ -58,10 +58,10 @@ pub enum PgError {
     /// A message that is unknown, or belongs to another phase.
     #[error("unexpected message {} during {during}", tag_name(*.tag))]
     Unexpected { tag: u8, during: &'static str },
-    #[error("the server declined the request for TLS")]
+    #[error("the server declined the TLS request")]
     NoTls,
     #[error(
-        "unencrypted bytes came with the server's agreement to TLS: somebody in between may have sent them"
+        "unencrypted bytes came with the server's agreement to use TLS: an attacker may have sent them"
     )]
     Unencrypted,
     #[error("statement started a COPY, which is not supported")]
@@ -76,7 +76,7 @@ pub enum PgError {
 }
 
 impl PgError {
-    /// The kind of failure in records: `server`, `short`, `malformed`, `too-large`, `unexpected`, `authentication` or `tls`.
+    /// Kind of failure in records: `server`, `short`, `malformed`, `too-large`, `unexpected`, `authentication` or `tls`.
     pub fn kind(&self) -> &'static str {
         match self {
             PgError::Server(_) => "server",
@@ -94,7 +94,7 @@ impl PgError {
     /// Advice on the failure, if there is any.
     pub fn hint(&self) -> Option<&'static str> {
         matches!(self, PgError::NoTls).then_some(
-            "turn it on with ssl = on in postgresql.conf, or measure without encryption with sslmode=disable",
+            "enable it with ssl = on in postgresql.conf, or measure without encryption with sslmode=disable",
         )
     }
 }

@@ -35,22 +35,22 @@ enum State {
     Failed(PgError),
 }
 
-/// The request for TLS, which comes before anything else and is answered by one byte.
+/// The TLS request, which comes before anything else and is answered by one byte.
 pub const TLS_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
-/// Judges the bytes that answer [`TLS_REQUEST`], at least one: success if the handshake may begin. Bytes after the server's
-/// agreement are not encrypted, and might be anybody's (CVE-2021-23222).
+/// Checks the answer to [`TLS_REQUEST`], which has at least one byte: success if the handshake may begin. Bytes after the
+/// server's agreement are not encrypted, and may be an attacker's (CVE-2021-23222).
 pub fn accept_tls(answer: &[u8]) -> Result<(), PgError> {
     match answer {
         b"S" => Ok(()),
         [b'S', ..] => Err(PgError::Unencrypted),
         [b'N', ..] => Err(PgError::NoTls),
         [] => Err(PgError::Truncated {
-            during: "the answer to the request for TLS",
+            during: "the answer to the TLS request",
         }),
         [tag, ..] => Err(PgError::Unexpected {
             tag: *tag,
-            during: "the request for TLS",
+            during: "the TLS request",
         }),
     }
 }

@@ -17,7 +17,7 @@ use crate::protocol::{ServerLocation, host};
 ///
 /// `?host=/run/postgresql` names the directory of a Unix socket, and `port` the number in its file's name, as in libpq.
 /// Query parameters: `sslmode`, `sslrootcert`, `sslcert` and `sslkey` as in libpq, except that `allow` and `prefer` mean no TLS;
-/// `application_name` is passed on, any other is an error, because ignoring it would measure something else.
+/// `application_name` is passed on. Any other is an error, because ignoring it would measure something else.
 ///
 /// ```
 /// use photofinish_scenarios::protocol::ServerLocation;
@@ -36,11 +36,11 @@ pub struct PgTarget {
     /// The port is 5432 by default.
     pub location: ServerLocation,
     pub config: PgConfig,
-    /// Use of TLS; `None` without.
+    /// TLS mode and files; `None` without TLS.
     pub tls: Option<PgTls>,
 }
 
-/// Use of TLS, with the names of files in PEM format.
+/// TLS mode, with the names of files in PEM format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PgTls {
     pub verification: Verification,
@@ -74,7 +74,7 @@ pub enum PgTargetError {
     SslMode,
     #[error("sslrootcert, sslcert and sslkey need sslmode=require, verify-ca or verify-full")]
     UnusedFile,
-    #[error("a Unix socket has no TLS: leave out sslmode, or name a host")]
+    #[error("TLS is not available on a Unix socket: leave out sslmode, or name a host")]
     SocketTls,
     #[error(
         "expected no query parameters but `host`, `port`, `sslmode`, `sslrootcert`, `sslcert`, `sslkey` and \
@@ -202,7 +202,7 @@ fn login(url: &Url, query: Query) -> Result<PgConfig, PgTargetError> {
     Ok(config)
 }
 
-/// The value of `sslrootcert` that means the system's authorities.
+/// Value of `sslrootcert` for the system's authorities.
 const SYSTEM_ROOTS: &str = "system";
 
 impl Query {
@@ -231,7 +231,7 @@ impl Query {
                     Some(_) => Err(PgTargetError::UnusedFile),
                 };
             }
-            // As in libpq, a named authority is verified.
+            // As in libpq, naming an authority implies verification.
             Some("require") if self.root_cert.is_some() => Verification::Authority,
             Some("require") => Verification::Nothing,
             Some("verify-ca") => Verification::Authority,

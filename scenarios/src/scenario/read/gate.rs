@@ -10,11 +10,11 @@ use super::super::{CheckGate, GateProblem, GateSpec, GateText, as_key};
 use super::expect::{PARTS, unknown_part};
 use super::{Reader, path};
 
-/// A text of the section: its path, the name of its metric, and itself.
+/// A text of the section: its path, its metric, and the text itself.
 type PlacedText<'a> = (KeyPath, String, &'a str);
 
 impl Reader<'_> {
-    /// The conditions of the section, for operations with these `parts`, if they are known.
+    /// The conditions of the section; `parts` are those of the operations, if known.
     pub(super) fn gate(
         &mut self,
         entries: &BTreeMap<String, GateEntry>,

@@ -1,4 +1,4 @@
-//! Reads the settings of TLS, and the files that they name.
+//! Reads the TLS settings, and the files that they name.
 
 use std::fs;
 

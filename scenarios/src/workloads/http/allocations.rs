@@ -1,5 +1,5 @@
-//! Allocations of an operation once its buffers have grown: none, with slots, checks, captures and cookies; over TLS, those
-//! of rustls for each record; with HTTP/2, those of h2 for each request.
+//! Allocations of an operation once its buffers have grown: none with slots, checks, captures and cookies; over TLS, those of
+//! rustls per record; with HTTP/2, those of h2 per request.
 
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -15,7 +15,7 @@ use super::Http;
 use crate::workloads::allocation_count::allocations;
 use crate::workloads::http_connection::TARGET;
 
-/// Allocations of rustls for a request and its response in a record each.
+/// Allocations of rustls for a request and a response of one record each.
 const RECORDS: u64 = 2;
 
 /// Answers each request with a token and a cookie, always the same.
@@ -79,7 +79,7 @@ fn answer(reader: &mut BufReader<impl Read + Write>) -> Option<()> {
         .ok()
 }
 
-/// A request that never changes, and a flow with everything that an operation may have.
+/// A request that never changes, and a flow that uses every feature.
 fn params() -> Value {
     json!({
         "http": { "cookies": true, "headers": { "x-run": "{{run}}-{{round}}-{{op}}" } },
@@ -100,7 +100,7 @@ fn an_operation_with_slots_checks_captures_and_cookies_allocates_nothing() {
     assert_eq!(counted, [0, 0]);
 }
 
-/// Goal: TLS costs what rustls allocates for a record, and nothing for the workload. Method: one record in each direction.
+/// Goal: with TLS, only rustls allocates, per record, and the workload does not. Method: one record in each direction.
 #[test]
 fn an_operation_over_tls_allocates_only_for_its_records() {
     let one_request = json!({ "request": [{ "send": "GET /{{op}}" }] });
@@ -108,7 +108,7 @@ fn an_operation_over_tls_allocates_only_for_its_records() {
     assert_eq!(hundred, 100 * RECORDS);
 }
 
-/// Answers each request in HTTP/2 with a few fields and a body, always the same.
+/// Answers each HTTP/2 request with the same few fields and body.
 fn http2_server() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -123,7 +123,7 @@ fn http2_server() -> String {
 fn serve_http2(mut client: &TcpStream) -> Option<()> {
     const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
     const ACKNOWLEDGEMENT: &[u8] = b"\0\0\0\x04\x01\0\0\0\0";
-    // Status 200, and two fields that stay in no table.
+    // Status 200, and two fields without indexing.
     const FIELDS: &[u8] = b"\x88\0\x04etag\x01x\0\x0ccontent-type\x0atext/plain";
     const BODY: &[u8] = b"hello";
     client.read_exact(&mut [0; 24]).ok()?;
@@ -150,7 +150,7 @@ fn serve_http2(mut client: &TcpStream) -> Option<()> {
     }
 }
 
-/// The number in docs/SERVICES.md. With several streams a read may end within a frame, and h2 then needs another buffer.
+/// The numbers in docs/SERVICES.md. With several streams, a read may end within a frame, and h2 then needs another buffer.
 #[test]
 fn http2_allocates_a_fixed_number_of_times_for_each_request() {
     let get =

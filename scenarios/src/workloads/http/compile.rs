@@ -89,7 +89,7 @@ impl Script {
         writes.map(|step| step.name.clone()).collect()
     }
 
-    /// The names of the header fields of responses that are needed.
+    /// Names of the response header fields that are needed.
     pub(super) fn watched(&self) -> impl Iterator<Item = &str> {
         let watched = self.steps.iter().flat_map(Step::watched);
         watched.chain(["set-cookie"])
@@ -101,7 +101,7 @@ impl Script {
     }
 }
 
-/// Checks that several streams have what they need.
+/// Rejects settings that exclude several streams.
 fn check_streams(params: &Params) -> Result<(), ParamError> {
     let HttpSpec {
         version,
@@ -114,7 +114,7 @@ fn check_streams(params: &Params) -> Result<(), ParamError> {
         streams == 1 || *version == HttpVersion::Http2,
         "http.streams",
         || {
-            "expected `version = \"2\"` with several streams: a connection of HTTP/1.1 carries one request at a time".to_owned()
+            "expected `version = \"2\"` with several streams: an HTTP/1.1 connection carries one request at a time".to_owned()
         },
     )?;
     require(streams <= HttpSpec::MOST_STREAMS, "http.streams", || {
@@ -129,7 +129,7 @@ fn check_streams(params: &Params) -> Result<(), ParamError> {
     for (name, feed) in &params.feed {
         let is_once = streams > 1 && feed.order == FeedOrder::Once;
         require(!is_once, &at("feed", &[name, "order"]), || {
-            "expected another order than `once` with several streams, of which an operation would take several rows"
+            "expected an order other than `once` with several streams: one operation would take several rows"
                 .to_owned()
         })?;
     }
@@ -143,9 +143,7 @@ fn check_streams(params: &Params) -> Result<(), ParamError> {
         require(
             streams == 1 || spec.pause.is_none(),
             &at(&path, &["pause"]),
-            || {
-                "expected no pause with several streams, since none of them waits apart from the others".to_owned()
-            },
+            || "expected no pause with several streams: they cannot pause separately".to_owned(),
         )?;
     }
     Ok(())

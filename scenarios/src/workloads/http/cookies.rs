@@ -82,7 +82,7 @@ impl Jar {
         }
     }
 
-    /// Appends the value of the field Cookie; nothing if there are none for `path`.
+    /// Appends the value of the header Cookie; nothing if no cookie applies to `path`.
     pub(super) fn write_value(&self, path: &[u8], out: &mut Vec<u8>) {
         let mut separator: &[u8] = b"";
         for cookie in self.cookies[..self.live].iter().filter(|it| it.suits(path)) {

@@ -1,8 +1,8 @@
-//! One of the requests or flows that an HTTP/2 session makes at once: its state, and its decisions.
+//! One of the concurrent requests or flows of an HTTP/2 session: its state and decisions.
 //!
 //! Without I/O, so that it is compiled only once: `streams.rs` sends and receives for all lanes of a session. A request that
-//! the server has not processed, by its own account, is sent again even if it is a POST (RFC 9113, section 8.7); one that
-//! was lost with a kept connection is sent once more only if it is idempotent, as with HTTP/1.1.
+//! the server reports as not processed is sent again, even a POST (RFC 9113, section 8.7); one that was lost with a kept
+//! connection is sent once more only if it is idempotent, as with HTTP/1.1.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +20,7 @@ use super::walk::{Attempts, Walk};
 use crate::protocol::http::HttpError;
 use crate::protocol::http2::{Event, Exchange, Http2Client, Http2Error};
 
-/// Number of times that one request is sent again because the server did not process it.
+/// Maximum number of times that a request is sent again because the server did not process it.
 const MOST_UNPROCESSED: u32 = 20;
 
 /// A request or a flow of one operation.
@@ -30,9 +30,9 @@ pub(super) struct Lane {
     /// Steps left, the current one included.
     steps: Range<usize>,
     attempts: Option<Attempts>,
-    /// Number of times that the current request was not processed.
+    /// Number of times that the server did not process the current request.
     unprocessed: u32,
-    /// True if the current request was lost with its connection once.
+    /// True if the current request was already lost once with its connection.
     was_lost: bool,
     state: State,
 }
@@ -41,26 +41,26 @@ enum State {
     /// The current request has not been sent.
     Waiting,
     Open(Open),
-    /// The time of the current step's pause has to pass.
+    /// Pausing after the current step, for this long.
     Pausing(Duration),
     Ended(Result<(), Failure>),
 }
 
-/// A request on its way.
+/// A request in flight.
 struct Open {
     exchange: Exchange,
     part: PartStart,
-    /// The time by which it has to be answered.
+    /// Deadline of the response.
     due: Option<Instant>,
-    /// True if the connection had served another request before.
+    /// True if the connection had carried an earlier request.
     on_kept: bool,
     has_head: bool,
 }
 
-/// What the lanes of an operation share.
-pub(super) struct Course<'a> {
+/// State that the lanes of an operation share.
+pub(super) struct LaneContext<'a> {
     pub(super) script: &'a Script,
-    /// For each step, the body that every response has.
+    /// For each step, the body that every response must have.
     pub(super) same: &'a [Option<Vec<u8>>],
     /// Requests started by operations.
     pub(super) begun: &'a AtomicU64,
@@ -134,7 +134,7 @@ impl Lane {
         }
     }
 
-    /// Goes on after a pause.
+    /// Continues after a pause.
     pub(super) fn resume(&mut self, script: &Script) {
         self.prepare(script);
     }
@@ -160,12 +160,12 @@ impl Lane {
         self.answer.body()
     }
 
-    /// Its state besides the request on its way.
+    /// State apart from the request in flight.
     pub(super) fn walk(&mut self) -> &mut Walk {
         &mut self.walk
     }
 
-    /// The time by which the request has to be answered.
+    /// Deadline of the response to the request in flight.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match &self.state {
             State::Open(open) => open.due,
@@ -182,18 +182,23 @@ impl Lane {
         &script.steps[self.steps.start]
     }
 
-    /// Sends the current request over a connection that takes it.
-    pub(super) fn submit(&mut self, client: &mut Http2Client, on_kept: bool, course: &Course<'_>) {
-        let step = self.step(course.script);
+    /// Sends the current request over a connection with room for it.
+    pub(super) fn submit(
+        &mut self,
+        client: &mut Http2Client,
+        on_kept: bool,
+        context: &LaneContext<'_>,
+    ) {
+        let step = self.step(context.script);
         let message = self.walk.message.as_ref().expect("made for HTTP/2");
         let (head, body) = message.parts();
-        let part = course.part.start();
+        let part = context.part.start();
         match client.begin(head, body) {
             Ok(exchange) => {
                 self.answer.keep(step.keep);
                 self.answer.begin(self.method());
                 if self.unprocessed == 0 && !self.was_lost {
-                    course.begun.fetch_add(1, Ordering::Relaxed);
+                    context.begun.fetch_add(1, Ordering::Relaxed);
                 }
                 self.state = State::Open(Open {
                     exchange,
@@ -205,9 +210,9 @@ impl Lane {
             }
             Err(Http2Error::Unfit(reason)) => {
                 let failure = Failure::new("data", Http2Error::Unfit(reason).to_string());
-                self.end_request(part, Err(failure), course);
+                self.end_request(part, Err(failure), context);
             }
-            // The connection has ended in the meantime: the request waits for another.
+            // The connection has ended in the meantime: the request waits for a new one.
             Err(_) => {}
         }
     }
@@ -216,11 +221,11 @@ impl Lane {
         self.attempts.as_ref().expect("prepared").method
     }
 
-    /// Processes what has arrived of the response. `failure` makes the failure of an error.
+    /// Processes the part of the response that has arrived. `failure` converts an error.
     pub(super) fn advance(
         &mut self,
         failure: impl Fn(&Http2Error) -> Failure,
-        course: &Course<'_>,
+        context: &LaneContext<'_>,
     ) {
         while let State::Open(open) = &mut self.state {
             let outcome = match open.exchange.event() {
@@ -241,18 +246,18 @@ impl Lane {
                 },
                 Ok(Some(Event::End)) => Ok(()),
                 Err(error) => {
-                    if self.is_sent_again(&error, course) {
+                    if self.is_sent_again(&error, context) {
                         return;
                     }
                     Err(failure(&error))
                 }
             };
-            self.end_open(outcome, course);
+            self.end_open(outcome, context);
         }
     }
 
-    /// Lets the request wait for another attempt, if its end without a response is no failure.
-    fn is_sent_again(&mut self, error: &Http2Error, course: &Course<'_>) -> bool {
+    /// Puts the request back to waiting if its error permits another attempt.
+    fn is_sent_again(&mut self, error: &Http2Error, context: &LaneContext<'_>) -> bool {
         let State::Open(open) = &self.state else {
             return false;
         };
@@ -267,7 +272,7 @@ impl Lane {
         {
             self.was_lost = true;
             // The server may have processed it.
-            course.traffic.abandoned();
+            context.traffic.abandoned();
         } else {
             return false;
         }
@@ -276,39 +281,44 @@ impl Lane {
     }
 
     /// Fails the request, sent or not.
-    pub(super) fn fail(&mut self, failure: Failure, course: &Course<'_>) {
+    pub(super) fn fail(&mut self, failure: Failure, context: &LaneContext<'_>) {
         match self.state {
-            State::Open(_) => self.end_open(Err(failure), course),
-            State::Waiting => self.end_request(course.part.start(), Err(failure), course),
+            State::Open(_) => self.end_open(Err(failure), context),
+            State::Waiting => self.end_request(context.part.start(), Err(failure), context),
             State::Pausing(_) | State::Ended(_) => {}
         }
     }
 
-    fn end_open(&mut self, outcome: Result<(), Failure>, course: &Course<'_>) {
+    fn end_open(&mut self, outcome: Result<(), Failure>, context: &LaneContext<'_>) {
         let State::Open(Open { part, .. }) = std::mem::replace(&mut self.state, State::Waiting)
         else {
             unreachable!("only an open request ends");
         };
         match outcome {
-            Ok(()) => course.traffic.answered(),
-            Err(_) => course.traffic.abandoned(),
+            Ok(()) => context.traffic.answered(),
+            Err(_) => context.traffic.abandoned(),
         }
-        self.end_request(part, outcome, course);
+        self.end_request(part, outcome, context);
     }
 
-    /// Judges the outcome of a request, and goes on to the next.
-    fn end_request(&mut self, part: PartStart, outcome: Result<(), Failure>, course: &Course<'_>) {
+    /// Judges the outcome of a request and continues with the next.
+    fn end_request(
+        &mut self,
+        part: PartStart,
+        outcome: Result<(), Failure>,
+        context: &LaneContext<'_>,
+    ) {
         let index = self.steps.start;
-        let step = &course.script.steps[index];
+        let step = &context.script.steps[index];
         let status = outcome.as_ref().ok().map(|()| self.answer.status());
         let attempts = self.attempts.as_mut().expect("prepared");
-        let same = course.same[index].as_deref();
+        let same = context.same[index].as_deref();
         let outcome = outcome.map(|()| &self.answer);
         let verdict = self
             .walk
-            .judge(course.script, step, attempts, outcome, same);
+            .judge(context.script, step, attempts, outcome, same);
         let failure = verdict.result.as_ref().err().map(|failure| failure.kind);
-        course
+        context
             .part
             .end(index, part, PartOutcome { failure, status });
         if verdict.again {
@@ -323,13 +333,13 @@ impl Lane {
                 self.steps.start += 1;
                 match pause {
                     Some(pause) => self.state = State::Pausing(pause),
-                    None => self.prepare(course.script),
+                    None => self.prepare(context.script),
                 }
             }
         }
     }
 
-    /// Gives up a request on its way; true if there was one.
+    /// Gives up the request in flight; true if there was one.
     pub(super) fn cancel(&mut self) -> bool {
         let was_open = self.is_open();
         self.state = State::Ended(Ok(()));

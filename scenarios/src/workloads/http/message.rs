@@ -1,7 +1,7 @@
-//! A request as HTTP/2 has it: a head of typed fields, and a body.
+//! A request in HTTP/2: a head of typed fields, and a body.
 //!
-//! Step, values and jar are those of HTTP/1.1, which `step.rs` writes as text. Field names are lowercase, the name of the
-//! server is `:authority`, and a field that concerns one connection does not exist.
+//! Steps, values and the jar are the same as for HTTP/1.1, which `step.rs` writes as text. Field names are lowercase, the
+//! name of the server is `:authority`, and fields that concern one connection do not exist.
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue};
@@ -15,7 +15,7 @@ use super::cookies::Jar;
 use super::step::{OutgoingRequest, Step};
 use crate::data::{UNFIT, Values};
 
-/// A request, and what all requests of a session have in common.
+/// The current request, and the parts that all requests of a session share.
 #[derive(Debug)]
 pub(super) struct Message {
     scheme: Scheme,
@@ -36,12 +36,12 @@ impl Message {
         })
     }
 
-    /// The current request, to be sent.
+    /// The current request, ready to send.
     pub(super) fn parts(&self) -> (Request<()>, Option<Bytes>) {
         (self.head.clone(), self.body.clone())
     }
 
-    /// Makes the request of a step, whose templates have been filled.
+    /// Builds the request of a step whose templates have been filled.
     pub(super) fn write(
         &mut self,
         step: &Step,

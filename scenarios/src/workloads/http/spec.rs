@@ -189,10 +189,10 @@ impl BodyCheckSpec {
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpSpec {
-    /// `"1.1"` (the default) or `"2"`: HTTP/2, chosen in the handshake of TLS, or spoken at once without TLS (prior knowledge).
+    /// `"1.1"` (the default) or `"2"`: HTTP/2, chosen in the TLS handshake, or without TLS from the first byte (prior knowledge).
     pub version: HttpVersion,
-    /// Requests or flows that one operation makes at once over its session's connection, 1 by default; more need version
-    /// `"2"`. Each is drawn for itself.
+    /// Number of requests or flows that one operation makes concurrently over its session's connection, 1 by default; more
+    /// need version `"2"`. Each is drawn separately.
     pub streams: NonZeroU32,
     /// Header fields of every request; a request's own take precedence.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -235,11 +235,11 @@ impl Default for HttpSpec {
 }
 
 impl HttpSpec {
-    /// Maximum number of streams of one session.
+    /// Maximum value of `streams`.
     pub(super) const MOST_STREAMS: u32 = 1000;
 }
 
-/// A version of HTTP.
+/// An HTTP version.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 pub enum HttpVersion {
     #[default]

@@ -210,13 +210,13 @@ impl Step {
         Ok(())
     }
 
-    /// Makes the values of all its slots.
+    /// Computes the values of all slots.
     pub(super) fn fill(&self, values: &mut Values) -> Result<(), Failure> {
         self.templates()
             .try_for_each(|template| values.fill(template))
     }
 
-    /// Appends the whole request in HTTP/1.1.
+    /// Appends the whole request as HTTP/1.1.
     pub(super) fn write(
         &self,
         outgoing: OutgoingRequest<'_>,
@@ -368,11 +368,11 @@ fn check_name(name: &str, path: &str) -> Result<(), ParamError> {
     })
 }
 
-/// Refuses a field that HTTP/2 does not have (RFC 9113, section 8.2.2).
+/// Rejects a field that does not exist in HTTP/2 (RFC 9113, section 8.2.2).
 fn check_http2_name(name: &HeaderName, path: &str) -> Result<(), ParamError> {
     const OF_CONNECTIONS: [&str; 4] = ["connection", "keep-alive", "proxy-connection", "upgrade"];
     require(!OF_CONNECTIONS.contains(&name.as_str()), path, || {
-        format!("HTTP/2 has no header `{name}`, since it concerns one connection of HTTP/1.1")
+        format!("HTTP/2 has no header `{name}`: it controls HTTP/1.1 connections")
     })
 }
 
@@ -386,7 +386,7 @@ fn check_value(name: &str, text: &str, path: &str) -> Result<(), ParamError> {
         !(name.eq_ignore_ascii_case("content-type") && is_grpc(text)),
         path,
         || {
-            "gRPC is not supported: its status is in trailers, which are not read, and its messages are not text".to_owned()
+            "gRPC is not supported: its status is in trailers, which are ignored, and its messages are not text".to_owned()
         },
     )?;
     let is_allowed = |byte: u8| !byte.is_ascii_control() || byte == b'\t';

@@ -1,7 +1,7 @@
-//! A session that speaks HTTP/2: several requests or flows at once over one connection, joined.
+//! An HTTP/2 session: concurrent requests or flows over one connection, joined.
 //!
-//! The loop below is all that is compiled for each runtime: begin what the server's limit allows, send it in one write, wait
-//! for bytes, hand them to the lanes. A connection that the server ends is opened again once its last exchange is done.
+//! Only the loop below is compiled for each runtime: begin as many requests as the server's limit allows, send them in one
+//! write, wait for bytes, hand them to the lanes. A connection that the server ends is reopened after its last exchange.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,7 +15,7 @@ use photofinish_harness::workload::{Failure, RoundEnv};
 use super::super::http_connection::{Endpoint, http2_dialer};
 use super::super::http2_connection::Http2Connection;
 use super::compile::Script;
-use super::lane::{Course, Lane};
+use super::lane::{Lane, LaneContext};
 use super::spec::HttpVersion;
 use super::walk::Walk;
 use super::{Shared, too_late};
@@ -27,11 +27,11 @@ pub struct Streams<R: Runtime> {
     connection: Http2Connection<R>,
     lanes: Vec<Lane>,
     part: PartRecorder,
-    /// The fewest streams that the server allowed at the end of an operation.
+    /// Smallest stream limit of the server at the end of an operation.
     limit: Arc<AtomicU32>,
 }
 
-/// An operation: if dropped before its end, its requests are given up and the connection is closed.
+/// An operation in progress. Dropping it early gives up its requests and closes the connection.
 struct Operation<'a, R: Runtime>(&'a mut Streams<R>);
 
 impl<R: Runtime> Drop for Operation<'_, R> {
@@ -49,7 +49,7 @@ impl<R: Runtime> Drop for Operation<'_, R> {
 }
 
 impl<R: Runtime> Streams<R> {
-    /// The session number `index`, with a lane for each of `streams`.
+    /// Session number `index`, with one lane per stream.
     pub(super) fn new(
         script: &Script,
         env: &RoundEnv<R>,
@@ -77,7 +77,7 @@ impl<R: Runtime> Streams<R> {
         self.connection.connect().await
     }
 
-    /// Performs operation `op`, and returns its first failure.
+    /// Performs operation `op`; returns its first failure.
     pub(super) async fn operate(
         &mut self,
         script: &Script,
@@ -97,7 +97,7 @@ impl<R: Runtime> Streams<R> {
         self.run(script, shared).await
     }
 
-    /// Performs one step on its own during set-up, and returns the body of the response.
+    /// Performs a single step during set-up; returns the body of the response.
     pub(super) async fn perform(
         &mut self,
         script: &Script,
@@ -110,7 +110,7 @@ impl<R: Runtime> Streams<R> {
         Ok(self.lanes[0].body())
     }
 
-    /// The walk of the first lane.
+    /// Walk of the first lane.
     pub(super) fn first_walk(&mut self) -> &mut Walk {
         self.lanes[0].walk()
     }
@@ -125,7 +125,7 @@ impl<R: Runtime> Streams<R> {
             limit,
         } = &mut *operation.0;
         let traffic = connection.traffic().clone();
-        let course = Course {
+        let context = LaneContext {
             script,
             same: &shared.same,
             begun: &shared.begun,
@@ -134,14 +134,14 @@ impl<R: Runtime> Streams<R> {
         };
         connection.refresh().await;
         loop {
-            submit(connection, lanes, &course);
+            submit(connection, lanes, &context);
             let is_open = lanes.iter().any(Lane::is_open);
             let is_waiting = lanes.iter().any(Lane::is_waiting);
-            if !is_open && is_waiting && connection.taker(most_requests(script)).is_none() {
-                reopen(connection, lanes, &course).await;
+            if !is_open && is_waiting && connection.sender(most_requests(script)).is_none() {
+                reopen(connection, lanes, &context).await;
             } else if is_open || is_waiting {
-                turn(connection, lanes, &course).await;
-                advance(connection, lanes, &course);
+                turn(connection, lanes, &context).await;
+                advance(connection, lanes, &context);
             } else if let Some(pause) = lanes.iter().find_map(Lane::pause) {
                 let due = Instant::now() + pause;
                 connection.runtime().clone().sleep_until(due).await;
@@ -151,52 +151,52 @@ impl<R: Runtime> Streams<R> {
             }
         }
         note_limit(connection, limit);
-        connection.rest();
+        connection.end_operation();
         lanes.iter_mut().try_for_each(Lane::take_result)
     }
 }
 
-/// Sends the requests that wait, as far as the server allows.
+/// Begins waiting requests, as many as the server allows.
 fn submit<R: Runtime>(
     connection: &mut Http2Connection<R>,
     lanes: &mut [Lane],
-    course: &Course<'_>,
+    context: &LaneContext<'_>,
 ) {
     let mut open = lanes.iter().filter(|lane| lane.is_open()).count();
-    let Some(mut taker) = connection.taker(most_requests(course.script)) else {
+    let Some(mut sender) = connection.sender(most_requests(context.script)) else {
         return;
     };
-    let on_kept = taker.is_kept();
+    let on_kept = sender.is_kept();
     for lane in lanes.iter_mut().filter(|lane| lane.is_waiting()) {
-        if open >= taker.streams || !taker.has_room() {
+        if open >= sender.streams || !sender.has_room() {
             return;
         }
-        lane.submit(taker.client, on_kept, course);
+        lane.submit(sender.client, on_kept, context);
         if lane.is_open() {
             open += 1;
-            taker.count();
+            sender.count();
         }
     }
 }
 
-/// Opens the connection again; without one, the requests that wait fail.
+/// Reopens the connection; if that fails, so do the waiting requests.
 async fn reopen<R: Runtime>(
     connection: &mut Http2Connection<R>,
     lanes: &mut [Lane],
-    course: &Course<'_>,
+    context: &LaneContext<'_>,
 ) {
     connection.close_if_retired();
     if let Err(failure) = connection.open().await {
         let waiting = lanes.iter_mut().filter(|lane| lane.is_waiting());
-        waiting.for_each(|lane| lane.fail(failure.clone(), course));
+        waiting.for_each(|lane| lane.fail(failure.clone(), context));
     }
 }
 
-/// Sends and receives once; requests that are late fail, and with them all others of the connection.
+/// Sends and receives once. A late request fails, and all others on the connection with it.
 async fn turn<R: Runtime>(
     connection: &mut Http2Connection<R>,
     lanes: &mut [Lane],
-    course: &Course<'_>,
+    context: &LaneContext<'_>,
 ) {
     let deadlines = lanes.iter().filter_map(Lane::deadline);
     let Some(due) = deadlines.min() else {
@@ -208,25 +208,29 @@ async fn turn<R: Runtime>(
     if let Err(Elapsed) = ended {
         connection.close();
         for lane in lanes.iter_mut().filter(|lane| lane.is_open()) {
-            let failure = match lane.time_limit(course.script) {
+            let failure = match lane.time_limit(context.script) {
                 Some(limit) => too_late(limit),
                 None => Failure::new(
                     Failure::TIMEOUT,
-                    "the connection was closed when another of its requests took too long",
+                    "the connection was closed because another of its requests took too long",
                 ),
             };
-            lane.fail(failure, course);
+            lane.fail(failure, context);
         }
     }
 }
 
-/// Hands what has arrived to the requests on their way.
-fn advance<R: Runtime>(connection: &Http2Connection<R>, lanes: &mut [Lane], course: &Course<'_>) {
+/// Hands received data to the requests in flight.
+fn advance<R: Runtime>(
+    connection: &Http2Connection<R>,
+    lanes: &mut [Lane],
+    context: &LaneContext<'_>,
+) {
     for lane in lanes {
-        lane.advance(|error| connection.failure(error), course);
+        lane.advance(|error| connection.failure(error), context);
         if !connection.is_alive() && lane.is_open() {
-            // Nothing more will come.
-            lane.fail(connection.failure(&Http2Error::Closed), course);
+            // Nothing more will arrive.
+            lane.fail(connection.failure(&Http2Error::Closed), context);
         }
     }
 }
@@ -236,17 +240,17 @@ fn most_requests(script: &Script) -> u32 {
 }
 
 fn note_limit<R: Runtime>(connection: &mut Http2Connection<R>, limit: &AtomicU32) {
-    let Some(taker) = connection.taker(u32::MAX) else {
+    let Some(sender) = connection.sender(u32::MAX) else {
         return;
     };
-    let streams = u32::try_from(taker.streams).unwrap_or(u32::MAX);
+    let streams = u32::try_from(sender.streams).unwrap_or(u32::MAX);
     // A plain load first: the limit hardly ever changes.
     if streams < limit.load(Ordering::Relaxed) {
         limit.fetch_min(streams, Ordering::Relaxed);
     }
 }
 
-/// The number of lane `index` in operation `op`: each request of a phase has its own.
+/// Number of lane `index` in operation `op`, unique in its phase.
 fn number(op: u64, streams: u64, index: u64) -> u64 {
     match op.checked_sub(FIRST_WARMUP_OP) {
         Some(warmup) => FIRST_WARMUP_OP + warmup * streams + index,
@@ -259,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_request_of_a_phase_has_a_number_of_its_own() {
+    fn every_request_of_a_phase_has_a_unique_number() {
         let numbers = |first: u64| -> Vec<u64> {
             let ops = first..first + 3;
             ops.flat_map(|op| (0..4).map(move |index| number(op, 4, index)))

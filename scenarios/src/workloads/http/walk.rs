@@ -21,11 +21,11 @@ use crate::protocol::http::Method;
 pub(super) struct Walk {
     values: Values,
     jar: Jar,
-    /// The bytes of the current request in HTTP/1.1.
+    /// The current request as HTTP/1.1 bytes.
     pub(super) request: Vec<u8>,
-    /// The current request in HTTP/2, if that is spoken.
+    /// The current request for HTTP/2; `None` with HTTP/1.1.
     pub(super) message: Option<Box<Message>>,
-    /// The step of which `request` or `message` holds the bytes that never change.
+    /// The step whose unchanging bytes are in `request` or `message`.
     held: Option<usize>,
     /// Path and query of the current request.
     path: String,

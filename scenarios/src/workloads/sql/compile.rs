@@ -1,4 +1,4 @@
-//! From parameters to what runs: transactions in a weighted list, each statement compiled once. For every database engine.
+//! Compiles parameters into a weighted list of transactions, each statement once. Shared by all database engines.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use super::spec::TransactionSpec;
 use super::statement::Statement;
 use crate::data::{Data, DataSpec, Mix, Scope};
 
-/// The rules of a database engine, under its settings.
+/// Rules of a database engine with its settings.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Engine {
     /// The statement that begins a transaction.
     pub(crate) begin: &'static str,
-    /// The reason that it takes no pipeline.
+    /// Message if the engine does not support pipelines.
     pub(crate) no_pipeline: Option<&'static str>,
-    /// True if a round finds the changes of the last one.
+    /// True if changes outlive their round.
     pub(crate) keeps_changes: bool,
 }
 
@@ -94,7 +94,7 @@ impl Script {
         &self.transactions[self.mix.choose(seed, op)]
     }
 
-    /// True if a statement leaves something in the connection's session.
+    /// True if a statement changes the state of its database session.
     pub(crate) fn needs_session(&self) -> bool {
         let mut statements = self.transactions.iter().flat_map(|it| &it.statements);
         statements.any(Statement::needs_session)

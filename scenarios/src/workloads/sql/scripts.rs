@@ -1,4 +1,4 @@
-//! Statements for set-up and tear-down: files are surveyed when the scenario is read, and read once a round.
+//! Statements for set-up and tear-down: files are hashed when the scenario is read, and read once per round.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::spec::Statements;
 use crate::data::{UNFIT, files};
 
-/// Sections with such statements.
+/// Sections with set-up statements.
 const SECTIONS: [&str; 2] = ["sql", "sqlite"];
 
 /// Adds the SHA-256 of the files to their section, or returns the errors.
@@ -44,7 +44,7 @@ pub(crate) fn survey(params: &mut Value, directory: &Path) -> Vec<ParamError> {
 }
 
 impl Statements {
-    /// Their name in messages: that of the file, or else `key`.
+    /// Name in messages: the file, or else `key`.
     pub(crate) fn name<'a>(&'a self, key: &'a str) -> &'a str {
         match self {
             Self::File(file) => file,
@@ -52,7 +52,7 @@ impl Statements {
         }
     }
 
-    /// Their text; a file has to have its SHA-256 among the recorded ones.
+    /// Text of the statements; a file must match its recorded SHA-256.
     pub(crate) fn read(
         &self,
         sha256: &BTreeMap<String, String>,

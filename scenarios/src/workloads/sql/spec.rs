@@ -26,11 +26,11 @@ pub struct SqlSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Statements")]
     pub teardown: Option<Statements>,
-    /// A query that returns no row if what must hold after a round does hold: sums that agree.
+    /// A query that must return no rows after a round, such as a comparison of sums.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub check: Option<String>,
-    /// SHA-256 of these files, in hexadecimal. Read from the files, and compared with them if given.
+    /// SHA-256 of these files, in hexadecimal. Computed from the files, or compared with them if given.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub sha256: BTreeMap<String, String>,
 }
@@ -48,13 +48,13 @@ impl Default for SqlSpec {
     }
 }
 
-/// Statements outside of the measurement.
+/// Unmeasured statements.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(untagged, expecting = "the name of a file, or a list of statements")]
 pub enum Statements {
     /// A file, relative to the scenario file.
     File(String),
-    /// Statements in order, as texts of their own.
+    /// Statements in order, one per string.
     List(Vec<String>),
 }
 
@@ -75,7 +75,7 @@ pub enum Protocol {
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TransactionSpec {
-    /// Its name in tables and limits. By default `transaction`, with a number behind it from the second on.
+    /// Its name in tables and limits. By default `transaction`, with a number appended from the second on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub name: Option<String>,

@@ -92,7 +92,7 @@ impl Statement {
         verbs.contains(&self.verb.as_str())
     }
 
-    /// True for a statement whose effect ends with the session, as far as its first words tell: a setting, a prepared
+    /// True for a statement whose effect lasts until the session ends, judging by its first words: a setting, a prepared
     /// statement, a temporary table.
     pub(super) fn needs_session(&self) -> bool {
         let behind = self.sql.find(|it: char| it.is_ascii_alphabetic());
@@ -233,7 +233,7 @@ impl Binary {
     }
 }
 
-/// The failure of a value that is no number of the parameter's type.
+/// The failure of a value that is not a number of the parameter's type.
 #[cold]
 fn misfit(name: &str, binary: Binary) -> Failure {
     let kind = format!("{binary:?}").to_ascii_lowercase();

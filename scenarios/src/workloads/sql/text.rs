@@ -20,11 +20,11 @@ impl Text {
         let mut scanner = Scanner::new(sql);
         scanner.scan(false);
         if scanner.is_numbered {
-            return Err("expected `:name` for a value, got a number behind `$`".to_owned());
+            return Err("expected `:name` for a value, got `$` and a number".to_owned());
         }
         let end = scanner.at;
         if !is_blank(&sql[end..]) {
-            let message = "expected one statement, got several: write each as a text of its own";
+            let message = "expected one statement, got several: write each as a separate string";
             return Err(message.to_owned());
         }
         let Scanner {
@@ -39,7 +39,7 @@ impl Text {
         Ok(text)
     }
 
-    /// The length of the statement at the beginning of a script: up to its semicolon, or to a backslash, which begins a
+    /// Length of the statement at the beginning of a script: up to its semicolon, or to a backslash, which begins a
     /// command of psql or pgbench.
     pub(crate) fn end_of_statement(script: &str) -> usize {
         let mut scanner = Scanner::new(script);
@@ -124,7 +124,7 @@ impl<'a> Scanner<'a> {
             .unwrap_or(0)
     }
 
-    /// Finds the names up to the statement's end, which may be a backslash.
+    /// Finds names up to the end of the statement, which may be a backslash.
     fn scan(&mut self, to_backslash: bool) {
         while self.at < self.sql.len() {
             let byte = self.byte(0);
@@ -247,7 +247,7 @@ impl<'a> Scanner<'a> {
         self.last = b'a';
     }
 
-    /// The length of the name behind a colon: `aid`, or `user.email`.
+    /// Length of the name after a colon: `aid`, or `user.email`.
     fn name_bytes(&self) -> usize {
         let rest = &self.sql.as_bytes()[self.at + 1..];
         let length = |rest: &[u8]| match rest.first() {

@@ -1,5 +1,5 @@
-//! Allocations of a transaction once its statements are prepared: one for each, by which the library's cache of statements keeps
-//! its text. SQLite itself has an allocator of its own.
+//! Allocations of a transaction once its statements are prepared: one for each statement, whose text the library's cache
+//! copies. SQLite itself does not use Rust's allocator.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use super::Sqlite;
 use crate::workloads::allocation_count::allocations;
 
 #[test]
-fn a_statement_allocates_once_in_the_cache_of_the_library() {
+fn a_statement_allocates_once_in_the_statement_cache() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("own.db");
     let connection = rusqlite::Connection::open(&file).expect("a database");
@@ -21,6 +21,6 @@ fn a_statement_allocates_once_in_the_cache_of_the_library() {
             "expect": { "rows": [1, 1] },
         }],
     });
-    // BEGIN and COMMIT are among the statements.
+    // Including BEGIN and COMMIT.
     assert_eq!(allocations::<Sqlite>(params, "", ""), [4, 400]);
 }

@@ -1,4 +1,4 @@
-//! A session's connection and values, without a runtime: one call runs one operation, and blocks its thread.
+//! A session's connection and values, independent of the runtime: one call runs one operation and blocks its thread.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::number::{self, Number};
 use crate::data::{RoundData, Values};
 use crate::workloads::sql::{RETRIES, Script, Statement, Transaction, about, outcome};
 
-/// What all clients of a round have in common.
+/// State that all clients of a round share.
 #[derive(Debug)]
 pub struct Round {
     pub(super) database: Database,
@@ -105,7 +105,7 @@ impl Session {
     }
 }
 
-/// Runs a statement and reads all of its rows; returns their number, or that of the rows it changed.
+/// Runs a statement and reads all its rows; returns the number of rows returned, or else changed.
 fn run_statement(
     connection: &Connection,
     statement: &Statement,
@@ -140,7 +140,7 @@ fn run_statement(
         returned += 1;
     }
     drop(rows);
-    // After a statement that changes nothing, SQLite still reports the changes of the last one that did.
+    // After a statement that changes nothing, SQLite still reports the changes of an earlier one.
     if columns > 0 || connection.total_changes() == before {
         return Ok(returned);
     }

@@ -1,5 +1,4 @@
-//! The database of a round: made in the work directory and removed, or the user's own, of which nothing is changed but by
-//! their statements.
+//! The database of a round: created in the work directory and removed, or the user's own, which only their statements change.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,15 +17,15 @@ pub(super) const BUSY: &str = "busy";
 /// Kind of failure: an error about a statement.
 const SQL: &str = "sql";
 
-/// A round's own database, in its work directory.
+/// File name of a round's temporary database in its work directory.
 const ROUND: &str = "round.sqlite";
 
-/// Endings of the files that SQLite keeps beside a database.
+/// Suffixes of a database and of the files that SQLite keeps beside it.
 const COMPANIONS: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
-/// The byte of the header that is 2 with a write-ahead log.
+/// Offset of the header byte that is 2 with a write-ahead log.
 const FORMAT: usize = 18;
 
 /// The database of a round.
@@ -48,11 +47,12 @@ impl Database {
         }
     }
 
-    pub(super) fn is_own(&self) -> bool {
+    /// True for a database that lasts for one round, false for the user's own.
+    pub(super) fn is_temporary(&self) -> bool {
         self.settings.file.is_none()
     }
 
-    /// Makes a round's own one.
+    /// Creates a temporary database.
     pub(super) fn create(&self) -> Result<(), Failure> {
         self.remove()?;
         if let Some(parent) = self.path.parent() {
@@ -62,15 +62,15 @@ impl Database {
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags).map_err(failure)?;
-        // It is written to the file's header.
+        // Stored in the header of the file.
         let journal = self.settings.journal.name();
         pragma(&connection, &format!("journal_mode = {journal}"))?;
         Ok(())
     }
 
-    /// Removes a round's own one.
+    /// Removes a temporary database.
     pub(super) fn remove(&self) -> Result<(), Failure> {
-        for ending in COMPANIONS.iter().filter(|_| self.is_own()) {
+        for ending in COMPANIONS.iter().filter(|_| self.is_temporary()) {
             let mut path = self.path.clone().into_os_string();
             path.push(ending);
             match fs::remove_file(path) {
@@ -83,7 +83,7 @@ impl Database {
         Ok(())
     }
 
-    /// A connection with the settings that belong to it.
+    /// Opens a connection and applies the settings that last for it.
     pub(super) fn connect(&self) -> Result<Connection, Failure> {
         let SqliteSpec {
             journal,
@@ -98,7 +98,7 @@ impl Database {
         if (found == Journal::Wal.name()) != (*journal == Journal::Wal) {
             let expected = journal.name();
             let message =
-                format!("expected the journal `{expected}` of the database, got `{found}`");
+                format!("expected a database with the journal `{expected}`, got `{found}`");
             return Err(Failure::new(SQL, message));
         }
         if *journal != Journal::Wal {
@@ -109,11 +109,11 @@ impl Database {
         Ok(connection)
     }
 
-    /// Runs statements on a connection of their own; `name` is theirs in messages.
+    /// Runs statements on a separate connection; `name` names them in messages.
     pub(super) fn run(&self, name: &str, text: &str) -> Result<(), Failure> {
         let connection = self.connect()?;
-        if self.is_own() {
-            // What a loss of power would spoil is removed anyway.
+        if self.is_temporary() {
+            // The file need not survive a loss of power.
             connection
                 .execute_batch("PRAGMA synchronous = off")
                 .map_err(failure)?;
@@ -122,7 +122,7 @@ impl Database {
         run.map_err(|error| about(name, failure(error)))
     }
 
-    /// The number of rows that a query returns.
+    /// Number of rows that a query returns.
     pub(super) fn count_rows(&self, query: &str) -> Result<u64, Failure> {
         let count = || {
             let connection = self.connect()?;
@@ -138,7 +138,7 @@ impl Database {
     }
 }
 
-/// The text that a pragma returns.
+/// Text that a pragma returns.
 fn pragma(connection: &Connection, name: &str) -> Result<String, Failure> {
     let text = connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0));
     text.map_err(failure)
@@ -156,12 +156,12 @@ pub(super) fn failure(error: Error) -> Failure {
         Some(CannotOpen | ReadOnly) => Failure::new(SQL, detail)
             .hint("the database and its directory must be writable for this user"),
         _ if detail.contains("no such table") => Failure::new(SQL, detail)
-            .hint("`setup` in `[sqlite]` fills the database of a round, `file` names one of your own"),
+            .hint("`setup` in `[sqlite]` creates tables in the database of a round, `file` names your own database"),
         _ => Failure::new(SQL, detail),
     }
 }
 
-/// Sets the journal of the user's own database among the parameters to the one that it has, or returns the errors.
+/// Sets the parameter `journal` to the journal mode of the user's own database, or returns errors.
 pub(crate) fn survey(params: &mut Value, directory: &Path) -> Vec<ParamError> {
     let settings = params.get_mut("sqlite").and_then(Value::as_object_mut);
     let Some(settings) = settings else {
@@ -183,7 +183,7 @@ pub(crate) fn survey(params: &mut Value, directory: &Path) -> Vec<ParamError> {
     if !header.is_empty() && (!header.starts_with(MAGIC) || header.len() <= FORMAT) {
         return error(
             "file",
-            format!("expected `{file}` to be a database of SQLite"),
+            format!("expected `{file}` to be an SQLite database"),
         );
     }
     let is_wal = header.get(FORMAT) == Some(&2);
@@ -197,7 +197,7 @@ pub(crate) fn survey(params: &mut Value, directory: &Path) -> Vec<ParamError> {
         Some(given) if (given == Journal::Wal.name()) != is_wal => {
             let name = found.name();
             let message = format!(
-                "expected `{name}`, as the header of `{file}` says, got `{given}`: the journal of a database of your own is not changed"
+                "expected `{name}`, as the header of `{file}` says, got `{given}`: the journal of your own database is not changed"
             );
             return error("journal", message);
         }

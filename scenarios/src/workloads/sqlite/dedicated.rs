@@ -1,4 +1,4 @@
-//! A client on a thread of its own: operations go to it through a channel, results come back by a waker.
+//! A client on a dedicated thread: operations reach it through a channel, and a waker announces results.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use photofinish_harness::workload::Failure;
 
 use super::client::Client;
 
-/// The session's end of a thread.
+/// The session's handle of a dedicated thread.
 pub(super) struct Dedicated {
     operations: Sender<u64>,
     reply: Arc<Reply>,
@@ -22,7 +22,7 @@ struct Reply(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// The last operation that has ended, with its result.
+    /// The last operation that ended, with its result.
     ended: Option<(u64, Result<(), Failure>)>,
     /// True once the thread has ended.
     is_closed: bool,
@@ -34,10 +34,10 @@ impl Dedicated {
     pub(super) fn start(client: Client) -> Result<Self, Failure> {
         let (operations, receiver) = channel();
         let reply = Arc::<Reply>::default();
-        let closing = Closing(Arc::clone(&reply));
+        let guard = CloseGuard(Arc::clone(&reply));
         let thread = std::thread::Builder::new()
             .name("sqlite".to_owned())
-            .spawn(move || serve(client, &receiver, &closing.0))
+            .spawn(move || serve(client, &receiver, &guard.0))
             .map_err(|error| TaskError::NoThread(error.to_string()))?;
         Ok(Self {
             operations,
@@ -46,7 +46,7 @@ impl Dedicated {
         })
     }
 
-    /// Runs operation `op` there.
+    /// Runs operation `op` on the thread.
     pub(super) async fn operate<R: Runtime>(
         &mut self,
         runtime: &R,
@@ -59,7 +59,7 @@ impl Dedicated {
         runtime.wait_for(|context| reply.poll(op, context)).await
     }
 
-    /// True if its thread has not ended by itself.
+    /// True unless the thread has ended on its own.
     pub(super) fn is_usable(&self) -> bool {
         !self.reply.lock().is_closed
     }
@@ -79,10 +79,10 @@ fn serve(mut client: Client, operations: &Receiver<u64>, reply: &Reply) {
     }
 }
 
-/// Tells the session that the thread has ended, even by a panic.
-struct Closing(Arc<Reply>);
+/// Marks the reply closed when the thread ends, even by a panic.
+struct CloseGuard(Arc<Reply>);
 
-impl Drop for Closing {
+impl Drop for CloseGuard {
     fn drop(&mut self) {
         self.0.publish(|state| state.is_closed = true);
     }
@@ -103,7 +103,7 @@ impl Reply {
         }
     }
 
-    /// The result of operation `op`. That of an earlier one, whose session no longer waited, is passed over.
+    /// The result of operation `op`; discards the result of an earlier operation that was cancelled.
     fn poll(&self, op: u64, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         let mut state = self.lock();
         match state.ended.take() {
@@ -121,5 +121,8 @@ impl Reply {
 
 #[cold]
 fn ended() -> Failure {
-    Failure::new(Failure::PANIC, "the thread of the connection has ended")
+    Failure::new(
+        Failure::PANIC,
+        "the dedicated thread of the connection has ended",
+    )
 }

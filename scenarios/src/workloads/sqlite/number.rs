@@ -1,6 +1,6 @@
-//! Values as SQLite's types: a value that is the usual text of a number is bound as one, everything else as text.
+//! SQLite types of values: the canonical text of a number is bound as a number, everything else as text.
 //!
-//! A column converts a text by its affinity, an expression does not: `:limit < 10` compares a text.
+//! A column converts text by its affinity, but an expression does not: `:limit < 10` would compare a text.
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Number {
@@ -8,8 +8,8 @@ pub(super) enum Number {
     Real(f64),
 }
 
-/// The number whose usual text this is: no leading zero or plus sign, no exponent, so that a column of texts gets the same
-/// text back.
+/// The number of which this is the canonical text: no leading zero or plus sign and no exponent, so that a text column
+/// stores the same text.
 pub(super) fn parse(text: &[u8]) -> Option<Number> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     let (whole, fraction) = match digits.iter().position(|byte| *byte == b'.') {
@@ -29,7 +29,7 @@ pub(super) fn parse(text: &[u8]) -> Option<Number> {
     let text = std::str::from_utf8(text).ok()?;
     match fraction {
         None => text.parse().ok().map(Number::Integer),
-        // More digits may not survive.
+        // More digits may be lost.
         Some(_) if digits.len() > 16 => None,
         Some(_) => text.parse().ok().map(Number::Real),
     }
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_usual_text_of_a_number_is_one_and_survives_in_a_column_of_texts() {
+    fn only_canonical_number_text_is_a_number_and_it_survives_a_text_column() {
         let connection = Connection::open_in_memory().expect("a database");
         connection
             .execute_batch("CREATE TABLE t (x TEXT)")

@@ -12,27 +12,27 @@ use serde::{Deserialize, Serialize};
 use crate::quantity::Time;
 use crate::workloads::sql::Statements;
 
-/// The database, and the way to it.
+/// The database, and how sessions call it.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SqliteSpec {
-    /// A database of your own, relative to the scenario file. By default, each round has a new one, removed after it.
+    /// Your own database, relative to the scenario file. By default, each round creates a database and removes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub file: Option<String>,
-    /// The thread on which a session calls the library.
+    /// Thread on which a session calls the library.
     pub access: Access,
-    /// Journal of the database. That of a file of your own is not changed, and is the default for it.
+    /// Journal mode of the database. That of your own file is kept, and is its default.
     pub journal: Journal,
-    /// Waiting for the device.
+    /// Waits for the storage device.
     pub synchronous: Synchronous,
-    /// Time for which the library waits for a lock, blocking its thread, before a statement is `busy`. By default `5s`.
+    /// Time that the library waits for a lock, blocking its thread, before a statement fails as `busy`; `5s` by default.
     pub busy_timeout: Time,
-    /// The kind of transaction that BEGIN starts. `immediate` (the default) takes the write lock at once.
+    /// Kind of transaction that BEGIN starts. `immediate` (the default) takes the write lock at once.
     pub begin: Begin,
-    /// Maximum number of times that a transaction is tried, 1 by default: again when the database was busy.
+    /// Maximum number of tries of a transaction, 1 by default: it is retried if the database is busy.
     pub tries: NonZeroU32,
-    /// Statements, or a file of them, that run before each round: they fill its database.
+    /// Statements, or a file of them, that fill the database before each round.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Statements")]
     pub setup: Option<Statements>,
@@ -40,11 +40,11 @@ pub struct SqliteSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Statements")]
     pub teardown: Option<Statements>,
-    /// A query that returns no row if what must hold after a round does hold: sums that agree.
+    /// A query that must return no rows after a round, such as a comparison of sums.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub check: Option<String>,
-    /// SHA-256 of these files, in hexadecimal. Read from the files, and compared with them if given.
+    /// SHA-256 of these files, in hexadecimal. Computed from the files, or compared with them if given.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub sha256: BTreeMap<String, String>,
 }
@@ -67,24 +67,24 @@ impl Default for SqliteSpec {
     }
 }
 
-/// The thread on which a session calls the library. A call is a whole transaction.
+/// Thread on which a session calls the library. One call is a whole transaction.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Access {
-    /// A thread that the runtime keeps for blocking work; under blocking runtimes, the session's own.
+    /// A thread that the runtime keeps for blocking work; under blocking runtimes, the session's own thread.
     #[default]
     Offload,
-    /// The session's own thread, which serves no other session meanwhile.
+    /// The session's own thread, which blocks: no other session on it can run.
     Inline,
-    /// A thread for each connection, which gets its calls through a channel.
+    /// A thread per connection, which receives calls through a channel.
     Dedicated,
 }
 
-/// Journals.
+/// Journal modes.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Journal {
-    /// A write-ahead log: readers and one writer at the same time.
+    /// A write-ahead log: readers do not block the writer.
     #[default]
     Wal,
     /// A rollback journal, deleted at the end of a transaction.
@@ -93,22 +93,22 @@ pub enum Journal {
     Truncate,
 }
 
-/// Waiting for the device.
+/// Waits for the storage device.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Synchronous {
     /// Never.
     Off,
-    /// With the journal `wal` at checkpoints only: a loss of power may undo the last transactions.
+    /// With the journal `wal`, only at checkpoints: a loss of power may undo the last transactions.
     Normal,
-    /// At every commit, as is SQLite's default.
+    /// At every commit: SQLite's default.
     #[default]
     Full,
-    /// Also for the directory.
+    /// At every commit, and also for the directory.
     Extra,
 }
 
-/// Kinds of transactions.
+/// Kinds of BEGIN.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Begin {

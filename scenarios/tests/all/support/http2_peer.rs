@@ -1,6 +1,6 @@
-//! The server's side of HTTP/2 frame by frame, so that tests can do what no proper server does.
+//! The server's side of HTTP/2, frame by frame, so that tests can do what a real server would not.
 //!
-//! It decodes no header: a test tells requests by their streams, and by whether they have a body.
+//! Headers are not decoded: a test distinguishes requests by their streams, and by the presence of a body.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -64,7 +64,7 @@ impl<'a> Peer<'a> {
         self.send(SETTINGS, 0, 0, &payload);
     }
 
-    /// Sends a frame; a client that has left is found out at the next read.
+    /// Sends a frame; the next read detects a client that has left.
     pub(crate) fn send(&self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         let mut frame = u32::try_from(payload.len()).expect("small").to_be_bytes()[1..].to_vec();
         frame.extend([kind, flags]);

@@ -49,7 +49,7 @@ impl ThrowawayPostgres {
         Some(server)
     }
 
-    /// A server of the test's own, whose data directory `prepare` may change; `None` without PostgreSQL.
+    /// A separate server, whose data directory `prepare` may change; `None` without PostgreSQL.
     pub(crate) fn start(prepare: impl FnOnce(&Path)) -> Option<Self> {
         let Some(binaries) = find_binaries() else {
             let ci = std::env::var("CI").is_ok_and(|ci| ci == "true");

@@ -1,4 +1,4 @@
-//! The server's side of TLS for tests: certificates, a connection of rustls, and records that rustls would not send.
+//! The server's side of TLS for tests: certificates, a rustls connection, and records that rustls would not send.
 
 use std::sync::{Arc, LazyLock};
 
@@ -15,7 +15,7 @@ use rustls::{
     ServerConnection, SupportedCipherSuite,
 };
 
-/// An authority, a certificate of it for `localhost`, one that has expired, and one for a client.
+/// An authority, a certificate it issued for `localhost`, one that has expired, and one for a client.
 pub(crate) struct Certificates {
     pub(crate) authority: CertifiedIssuer<'static, KeyPair>,
     pub(crate) server: Leaf,
@@ -31,7 +31,7 @@ pub(crate) struct Leaf {
 pub(crate) static CERTIFICATES: LazyLock<Certificates> = LazyLock::new(|| {
     let mut params = CertificateParams::new(Vec::new()).expect("no names");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    // The others have the same name by default, and an authority is found by its name.
+    // The others have the same name by default, and an authority is looked up by name.
     params
         .distinguished_name
         .push(DnType::CommonName, "authority");
