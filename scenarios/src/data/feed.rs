@@ -410,7 +410,7 @@ mod tests {
         check(Csv, "a\n1\"2", 2, "quotes around the whole value");
         check(Csv, "a\n\"1\"2", 2, "behind the closing quote");
         check(Csv, "a\n1\n\"2\n3", 3, "got the file's end");
-        check(Csv, "a\n1\r2", 2, "a line feed behind");
+        check(Csv, "a\n1\r2", 2, "a line feed after");
         check(JsonLines, "", 1, "at least one row");
         check(JsonLines, "{\"a\": 1}\n[2]", 2, "got another value");
         check(
