@@ -27,6 +27,7 @@ pub(super) fn evaluate(
     let mut parser = Parser {
         tokens: tokens(text)?,
         at: 0,
+        depth: 0,
         variables,
     };
     let value = parser.sum()?;
@@ -98,9 +99,14 @@ fn number(text: &str) -> Result<(Token, usize), ImportError> {
     Ok((token, length))
 }
 
+/// Maximum depth of an expression.
+const DEEPEST: usize = 100;
+
 struct Parser<'a> {
     tokens: Vec<Token>,
     at: usize,
+    /// Number of factors that are not complete.
+    depth: usize,
     variables: &'a BTreeMap<String, Value>,
 }
 
@@ -146,6 +152,18 @@ impl Parser<'_> {
     }
 
     fn factor(&mut self) -> Result<Value, ImportError> {
+        if self.depth == DEEPEST {
+            return Err(ImportError::new(format!(
+                "expected at most {DEEPEST} levels of parentheses and signs"
+            )));
+        }
+        self.depth += 1;
+        let value = self.factor_within();
+        self.depth -= 1;
+        value
+    }
+
+    fn factor_within(&mut self) -> Result<Value, ImportError> {
         match self.next() {
             Some(Token::Integer(integer)) => Ok(Value::Integer(integer)),
             Some(Token::Double(double)) => Ok(Value::Double(double)),
@@ -300,7 +318,7 @@ fn call(name: &str, arguments: &[Value]) -> Result<Value, ImportError> {
         ("abs", [Integer(integer)]) => Ok(Integer(integer.saturating_abs())),
         ("abs", [Double(double)]) => Ok(Double(double.abs())),
         ("int", [Integer(integer)]) => Ok(Integer(*integer)),
-        ("int", [Double(double)]) => Ok(Integer(*double as i64)),
+        ("int", [Double(double)]) => rounded(*double),
         ("double", [Integer(integer)]) => Ok(Double(*integer as f64)),
         ("double", [Double(double)]) => Ok(Double(*double)),
         ("mod", [left, right]) => calculate(left.clone(), '%', right.clone()),
@@ -319,8 +337,22 @@ fn not_constant(name: &str) -> ImportError {
     .hint("the bounds of a draw are fixed before the run: write the arithmetic in the statement")
 }
 
+/// The integer that pgbench makes of a number: the nearest, or of two the even one.
+fn rounded(double: f64) -> Result<Value, ImportError> {
+    let nearest = double.round_ties_even();
+    // The upper bound is no double: the next one is 2^63.
+    if !(i64::MIN as f64..-(i64::MIN as f64)).contains(&nearest) {
+        return Err(ImportError::new(format!(
+            "expected an integer of 64 bits, got `{double}`"
+        )));
+    }
+    Ok(Value::Integer(nearest as i64))
+}
+
 fn random(from: &Value, to: &Value, draw: DrawSpec) -> Result<Value, ImportError> {
     match (from, to) {
+        (Value::Double(from), to) => random(&rounded(*from)?, to, draw),
+        (from, Value::Double(to)) => random(from, &rounded(*to)?, draw),
         (Value::Integer(from), Value::Integer(to)) if from <= to => {
             Ok(Value::Draw(range(*from, *to, draw)))
         }
@@ -378,8 +410,10 @@ mod tests {
             ("-7 % 2", Value::Integer(-1)),
             ("(1 + 2) * 0.5", Value::Double(1.5)),
             ("1e3 / 4", Value::Double(250.0)),
-            ("int(2.9) + abs(-1)", Value::Integer(3)),
+            ("int(2.9) + abs(-1)", Value::Integer(4)),
+            ("int(2.5) * 10 + int(-3.5)", Value::Integer(16)),
             ("random(1, 100000 * :scale)", draw(1, 1_000_000)),
+            ("random(0.6, 1.5 * :scale)", draw(1, 15)),
             ("10 + RANDOM(1, 5) - 1", draw(10, 14)),
             ("random_zipfian(1, 100, 1.07)", zipf(1, 100, false)),
             (
@@ -407,6 +441,9 @@ mod tests {
             ("9223372036854775807 + 1", "64-bit"),
             (":nothing", "got `:nothing`"),
             ("1 < 2", "got `<`"),
+            ("int(1e300)", "64 bits"),
+            (&"(".repeat(100_000), "at most 100 levels"),
+            (&"-".repeat(100_000), "at most 100 levels"),
             ("1 +", "the end of the expression"),
             ("1 2", "got `2`"),
             ("12ab", "got `12ab`"),

@@ -20,7 +20,7 @@ const TARGET: &str = "db=postgres://USER@127.0.0.1/DATABASE";
 /// Reads a script.
 pub(super) fn import(text: &str, context: &Context<'_>) -> Result<Import, ImportError> {
     let mut script = Script::new(context.scale.unwrap_or(1));
-    let (mut rest, mut line) = (text, 1);
+    let (mut rest, mut line) = (text.trim_start_matches('\u{feff}'), 1);
     loop {
         let blank = rest.len() - rest.trim_start().len();
         line += lines(&rest[..blank]);
@@ -367,6 +367,10 @@ UPDATE a SET b = b + :delta
   "INSERT INTO h VALUES (:aid_2, :session)",
 ]
 "#
+        );
+        assert_eq!(
+            scenario("\u{feff}SELECT 1;\r\n"),
+            "\n[[transaction]]\nstatements = [\n  \"SELECT 1\",\n]\n"
         );
         assert_eq!(
             scenario("\\set round random(1, 2)\nSELECT :round; SELECT 2"),

@@ -81,6 +81,10 @@ impl TlsError {
                 CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
                     "renew the server's certificate, or check the clock of this machine"
                 }
+                CertificateError::Other(other) if other.0.to_string() == "CaUsedAsEndEntity" => {
+                    "the server's certificate is that of an authority, as `openssl req -x509` makes it: add \
+                     `-addext basicConstraints=critical,CA:FALSE`, or accept any server with `insecure` or sslmode=require"
+                }
                 _ => return None,
             },
             Error::AlertReceived(alert) if is_about_certificate(*alert) => {

@@ -403,6 +403,35 @@ fn a_server_without_http2_is_reported_before_anything_is_measured() {
 }
 
 #[test]
+fn a_server_that_ends_every_connection_before_a_request_is_not_asked_forever() {
+    for runtime in DESCRIPTORS {
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&connections);
+        let address = tiny_server::start(move |client| {
+            let Some(mut peer) = Peer::greet(client, &[]) else {
+                return;
+            };
+            if count.fetch_add(1, Ordering::Relaxed) == 0 {
+                let Some(stream) = peer.request() else {
+                    return;
+                };
+                peer.go_away(stream);
+                peer.respond(stream, b"");
+            } else {
+                peer.go_away(0);
+            }
+            while peer.frame().is_some() {}
+        });
+        let request = json!({ "send": "POST /" });
+        let seen = round(&streams(1, request), &address, runtime.name, 1);
+        assert_eq!(seen.errors["goaway"].count, 1, "{}", runtime.name);
+        let example = &seen.errors["goaway"].example;
+        assert!(example.contains("20 connections in a row"), "{example}");
+        assert_eq!(connections.load(Ordering::Relaxed), 21, "{}", runtime.name);
+    }
+}
+
+#[test]
 fn http1_only_features_are_refused_with_the_reason() {
     let refused = |params: Value| {
         let entry = workload("http").expect("it ships");

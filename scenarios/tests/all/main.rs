@@ -22,5 +22,6 @@ mod protocol_websocket_splits;
 mod real_servers;
 mod scenario_files;
 mod scenario_plan;
+mod sqlite;
 mod support;
 mod tls_servers;

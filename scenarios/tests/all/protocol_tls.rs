@@ -268,6 +268,7 @@ fn a_wrong_server_is_refused_by_name() {
         server: right,
         expired,
         client,
+        authority_for_itself,
         ..
     } = &*CERTIFICATES;
     check(&authority(), client, "not valid for name", "`server_name`");
@@ -277,6 +278,17 @@ fn a_wrong_server_is_refused_by_name() {
         ..TlsSettings::default()
     };
     check(&other, right, "UnknownIssuer", "`ca`");
+    let der = authority_for_itself.certificate.clone();
+    let itself = TlsSettings {
+        ca: Some(pem("CERTIFICATE", &der)),
+        ..TlsSettings::default()
+    };
+    check(
+        &itself,
+        authority_for_itself,
+        "CaUsedAsEndEntity",
+        "CA:FALSE",
+    );
     let (message, hint) = refusal(&authority(), server(right, true));
     assert!(message.contains("CertificateRequired"), "{message}");
     assert!(hint.is_some_and(|hint| hint.contains("`cert` and `key`")));

@@ -21,7 +21,7 @@ use crate::protocol::http::HttpError;
 use crate::protocol::http2::{Event, Exchange, Http2Client, Http2Error};
 
 /// Maximum number of times that a request is sent again because the server did not process it.
-const MOST_UNPROCESSED: u32 = 20;
+pub(super) const MOST_UNPROCESSED: u32 = 20;
 
 /// A request or a flow of one operation.
 pub(super) struct Lane {

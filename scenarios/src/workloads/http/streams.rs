@@ -15,7 +15,7 @@ use photofinish_harness::workload::{Failure, RoundEnv};
 use super::super::http_connection::{Endpoint, http2_dialer};
 use super::super::http2_connection::Http2Connection;
 use super::compile::Script;
-use super::lane::{Lane, LaneContext};
+use super::lane::{Lane, LaneContext, MOST_UNPROCESSED};
 use super::spec::HttpVersion;
 use super::walk::Walk;
 use super::{Shared, too_late};
@@ -133,13 +133,17 @@ impl<R: Runtime> Streams<R> {
             traffic: &traffic,
         };
         connection.refresh().await;
+        let mut vain = 0;
         loop {
             submit(connection, lanes, &context);
             let is_open = lanes.iter().any(Lane::is_open);
             let is_waiting = lanes.iter().any(Lane::is_waiting);
             if !is_open && is_waiting && connection.sender(most_requests(script)).is_none() {
-                reopen(connection, lanes, &context).await;
+                reopen(connection, lanes, &context, &mut vain).await;
             } else if is_open || is_waiting {
+                if is_open {
+                    vain = 0;
+                }
                 turn(connection, lanes, &context).await;
                 advance(connection, lanes, &context);
             } else if let Some(pause) = lanes.iter().find_map(Lane::pause) {
@@ -179,16 +183,28 @@ fn submit<R: Runtime>(
     }
 }
 
-/// Reopens the connection; if that fails, so do the waiting requests.
+/// Opens the connection again; without one, the requests that wait fail. `vain` counts connections in a row that took no
+/// request.
 async fn reopen<R: Runtime>(
     connection: &mut Http2Connection<R>,
     lanes: &mut [Lane],
     context: &LaneContext<'_>,
+    vain: &mut u32,
 ) {
     connection.close_if_retired();
-    if let Err(failure) = connection.open().await {
-        let waiting = lanes.iter_mut().filter(|lane| lane.is_waiting());
-        waiting.for_each(|lane| lane.fail(failure.clone(), context));
+    let opened = if *vain == MOST_UNPROCESSED {
+        let detail =
+            format!("the server ended {MOST_UNPROCESSED} connections in a row before any request");
+        Err(Failure::new("goaway", detail))
+    } else {
+        connection.open().await
+    };
+    match opened {
+        Ok(()) => *vain += 1,
+        Err(failure) => {
+            let waiting = lanes.iter_mut().filter(|lane| lane.is_waiting());
+            waiting.for_each(|lane| lane.fail(failure.clone(), context));
+        }
     }
 }
 

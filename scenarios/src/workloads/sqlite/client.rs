@@ -7,7 +7,7 @@ use photofinish_harness::parts::PartRecorder;
 use photofinish_harness::workload::Failure;
 use rusqlite::Connection;
 
-use super::database::{BUSY, Database, failure};
+use super::database::{BUSY, Database, SQL, failure};
 use super::number::{self, Number};
 use crate::data::{RoundData, Values};
 use crate::workloads::sql::{RETRIES, Script, Statement, Transaction, about, outcome};
@@ -43,7 +43,8 @@ impl Client {
         connection.set_prepared_statement_cache_capacity(statements.len());
         for statement in statements {
             let prepared = connection.prepare_cached(&statement.sql);
-            drop(prepared.map_err(|error| about(&statement.label, failure(error)))?);
+            let prepared = prepared.map_err(|error| about(&statement.label, failure(error)))?;
+            check_parameters(statement, prepared.parameter_count())?;
         }
         let session = Session {
             connection,
@@ -103,6 +104,21 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Refuses a parameter that gets no value, which SQLite takes for NULL: `?`, `@id`, or a `:id` behind something that
+/// only PostgreSQL takes for the beginning of a string or comment.
+fn check_parameters(statement: &Statement, found: usize) -> Result<(), Failure> {
+    let values = statement.values.len();
+    if found == values {
+        return Ok(());
+    }
+    let detail = format!(
+        "{}: expected {values} parameters, got {found} in SQLite",
+        statement.label
+    );
+    Err(Failure::new(SQL, detail)
+        .hint("write each value as `:name`, outside of quotes and comments"))
 }
 
 /// Runs a statement and reads all its rows; returns the number of rows returned, or else changed.

@@ -15,7 +15,7 @@ use crate::workloads::sql::about;
 pub(super) const BUSY: &str = "busy";
 
 /// Kind of failure: an error about a statement.
-const SQL: &str = "sql";
+pub(super) const SQL: &str = "sql";
 
 /// File name of a round's temporary database in its work directory.
 const ROUND: &str = "round.sqlite";

@@ -15,12 +15,14 @@ use rustls::{
     ServerConnection, SupportedCipherSuite,
 };
 
-/// An authority, a certificate it issued for `localhost`, one that has expired, and one for a client.
+/// An authority, a certificate of it for `localhost`, one that has expired, one for a client, and an authority for
+/// `localhost` itself.
 pub(crate) struct Certificates {
     pub(crate) authority: CertifiedIssuer<'static, KeyPair>,
     pub(crate) server: Leaf,
     pub(crate) expired: Leaf,
     pub(crate) client: Leaf,
+    pub(crate) authority_for_itself: Leaf,
 }
 
 pub(crate) struct Leaf {
@@ -47,7 +49,16 @@ pub(crate) static CERTIFICATES: LazyLock<Certificates> = LazyLock::new(|| {
             key,
         }
     };
+    let names = vec!["localhost".to_owned()];
+    let mut params = CertificateParams::new(names).expect("a name");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().expect("a key");
+    let certificate = params.self_signed(&key).expect("signed");
     Certificates {
+        authority_for_itself: Leaf {
+            certificate: certificate.der().clone(),
+            key,
+        },
         server: leaf("localhost", 4096),
         expired: leaf("localhost", 2001),
         client: leaf("client", 4096),
