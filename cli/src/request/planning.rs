@@ -221,12 +221,15 @@ fn require_secure_servers(scenarios: &[Scenario], plan: &Plan) -> Result<(), Fai
     Ok(())
 }
 
-/// The HTTP versions that the scenarios speak.
+/// The HTTP versions that the scenarios use; those of databases and files use none.
 fn http_versions(scenarios: &[Scenario]) -> HttpVersions {
-    let speaks_http2 = |scenario: &Scenario| scenario.params["http"]["version"] == "2";
+    let of_http = |scenario: &&Scenario| scenario.about.targets.contains(&"http");
+    let uses_http2 = |scenario: &Scenario| scenario.params["http"]["version"] == "2";
+    let mut of_http = scenarios.iter().filter(of_http);
+    let http2 = of_http.clone().any(uses_http2);
     HttpVersions {
-        http1: scenarios.iter().any(|scenario| !speaks_http2(scenario)),
-        http2: scenarios.iter().any(speaks_http2),
+        http1: !http2 || of_http.any(|scenario| !uses_http2(scenario)),
+        http2,
     }
 }
 

@@ -240,6 +240,16 @@ fn an_http2_only_server_gets_a_hint_that_names_the_version() {
             "hint: it speaks HTTP/2: write `version = \"2\"` in `[http]`",
         ],
     );
+    // A database scenario in the same run sends nothing to this server.
+    let load = "[load]\nops = 2\nwarmup_ops = 1\n";
+    let request =
+        "[http]\nversion = \"2\"\n[[request]]\nsend = \"GET /\"\nexpect.status = [200, 404]\n";
+    sandbox.write("h2.toml", &[request, load].concat());
+    let statement = "[sqlite]\n[[transaction]]\nstatements = [\"SELECT 1\"]\n";
+    sandbox.write("bank.toml", &[statement, load].concat());
+    let both = ["run", "h2.toml", "bank.toml", "--target", &target];
+    let both = sandbox.run(&[&both[..], &["--runtimes=sync", "--rounds=1", "--no-redo"]].concat());
+    both.check(0, &[]);
 }
 
 #[test]

@@ -69,7 +69,10 @@ impl TlsError {
     pub fn hint(&self) -> Option<&'static str> {
         Some(match &self.0 {
             Error::InvalidCertificate(error) => match error {
-                CertificateError::UnknownIssuer => {
+                // An authority of the same name with another key is another authority.
+                CertificateError::UnknownIssuer
+                | CertificateError::BadSignature
+                | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
                     "name the server's authority with `ca` in `[tls]`, --target http-ca=FILE or a database's \
                      sslrootcert=FILE, or accept any server with `insecure` or sslmode=require"
                 }

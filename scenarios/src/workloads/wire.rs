@@ -97,7 +97,7 @@ impl Route {
     /// The same route, with `protocols` offered in the TLS handshake.
     pub(super) fn with_protocols<R>(mut self, env: &RoundEnv<R>, protocols: &[&str]) -> Self {
         if let Some(config) = &self.tls {
-            let name = format!("tls offering {}", protocols.join(" "));
+            let name = format!("tls of {} offering {}", self.address, protocols.join(" "));
             let Ok(offering) = env.memo.obtain(&name, || {
                 Ok::<_, Infallible>(config.with_protocols(protocols))
             });
