@@ -176,16 +176,12 @@ impl Workload for Http {
         session: &mut Session<R>,
         op: u64,
     ) -> Result<(), Failure> {
-        let session = match session {
-            Session::Http1(session) => session,
-            Session::Http2(session) => {
-                let streams = session.operate(&self.script, &env.shared, env.seed, op);
-                return self.operate_within_limit(env, streams).await;
-            }
+        let Some(limit) = self.script.limit() else {
+            return self.run_operation(env, session, op).await;
         };
-        let steps = session.walk.begin(&self.script, env.seed, op)?;
-        let walk = self.run_steps(env, session, steps);
-        self.operate_within_limit(env, walk).await
+        let operation = Box::pin(self.run_operation(env, session, op));
+        let ended = env.runtime.timeout(limit, operation).await;
+        ended.unwrap_or_else(|Elapsed| Err(too_late(limit)))
     }
 
     async fn finish<R: Runtime>(
@@ -222,17 +218,24 @@ impl Http {
         Ok(Session::Http1(Box::new(sequence)))
     }
 
-    /// Performs an operation within its time limit, if there is one.
-    async fn operate_within_limit<R: Runtime>(
+    /// Runs an operation without a time limit. Futures are awaited where they are made: moving one copies all of it.
+    async fn run_operation<R: Runtime>(
         &self,
         env: &Env<R, Shared>,
-        operation: impl Future<Output = Result<(), Failure>> + Send,
+        session: &mut Session<R>,
+        op: u64,
     ) -> Result<(), Failure> {
-        let Some(limit) = self.script.limit() else {
-            return operation.await;
-        };
-        let ended = env.runtime.timeout(limit, Box::pin(operation)).await;
-        ended.unwrap_or_else(|Elapsed| Err(too_late(limit)))
+        match session {
+            Session::Http1(session) => {
+                let steps = session.walk.begin(&self.script, env.seed, op)?;
+                self.run_steps(env, session, steps).await
+            }
+            Session::Http2(session) => {
+                session
+                    .operate(&self.script, &env.shared, env.seed, op)
+                    .await
+            }
+        }
     }
 
     /// Performs steps in order.
@@ -378,22 +381,25 @@ impl<R: Runtime> Sequence<R> {
         method: Method,
     ) -> Result<u16, Failure> {
         self.connection.keep(step.keep);
-        let exchange = async {
-            if !self.connection.is_usable() {
-                self.requests = 0;
-                self.connection.reopen().await?;
-            }
-            begun.fetch_add(1, Ordering::Relaxed);
-            self.requests += 1;
-            self.connection
-                .exchange(method, &mut self.walk.request)
-                .await
-        };
         let Some(limit) = step.timeout else {
-            return exchange.await;
+            return self.send_once(begun, method).await;
         };
-        let ended = env.runtime.timeout(limit, Box::pin(exchange)).await;
+        let exchange = Box::pin(self.send_once(begun, method));
+        let ended = env.runtime.timeout(limit, exchange).await;
         ended.unwrap_or_else(|Elapsed| Err(too_late(limit)))
+    }
+
+    /// Like [`Sequence::send`], without a time limit.
+    async fn send_once(&mut self, begun: &AtomicU64, method: Method) -> Result<u16, Failure> {
+        if !self.connection.is_usable() {
+            self.requests = 0;
+            self.connection.reopen().await?;
+        }
+        begun.fetch_add(1, Ordering::Relaxed);
+        self.requests += 1;
+        self.connection
+            .exchange(method, &mut self.walk.request)
+            .await
     }
 
     /// Closes the connection after its last request.
