@@ -186,7 +186,7 @@ fn an_unservable_setting_is_refused_before_listening() {
     };
     assert_eq!(
         (error.path, error.expected.len()),
-        (vec!["dely".to_owned()], 4)
+        (vec!["dely".to_owned()], 6)
     );
 
     let error = refused(
