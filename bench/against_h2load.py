@@ -6,58 +6,24 @@ alternating order, and the medians: without TLS (prior knowledge), and over TLS.
 Photofinish sends one per stream and waits for all of them, whereas h2load starts the next one at once. The server
 runs on CPU 0, the generator on CPU 1, all on loopback. Needs nginx, openssl, h2load and two CPUs.
 """
-import argparse, json, os, pathlib, re, resource, socket, statistics, subprocess, sys, tempfile, time
+import json, re, subprocess, sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-SERVER_CPU, GENERATOR_CPU = 0, 1
-BODY = "abcdefghijklmnopqrstuvwxyz" * 2 + "abcdefghijkl"
+sys.dont_write_bytecode = True
+import pairs
+from pairs import GENERATOR_CPU, PAGE, children_cpu_s, pinned
+
 WARMUP_S = 1
 
 
-def pinned(cpu):
-    return lambda: os.sched_setaffinity(0, {cpu})
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def start_nginx(directory):
-    """Starts nginx; returns the process and its URLs, without and with TLS."""
-    clear, secure = free_port(), free_port()
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                    "-keyout", directory / "key.pem", "-out", directory / "cert.pem", "-days", "2", "-subj", "/CN=localhost",
-                    "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"],
-                   check=True, capture_output=True)
-    configuration = directory / "nginx.conf"
-    configuration.write_text(f"""
-worker_processes 1; daemon off; error_log {directory}/error.log; pid {directory}/nginx.pid;
-events {{ worker_connections 4096; }}
-http {{ access_log off; keepalive_requests 1000000000; client_body_temp_path {directory}; proxy_temp_path {directory};
-  fastcgi_temp_path {directory}; uwsgi_temp_path {directory}; scgi_temp_path {directory}; default_type text/plain;
-  http2_max_concurrent_streams 1000;
+    """An nginx, and its URLs without TLS and with it."""
+    clear, secure = pairs.free_port(), pairs.free_port()
+    pairs.make_certificate(directory)
+    process = pairs.start_nginx(directory, secure, f"""http2_max_concurrent_streams 1000;
   server {{ listen 127.0.0.1:{clear} http2; listen 127.0.0.1:{secure} ssl http2;
     ssl_certificate {directory}/cert.pem; ssl_certificate_key {directory}/key.pem;
-    location / {{ return 200 "{BODY}"; }} }} }}
-""")
-    command = ["nginx", "-e", str(directory / "error.log"), "-c", str(configuration), "-p", str(directory)]
-    process = subprocess.Popen(command, preexec_fn=pinned(SERVER_CPU))
-    for _ in range(100):
-        try:
-            socket.create_connection(("127.0.0.1", secure), timeout=1).close()
-            break
-        except OSError:
-            time.sleep(0.05)
-    else:
-        sys.exit("nginx did not start")
+    location / {{ return 200 "{PAGE}"; }} }}""")
     return process, [f"http://127.0.0.1:{clear}/bytes/64", f"https://127.0.0.1:{secure}/bytes/64"]
-
-
-def children_cpu_s():
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
 
 
 def run_h2load(url, options):
@@ -95,46 +61,20 @@ send = "GET /"
     return metrics["throughput_ops_s"]["median"] * streams, metrics["cpu_ns_per_op"]["median"] / 1e3 / streams
 
 
-def show(title, rows):
-    print(f"\n{title}")
-    print(f"{'pair':>4} {'photofinish':>24} {'h2load':>24} {'rate':>7} {'CPU':>7}")
-    for index, ((rate_a, cpu_a), (rate_b, cpu_b)) in enumerate(rows, 1):
-        cells = [f"{rate:>10.0f}/s {cpu:>9.2f}µs" for rate, cpu in ((rate_a, cpu_a), (rate_b, cpu_b))]
-        print(f"{index:>4} {cells[0]:>24} {cells[1]:>24} {rate_a / rate_b:>7.3f} {cpu_a / cpu_b:>7.3f}")
-    rates = [a[0] / b[0] for a, b in rows]
-    cpus = [a[1] / b[1] for a, b in rows]
-    for name, ratios in (("requests per second", rates), ("CPU per request", cpus)):
-        print(f"  {name}: ratio median {statistics.median(ratios):.3f}, {min(ratios):.3f}..{max(ratios):.3f}")
-
-
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--pairs", type=int, default=10)
-    arguments.add_argument("--seconds", type=int, default=3)
-    arguments.add_argument("--streams", type=int, default=8)
-    arguments.add_argument("--connections", type=int, default=8)
-    arguments.add_argument("--program", default=None, help="the photofinish to measure (default: build it)")
-    options = arguments.parse_args()
-    program = options.program
-    if program is None:
-        subprocess.run(["cargo", "build", "--release"], cwd=ROOT, check=True)
-        program = str(pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "photofinish")
-    with tempfile.TemporaryDirectory() as scratch:
-        directory = pathlib.Path(scratch)
-        directory.chmod(0o755)
+    parser = pairs.arguments(__doc__, 10, 3)
+    parser.add_argument("--streams", type=int, default=8)
+    parser.add_argument("--connections", type=int, default=8)
+    options = parser.parse_args()
+    program = pairs.program(options)
+    with pairs.scratch_directory() as directory:
         nginx, urls = start_nginx(directory)
         try:
             for title, url in zip(("without TLS", "over TLS"), urls):
-                rows = []
-                for pair in range(options.pairs):
-                    runs = {
-                        "ours": lambda: run_photofinish(program, url, options, directory),
-                        "h2load": lambda: run_h2load(url, options),
-                    }
-                    order = ("ours", "h2load") if pair % 2 == 0 else ("h2load", "ours")
-                    results = {name: runs[name]() for name in order}
-                    rows.append((results["ours"], results["h2load"]))
-                show(f"HTTP/2 {title}: {options.connections} connections with {options.streams} streams on one nginx", rows)
+                rows = pairs.run_pairs(options.pairs, lambda: run_photofinish(program, url, options, directory),
+                                       lambda: run_h2load(url, options))
+                title = f"HTTP/2 {title}: {options.connections} connections with {options.streams} streams on one nginx"
+                pairs.show(title, rows, ("photofinish", "h2load"))
         finally:
             nginx.terminate()
             nginx.wait()

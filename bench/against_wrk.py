@@ -4,32 +4,13 @@
 `python3 bench/against_wrk.py [--pairs 10] [--seconds 3]` prints the ratio of each pair, with alternating order, and the
 medians. The server runs on CPU 0, the generator on CPU 1, all on loopback. Needs nginx, wrk and two CPUs.
 """
-import argparse, json, os, pathlib, re, resource, statistics, subprocess, sys, tempfile, time, urllib.request
+import json, os, pathlib, re, subprocess, sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-SERVER_CPU, GENERATOR_CPU, CONNECTIONS = 0, 1, 64
-BODY = "abcdefghijklmnopqrstuvwxyz" * 2 + "abcdefghijkl"
+sys.dont_write_bytecode = True
+import pairs
+from pairs import GENERATOR_CPU, PAGE, SERVER_CPU, children_cpu_s, pinned
 
-
-def pinned(cpu):
-    return lambda: os.sched_setaffinity(0, {cpu})
-
-
-def start_nginx(directory):
-    port = free_port()
-    configuration = directory / "nginx.conf"
-    configuration.write_text(f"""
-worker_processes 1; daemon off; error_log {directory}/error.log; pid {directory}/nginx.pid;
-events {{ worker_connections 4096; }}
-http {{ access_log off; keepalive_requests 1000000000; client_body_temp_path {directory}; proxy_temp_path {directory};
-  fastcgi_temp_path {directory}; uwsgi_temp_path {directory}; scgi_temp_path {directory}; default_type text/plain;
-  server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ return 200 "{BODY}"; }} }} }}
-""")
-    command = ["nginx", "-e", str(directory / "error.log"), "-c", str(configuration), "-p", str(directory)]
-    process = subprocess.Popen(command, preexec_fn=pinned(SERVER_CPU))
-    url = f"http://127.0.0.1:{port}/bytes/64"
-    wait_for(url)
-    return process, url
+CONNECTIONS = 64
 
 
 def start_mock(program):
@@ -37,27 +18,6 @@ def start_mock(program):
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     address = json.loads(process.stdout.readline())["address"]
     return process, f"http://{address}/bytes/64"
-
-
-def free_port():
-    import socket
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_for(url):
-    for _ in range(100):
-        try:
-            return urllib.request.urlopen(url, timeout=1).read()
-        except OSError:
-            time.sleep(0.05)
-    sys.exit(f"{url} does not respond")
-
-
-def children_cpu_s():
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
 
 
 def run_wrk(url, seconds):
@@ -93,54 +53,27 @@ def server_cpu_s(process):
     return total
 
 
-def show(title, rows, names):
-    print(f"\n{title}")
-    print(f"{'pair':>4} {names[0]:>24} {names[1]:>24} {'rate':>7} {'CPU':>7}")
-    for index, ((rate_a, cpu_a), (rate_b, cpu_b)) in enumerate(rows, 1):
-        cells = [f"{rate:>10.0f}/s {cpu:>9.2f}µs" for rate, cpu in ((rate_a, cpu_a), (rate_b, cpu_b))]
-        print(f"{index:>4} {cells[0]:>24} {cells[1]:>24} {rate_a / rate_b:>7.3f} {cpu_a / cpu_b:>7.3f}")
-    rates = [a[0] / b[0] for a, b in rows]
-    cpus = [a[1] / b[1] for a, b in rows]
-    for name, ratios in (("requests per second", rates), ("CPU per request", cpus)):
-        print(f"  {name}: ratio median {statistics.median(ratios):.3f}, {min(ratios):.3f}..{max(ratios):.3f}")
-
-
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--pairs", type=int, default=10)
-    arguments.add_argument("--seconds", type=int, default=3)
-    arguments.add_argument("--program", default=None, help="the photofinish to measure (default: build it)")
-    options = arguments.parse_args()
-    program = options.program
-    if program is None:
-        subprocess.run(["cargo", "build", "--release"], cwd=ROOT, check=True)
-        program = str(pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "photofinish")
-    with tempfile.TemporaryDirectory() as scratch:
-        directory = pathlib.Path(scratch)
-        directory.chmod(0o755)
-        nginx, nginx_url = start_nginx(directory)
+    options = pairs.arguments(__doc__, 10, 3).parse_args()
+    program, seconds = pairs.program(options), options.seconds
+    with pairs.scratch_directory() as directory:
+        port = pairs.free_port()
+        listen = f'server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ return 200 "{PAGE}"; }} }}'
+        nginx, nginx_url = pairs.start_nginx(directory, port, listen), f"http://127.0.0.1:{port}/bytes/64"
         mock, mock_url = start_mock(program)
-        try:
-            generators, servers = [], []
-            for pair in range(options.pairs):
-                runs = {
-                    "ours": lambda: run_photofinish(program, nginx_url, options.seconds, directory / "runs"),
-                    "wrk": lambda: run_wrk(nginx_url, options.seconds),
-                }
-                order = ("ours", "wrk") if pair % 2 == 0 else ("wrk", "ours")
-                results = {name: runs[name]() for name in order}
-                generators.append((results["ours"], results["wrk"]))
 
-                def load(process, url):
-                    before = server_cpu_s(process)
-                    rate, _ = run_wrk(url, options.seconds)
-                    return rate, (server_cpu_s(process) - before) * 1e6 / (rate * options.seconds)
-                runs = {"mock": lambda: load(mock, mock_url), "nginx": lambda: load(nginx, nginx_url)}
-                order = ("mock", "nginx") if pair % 2 == 0 else ("nginx", "mock")
-                results = {name: runs[name]() for name in order}
-                servers.append((results["mock"], results["nginx"]))
-            show("Generators on one nginx, 64 connections", generators, ("photofinish", "wrk"))
-            show("Servers under one wrk, 64 connections", servers, ("http mock", "nginx"))
+        def load(process, url):
+            before = server_cpu_s(process)
+            rate, _ = run_wrk(url, seconds)
+            return rate, (server_cpu_s(process) - before) * 1e6 / (rate * seconds)
+
+        try:
+            generators = pairs.run_pairs(options.pairs,
+                                         lambda: run_photofinish(program, nginx_url, seconds, directory / "runs"),
+                                         lambda: run_wrk(nginx_url, seconds))
+            servers = pairs.run_pairs(options.pairs, lambda: load(mock, mock_url), lambda: load(nginx, nginx_url))
+            pairs.show("Generators on one nginx, 64 connections", generators, ("photofinish", "wrk"))
+            pairs.show("Servers under one wrk, 64 connections", servers, ("http mock", "nginx"))
         finally:
             for process in (nginx, mock):
                 process.terminate()

@@ -5,13 +5,13 @@
 and the medians: `http` beside `http-get` and wrk, what slots, checks and captures cost, and HTTPS beside wrk and
 `h2load --h1`. The server runs on CPU 0, the generator on CPU 1, all on loopback. Needs nginx, wrk, h2load, openssl and two CPUs.
 """
-import argparse, os, pathlib, re, subprocess, sys, tempfile
+import json, re, subprocess, sys
 
 sys.dont_write_bytecode = True
-from against_wrk import (CONNECTIONS, GENERATOR_CPU, ROOT, SERVER_CPU, children_cpu_s, free_port, json, pinned, run_wrk, show,
-                         wait_for)
+import pairs
+from against_wrk import CONNECTIONS, run_wrk
+from pairs import GENERATOR_CPU, PAGE, children_cpu_s, pinned
 
-PAGE = "abcdefghijklmnopqrstuvwxyz" * 2 + "abcdefghijkl"
 DOCUMENT = '{"id": 7, "token": "0123456789abcdef", "items": [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]}'
 
 REQUEST = '[[request]]\nsend = "GET /page"\n'
@@ -33,24 +33,12 @@ SCENARIOS = {
 
 def start_nginx(directory):
     """One nginx with plain HTTP and HTTPS; returns the process and both URLs."""
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout",
-                    directory / "key.pem", "-out", directory / "cert.pem", "-days", "2", "-subj", "/CN=localhost",
-                    "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"],
-                   check=True, capture_output=True)
-    plain, secure = free_port(), free_port()
-    configuration = directory / "nginx.conf"
-    configuration.write_text(f"""
-worker_processes 1; daemon off; error_log {directory}/error.log; pid {directory}/nginx.pid;
-events {{ worker_connections 4096; }}
-http {{ access_log off; keepalive_requests 1000000000; client_body_temp_path {directory}; proxy_temp_path {directory};
-  fastcgi_temp_path {directory}; uwsgi_temp_path {directory}; scgi_temp_path {directory}; default_type text/plain;
+    plain, secure = pairs.free_port(), pairs.free_port()
+    pairs.make_certificate(directory)
+    process = pairs.start_nginx(directory, plain, f"""
   ssl_certificate {directory}/cert.pem; ssl_certificate_key {directory}/key.pem; ssl_protocols TLSv1.2 TLSv1.3;
   server {{ listen 127.0.0.1:{plain} backlog=4096; listen 127.0.0.1:{secure} ssl backlog=4096;
-    location / {{ return 200 "{PAGE}"; }} location /json {{ default_type application/json; return 200 '{DOCUMENT}'; }} }} }}
-""")
-    command = ["nginx", "-e", str(directory / "error.log"), "-c", str(configuration), "-p", str(directory)]
-    process = subprocess.Popen(command, preexec_fn=pinned(SERVER_CPU))
-    wait_for(f"http://127.0.0.1:{plain}/page")
+    location / {{ return 200 "{PAGE}"; }} location /json {{ default_type application/json; return 200 '{DOCUMENT}'; }} }}""")
     return process, f"http://127.0.0.1:{plain}", f"https://localhost:{secure}"
 
 
@@ -99,31 +87,18 @@ def comparisons(ours, plain, secure, seconds):
 
 
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--pairs", type=int, default=10)
-    arguments.add_argument("--seconds", type=int, default=3)
-    arguments.add_argument("--only", choices=["rival", "wrk", "cost", "tls"])
-    arguments.add_argument("--program", default=None, help="the photofinish to measure (default: build it)")
-    options = arguments.parse_args()
-    program = options.program
-    if program is None:
-        subprocess.run(["cargo", "build", "--release"], cwd=ROOT, check=True)
-        program = str(pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "photofinish")
-    with tempfile.TemporaryDirectory() as scratch:
-        directory = pathlib.Path(scratch)
-        directory.chmod(0o755)
+    parser = pairs.arguments(__doc__, 10, 3)
+    parser.add_argument("--only", choices=["rival", "wrk", "cost", "tls"])
+    options = parser.parse_args()
+    program = pairs.program(options)
+    with pairs.scratch_directory() as directory:
         nginx, plain, secure = start_nginx(directory)
         try:
             ours = Photofinish(program, directory, options.seconds)
             for part, title, one, other in comparisons(ours, plain, secure, options.seconds):
-                if options.only not in (None, part):
-                    continue
-                rows = []
-                for pair in range(options.pairs):
-                    order = (one, other) if pair % 2 == 0 else (other, one)
-                    results = {name: run() for name, run in order}
-                    rows.append((results[one[0]], results[other[0]]))
-                show(f"{title}, {CONNECTIONS} connections", rows, (one[0], other[0]))
+                if options.only in (None, part):
+                    rows = pairs.run_pairs(options.pairs, one[1], other[1])
+                    pairs.show(f"{title}, {CONNECTIONS} connections", rows, (one[0], other[0]))
         finally:
             nginx.terminate()
             nginx.wait()
