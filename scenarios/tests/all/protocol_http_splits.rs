@@ -3,7 +3,7 @@
 use photofinish_scenarios::protocol::http::{HttpError, Limits, Method, ResponseReader};
 use proptest::prelude::*;
 
-use crate::support::http_responses::{CORPUS, cut, mutants, read, samples};
+use crate::support::http_responses::{CORPUS, Read, cut, mutants, read, samples};
 
 /// Limits small enough for generated responses to reach them.
 fn limits(max_head_bytes: usize, max_headers: usize, max_body_bytes: u64) -> Limits {
@@ -103,6 +103,28 @@ proptest! {
             (reader.status(), body, reader.keep_alive()),
             (second.status, second.body, second.keep_alive)
         );
+    }
+}
+
+/// What a broken field is called must not depend on what came after it, or had not yet come.
+#[test]
+fn a_broken_field_is_named_alike_in_any_division() {
+    let head = |fields: &str| format!("HTTP/1.0 200 \r\n{fields}\r\n\r\n");
+    for (fields, name, byte) in [
+        (":\rx-a: 0\r\nContent-Length: 10", "", b':'),
+        ("Server: a\r\nBad Name: 1\r\nX: 2", "Bad", b' '),
+        ("NoColon\nX: 2", "NoColon", b'\n'),
+        ("X: 1\r\nBell: \x07\r\nY: 2", "Bell", 7),
+    ] {
+        let bytes = head(fields);
+        let whole = read(Limits::default(), Method::Get, [bytes.as_bytes()]);
+        assert!(
+            matches!(&whole, Read::Error(HttpError::MalformedHead { field: Some(field), .. })
+                if field.name == name && field.byte == byte),
+            "{fields:?}: {whole:?}"
+        );
+        check_every_cut(Limits::default(), Method::Get, bytes.as_bytes());
+        check_every_cut(limits(53, 1, 4), Method::Get, bytes.as_bytes());
     }
 }
 

@@ -110,6 +110,9 @@ fn at(field: &Option<BadField>) -> String {
         return String::new();
     };
     match byte {
+        byte if name.is_empty() => {
+            format!(" (a line begins with byte 0x{byte:02x}, not with a name)")
+        }
         b' ' => format!(" (`{name}` is followed by a space)"),
         byte => format!(" (`{name}` is followed by byte 0x{byte:02x})"),
     }

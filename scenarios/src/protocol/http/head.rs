@@ -219,9 +219,12 @@ fn malformed(reason: httparse::Error, bytes: &[u8], max_headers: usize) -> HttpE
 /// The first field for which `check` finds an invalid byte, and that byte. Nothing after it is looked at, so the result
 /// does not depend on the splits of the input.
 fn bad_field(bytes: &[u8], check: BadByte) -> Option<BadField> {
-    let lines = bytes.trim_ascii_start().split(|&byte| byte == b'\n');
     let mut name: &[u8] = b"";
-    for line in lines.skip(1) {
+    let lines = bytes
+        .trim_ascii_start()
+        .split_inclusive(|&byte| byte == b'\n');
+    for whole_line in lines.skip(1) {
+        let line = whole_line.strip_suffix(b"\n").unwrap_or(whole_line);
         let folded = matches!(line.first(), Some(b' ' | b'\t'));
         let token = line.iter().take_while(|&&byte| is_token(byte)).count();
         // At the end of the head, or at a field that is folded before it begins, there is none.
@@ -230,6 +233,10 @@ fn bad_field(bytes: &[u8], check: BadByte) -> Option<BadField> {
         }
         if !folded {
             name = &line[..token];
+        }
+        // The rest of this line has not come, and what has come is valid.
+        if token == whole_line.len() {
+            return None;
         }
         if let Some(byte) = check(line.get(token..).filter(|_| !folded), line) {
             let name = String::from_utf8_lossy(&name[..name.len().min(MAX_NAME)]);
@@ -245,10 +252,11 @@ fn bad_field(bytes: &[u8], check: BadByte) -> Option<BadField> {
 /// Finds an invalid byte in what follows a name, and in a whole line; `None` instead of the former for a folded line.
 type BadByte = fn(Option<&[u8]>, &[u8]) -> Option<u8>;
 
-/// The byte that ends a name, unless it is a colon.
-fn bad_name(after_name: Option<&[u8]>, _: &[u8]) -> Option<u8> {
-    let byte = after_name?.first().copied().unwrap_or(b'\n');
-    (byte != b':').then_some(byte)
+/// The byte that ends a name, unless it is a colon after at least one other byte.
+fn bad_name(after_name: Option<&[u8]>, line: &[u8]) -> Option<u8> {
+    let after_name = after_name?;
+    let byte = after_name.first().copied().unwrap_or(b'\n');
+    (byte != b':' || after_name.len() == line.len()).then_some(byte)
 }
 
 /// The first control character of a value.
