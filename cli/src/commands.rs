@@ -14,6 +14,7 @@ mod import;
 mod init;
 mod list;
 mod man;
+mod open;
 mod plan;
 mod report;
 mod run;
@@ -21,6 +22,7 @@ mod runs;
 mod schema;
 mod selftest;
 mod serve;
+mod show;
 mod throwaway_postgres;
 mod worker;
 
@@ -61,6 +63,8 @@ pub enum Command {
     List(list::List),
     Init(init::Init),
     Import(import::ImportCommand),
+    Show(show::Show),
+    Open(open::Open),
     Report(report::Report),
     Runs(runs::Runs),
     Compare(compare::Compare),
@@ -89,6 +93,8 @@ impl Command {
             Self::List(command) => command.execute(),
             Self::Init(command) => command.execute(),
             Self::Import(command) => command.execute(),
+            Self::Show(command) => command.execute(),
+            Self::Open(command) => command.execute(),
             Self::Report(command) => command.execute(),
             Self::Runs(command) => command.execute(),
             Self::Compare(command) => command.execute(),

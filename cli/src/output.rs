@@ -53,6 +53,14 @@ pub fn advise(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{}", shown(text));
 }
 
+/// A heading on stdout.
+pub fn strong(text: &str) -> String {
+    match style().colour {
+        true => format!("\x1b[1m{text}\x1b[0m"),
+        false => text.to_owned(),
+    }
+}
+
 /// True if stderr shows colour.
 pub fn stderr_has_colour() -> bool {
     anstream::stderr().current_choice() != anstream::ColorChoice::Never

@@ -53,19 +53,26 @@ impl Diagnosis {
         }
     }
 
-    /// Renders it as text.
-    pub fn render(&self, style: Style) -> String {
+    /// Renders it as text, the verdict first; good findings are only counted unless `all` are wanted.
+    pub fn render(&self, style: Style, all: bool) -> String {
         let mut text = Text::new(style);
-        text.paragraph(Tone::Strong, &describe::machine(&self.machine));
-        for level in LEVELS {
+        let tone = if self.fit { Tone::Good } else { Tone::Bad };
+        text.paragraph(tone, &in_short(&self.findings));
+        text.paragraph(Tone::Faint, &describe::machine(&self.machine));
+        let is_shown = |level: &FindingLevel| all || *level != FindingLevel::Good;
+        for level in LEVELS.into_iter().filter(is_shown) {
             group(&mut text, level, &at(&self.findings, level));
         }
         if let Some(resolution) = &self.resolution {
             measured(&mut text, resolution);
         }
-        text.blank();
-        let tone = if self.fit { Tone::Strong } else { Tone::Bad };
-        text.paragraph(tone, &in_short(&self.findings));
+        if !all && !at(&self.findings, FindingLevel::Good).is_empty() {
+            text.blank();
+            text.paragraph(
+                Tone::Faint,
+                "`photofinish doctor --all` shows the good findings too.",
+            );
+        }
         text.finish()
     }
 }

@@ -32,6 +32,10 @@ pub struct Doctor {
     #[arg(long)]
     json: bool,
 
+    /// Print the good findings too
+    #[arg(long, conflicts_with = "json")]
+    all: bool,
+
     /// Skip the measurement
     #[arg(long)]
     no_measure: bool,
@@ -96,7 +100,7 @@ impl Doctor {
         if self.json {
             output::emit_json(diagnosis)
         } else {
-            output::say(&diagnosis.render(output::style()))
+            output::say(&diagnosis.render(output::style(), self.all))
         }
     }
 }

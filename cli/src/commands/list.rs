@@ -37,8 +37,23 @@ const CLASSES: [&str; 11] = [
 ];
 
 /// List scenarios, workloads, runtimes and servers
+///
+/// Without a filter only the names of the scenarios, by class.
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  photofinish list
+  photofinish list http
+  photofinish list tokio")]
 pub struct List {
+    /// Show what has this text in its name, class or title, with one line each
+    #[arg(conflicts_with_all = ["json", "markdown"])]
+    filter: Option<String>,
+
+    /// Show everything with one line each
+    #[arg(long, conflicts_with_all = ["filter", "json", "markdown"])]
+    all: bool,
+
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -105,25 +120,53 @@ impl List {
         match (self.json, self.markdown) {
             (true, _) => output::emit_json(&listing)?,
             (_, true) => output::say(listing.markdown().trim_end())?,
-            _ => output::say(&listing.for_people())?,
+            _ => self.tell(listing)?,
         }
         Ok(Exit::Done)
     }
 }
 
+impl List {
+    fn tell(&self, mut listing: Listing) -> Result<(), Failure> {
+        let Some(filter) = &self.filter else {
+            return output::say(&match self.all {
+                true => listing.for_people(),
+                false => listing.overview(),
+            });
+        };
+        listing.retain(filter);
+        let text = listing.for_people();
+        if text.is_empty() {
+            return Err(Failure::usage(format!(
+                "nothing has `{filter}` in its name, class or title"
+            ))
+            .hint("`photofinish list` shows all names"));
+        }
+        output::say(&text)
+    }
+}
+
 impl Listing {
+    /// Keeps what has `filter` in its name, class or title, in any case.
+    fn retain(&mut self, filter: &str) {
+        let filter = filter.to_lowercase();
+        let has = |texts: &[&str]| {
+            let mut texts = texts.iter();
+            texts.any(|text| text.to_lowercase().contains(&filter))
+        };
+        self.scenarios
+            .retain(|it| has(&[&it.name, it.class, it.workload, &it.title]));
+        self.workloads
+            .retain(|it| has(&[it.name, it.class, it.operation]));
+        self.runtimes.retain(|it| has(&[it.name, it.summary]));
+        self.servers.retain(|it| has(&[it.name, it.summary]));
+    }
+
     fn of_everything() -> Result<Self, Failure> {
         let scenarios = scenarios()?;
         Ok(Self {
             scenarios: scenarios.iter().map(ListedScenario::of).collect(),
-            workloads: workloads()
-                .map(|entry| Workload {
-                    name: entry.about.name,
-                    class: entry.about.class,
-                    operation: entry.about.operation,
-                    targets: entry.about.targets,
-                })
-                .collect(),
+            workloads: sorted_workloads(),
             runtimes: DESCRIPTORS
                 .iter()
                 .map(|runtime| Runtime {
@@ -149,6 +192,27 @@ impl Listing {
         })
     }
 
+    /// Names alone, on one screen.
+    fn overview(&self) -> String {
+        let mut text = String::new();
+        let classes = self.by_class();
+        let entries = classes.map(|(class, scenarios)| {
+            let names = scenarios.iter().map(|scenario| scenario.name.as_str());
+            (class, names.collect::<Vec<_>>().join(", "))
+        });
+        section(&mut text, "Scenarios", entries);
+        let runtimes = self.runtimes.iter();
+        let entries = runtimes.map(|runtime| (runtime.name, runtime.described()));
+        section(&mut text, "Runtimes", entries);
+        let servers = self.servers.iter();
+        let entries = servers.map(|server| (server.name, server.summary.to_owned()));
+        section(&mut text, "Servers", entries);
+        text.push_str(
+            "`photofinish list http` shows what has to do with http, `--all` everything, with\ntitles.\n",
+        );
+        text
+    }
+
     fn for_people(&self) -> String {
         let mut text = String::new();
         for (class, scenarios) in self.by_class() {
@@ -158,13 +222,11 @@ impl Listing {
             section(&mut text, &format!("Scenarios: {class}"), entries);
         }
         let refusals = self.refusals();
-        if !refusals.is_empty() {
-            let entries = refusals.iter().map(|refusal| {
-                let scenarios = refusal.scenarios.join(", ");
-                (refusal.runtime, format!("{} ({scenarios})", refusal.reason))
-            });
-            section(&mut text, "Unsupported", entries);
-        }
+        let entries = refusals.iter().map(|refusal| {
+            let scenarios = refusal.scenarios.join(", ");
+            (refusal.runtime, format!("{} ({scenarios})", refusal.reason))
+        });
+        section(&mut text, "Unsupported", entries);
         let workloads = self.workloads.iter();
         let entries = workloads.map(|workload| (workload.name, workload.operation.to_owned()));
         section(&mut text, "Workloads", entries);
@@ -337,6 +399,19 @@ impl Runtime {
     }
 }
 
+fn sorted_workloads() -> Vec<Workload> {
+    let mut listed: Vec<_> = workloads()
+        .map(|entry| Workload {
+            name: entry.about.name,
+            class: entry.about.class,
+            operation: entry.about.operation,
+            targets: entry.about.targets,
+        })
+        .collect();
+    listed.sort_unstable_by_key(|workload| workload.name);
+    listed
+}
+
 fn uses(scenario: &Scenario, server: &str) -> bool {
     let mut servers = scenario.servers.values();
     servers.any(|used| used.kind == server)
@@ -353,11 +428,15 @@ fn scenarios() -> Result<Vec<Scenario>, Failure> {
 
 fn section<'a>(text: &mut String, heading: &str, entries: impl Iterator<Item = (&'a str, String)>) {
     let entries: Vec<_> = entries.collect();
+    if entries.is_empty() {
+        return;
+    }
     let width = entries
         .iter()
         .map(|(name, _)| name.len())
         .max()
         .unwrap_or(0);
+    let heading = output::strong(heading);
     let _ = writeln!(text, "{heading}");
     for (name, summary) in entries {
         for (index, line) in output::wrapped(&summary, output::width() - width - 4).enumerate() {

@@ -15,10 +15,15 @@ use crate::run::preview;
 #[command(after_help = "\
 Examples:
   photofinish plan
-  photofinish plan http-get --concurrency 1,16,256 --rounds 10")]
+  photofinish plan http-get --concurrency 1,16,256 --rounds 10
+  photofinish plan --order")]
 pub struct Plan {
     #[command(flatten)]
     request: Request,
+
+    /// Print the order of all rounds, not only the beginning of the first block
+    #[arg(long, conflicts_with = "format", help_heading = None)]
+    order: bool,
 
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table, help_heading = None)]
@@ -39,7 +44,10 @@ impl Plan {
         prepared.redact()?;
         match self.format {
             Format::Table => {
-                let order = preview::order(&prepared.plan);
+                let order = match self.order {
+                    true => preview::whole_order(&prepared.plan),
+                    false => preview::order(&prepared.plan),
+                };
                 output::say(&format!(
                     "{}\n{order}",
                     preview::summary(&prepared, output::width())

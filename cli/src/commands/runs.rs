@@ -9,9 +9,10 @@ use photofinish_reports::{describe, units};
 use serde_json::{Value, json};
 
 use crate::arms::gate_directory;
+use crate::cleaning;
 use crate::exit::{Exit, Failure, OrFail};
 use crate::output;
-use crate::store::past_runs::{self, Leftover, PastRun};
+use crate::store::past_runs::{self, Leftover, PastRun, Verdicts};
 
 /// Finds leftovers; the argument is the parent of the run directories. Each function ensures that no process uses them
 /// any more, and that this program made them.
@@ -34,6 +35,10 @@ pub struct Runs {
     /// Parent of the run directories
     #[arg(long, value_name = "DIR", default_value = "photofinish-runs")]
     out: PathBuf,
+
+    /// List all runs, not only the newest
+    #[arg(long)]
+    all: bool,
 
     /// Remove killed runs, with the rounds that they had finished, and the gates' checkouts and builds; complete and
     /// interrupted runs stay, and so does everything in use
@@ -79,8 +84,21 @@ impl Runs {
                 "There are no runs in {out}; `photofinish run` makes one."
             ));
         }
-        let lines = runs.iter().map(|run| line(run, output::width()));
-        output::say(&lines.collect::<Vec<_>>().join("\n"))?;
+        let older = if self.all {
+            0
+        } else {
+            runs.len().saturating_sub(NEWEST)
+        };
+        if older > 0 {
+            let older = describe::plural(older, "older run");
+            output::say(&format!("{older}; `photofinish runs --all` lists them too"))?;
+        }
+        if let newest @ [_, ..] = &runs[older..] {
+            output::say(&table(newest, output::width()))?;
+            if newest.iter().any(|run| run.verdicts != Verdicts::default()) {
+                output::say("▲ faster than the reference, ▼ slower, = tie, ? inconclusive")?;
+            }
+        }
         for leftover in left {
             let (size, age) = (units::bytes(leftover.size_bytes as f64), age(leftover));
             output::advise(&format!("left behind: {} ({size}{age})", leftover.what));
@@ -136,15 +154,52 @@ fn except(others: &[PathBuf]) -> String {
     }
 }
 
-/// A run in one line, its scenarios below if they do not fit.
-fn line(run: &PastRun, width: usize) -> String {
-    let status = run.verdict.unwrap_or(run.status.name());
-    let size = units::bytes(run.size_bytes as f64);
-    let rounds = describe::plural(run.rounds, "round");
-    let line = format!("{}  {status:11}  {rounds:>11}  {size:>8}", run.id);
-    let scenarios = run.scenarios.join(", ");
-    if line.chars().count() + 2 + scenarios.chars().count() <= width {
-        return format!("{line}  {scenarios}");
+/// Runs listed unless all are wanted.
+const NEWEST: usize = 16;
+
+/// A run per line under headings, its scenarios below it if they do not fit.
+fn table(runs: &[PastRun], width: usize) -> String {
+    let results: Vec<_> = runs.iter().map(result).collect();
+    let widest = results.iter().map(|it| it.chars().count()).max();
+    let widest = widest.unwrap_or_default().max("result".len());
+    let heading = format!(
+        "{:16}  {:23}  {:widest$}  {:>7}  scenarios",
+        "started (UTC)", "run", "result", "size"
+    );
+    let mut lines = vec![output::strong(&heading)];
+    for (run, result) in runs.iter().zip(results) {
+        let started = describe::time(&run.started_utc);
+        let started = cleaning::one_line(started.get(..16).unwrap_or(&started));
+        let size = units::bytes(run.size_bytes as f64);
+        let line = format!(
+            "{started:16}  {:23}  {result:widest$}  {size:>7}",
+            cleaning::one_line(&run.id)
+        );
+        let scenarios = run.scenarios.join(", ");
+        if line.chars().count() + 2 + scenarios.chars().count() <= width {
+            lines.push(format!("{line}  {scenarios}"));
+        } else {
+            lines.push(line);
+            lines.push(format!("  {}", output::hanging(&scenarios, width)));
+        }
     }
-    format!("{line}\n  {}", output::hanging(&scenarios, width))
+    lines.join("\n")
+}
+
+/// The end of a run in a few words: a gate's verdict, the counts of a run's verdicts, or its state.
+fn result(run: &PastRun) -> String {
+    let counts = [
+        ("▲", run.verdicts.faster),
+        ("▼", run.verdicts.slower),
+        ("=", run.verdicts.tie),
+        ("?", run.verdicts.inconclusive),
+    ];
+    let counts = counts.iter().filter(|(_, count)| *count > 0);
+    let counts = counts.map(|(glyph, count)| format!("{glyph}{count}"));
+    let counts = counts.collect::<Vec<_>>().join(" ");
+    match run.verdict {
+        Some(verdict) => verdict.to_owned(),
+        None if counts.is_empty() => run.status.name().to_owned(),
+        None => counts,
+    }
 }

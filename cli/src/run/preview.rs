@@ -153,19 +153,38 @@ fn distinct(items: impl Iterator<Item = String>) -> Vec<String> {
     all
 }
 
-/// The order of the rounds in the first block; the other blocks differ only in this order.
+/// Rounds of the first block that [`order`] shows, so that a plan fits a screen.
+const ROUNDS_SHOWN: usize = 8;
+
+/// The beginning of the first block; the other blocks differ only in the order of their rounds.
 pub fn order(plan: &Plan) -> String {
     let mut text = String::new();
-    for &index in plan.blocks.first().into_iter().flatten() {
+    let Some(first) = plan.blocks.first() else {
+        return text;
+    };
+    let _ = writeln!(text, "Block 1 of {}", plan.blocks.len());
+    for &index in first.iter().take(ROUNDS_SHOWN) {
         let _ = writeln!(text, "  {}", plan.cells[index]);
     }
-    match plan.blocks.len() {
-        0 => text,
-        1 => format!("Block 1\n{text}"),
-        blocks => format!(
-            "Block 1 of {blocks}; the others have the same cells in other orders (--format json)\n{text}"
-        ),
+    let rounds: usize = plan.blocks.iter().map(Vec::len).sum();
+    let more = rounds - first.len().min(ROUNDS_SHOWN);
+    if more > 0 {
+        let more = describe::plural(more, "more round");
+        let _ = writeln!(text, "  and {more}; `--order` shows all of them");
     }
+    text
+}
+
+/// The order of all rounds.
+pub fn whole_order(plan: &Plan) -> String {
+    let mut text = String::new();
+    for (number, block) in plan.blocks.iter().enumerate() {
+        let _ = writeln!(text, "Block {} of {}", number + 1, plan.blocks.len());
+        for &index in block {
+            let _ = writeln!(text, "  {}", plan.cells[index]);
+        }
+    }
+    text
 }
 
 #[cfg(test)]

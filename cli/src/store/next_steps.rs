@@ -24,12 +24,6 @@ const FOR_ANY_SERVER: [&str; 5] = [
     "http-limited",
 ];
 
-const OPENER: &str = if cfg!(target_os = "macos") {
-    "open"
-} else {
-    "xdg-open"
-};
-
 /// The end of the output of a run whose directory is `directory`.
 pub fn after(record: &Record, directory: &Path) -> String {
     let program = &program(record);
@@ -37,7 +31,7 @@ pub fn after(record: &Record, directory: &Path) -> String {
     let steps = [
         (
             "look at the report",
-            format!("{} {}", OPENER, report.display()),
+            format!("{program} open {}", quoted(&directory.to_string_lossy())),
         ),
         second(record, program),
         third(record, program),

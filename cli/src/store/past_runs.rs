@@ -9,8 +9,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use photofinish_record::Completion;
+use photofinish_record::{Completion, Record};
 use photofinish_reports::gate::GateReport;
+use photofinish_reports::rule::Verdict;
+use photofinish_reports::summary::{Group, Summary};
 use photofinish_reports::{describe, units};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -31,7 +33,39 @@ pub struct PastRun {
     pub status: Status,
     /// The verdict of a gate: `pass`.
     pub verdict: Option<&'static str>,
+    /// Verdicts of the runtimes by their headline metrics; all 0 of a gate, a search, and a run that is not complete.
+    pub verdicts: Verdicts,
     pub size_bytes: u64,
+}
+
+/// Verdicts, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Verdicts {
+    pub faster: usize,
+    pub slower: usize,
+    pub tie: usize,
+    pub inconclusive: usize,
+}
+
+impl Verdicts {
+    fn of(record: &Record) -> Self {
+        let mut counts = Self::default();
+        if record.search.is_some() {
+            return counts;
+        }
+        let summary = Summary::of(record);
+        let groups = summary.groups();
+        let comparisons = groups.iter().flat_map(Group::comparisons);
+        for verdict in comparisons.filter_map(|(_, comparison)| comparison.verdict) {
+            *match verdict {
+                Verdict::Faster => &mut counts.faster,
+                Verdict::Slower => &mut counts.slower,
+                Verdict::Tie => &mut counts.tie,
+                Verdict::Inconclusive => &mut counts.inconclusive,
+            } += 1;
+        }
+        counts
+    }
 }
 
 /// The state of a run.
@@ -99,14 +133,14 @@ fn past_run(path: PathBuf) -> Option<PastRun> {
         Completion::Interrupted => Status::Interrupted,
         Completion::Failed { .. } => Status::Failed,
     };
-    let is_decided = head.plan.gate.is_some() && status == Status::Complete;
-    let gate = || GateReport::of(&load(&path).ok()?).ok();
+    let is_gate = head.plan.gate.is_some();
+    let complete = (status == Status::Complete).then(|| load(&path).ok());
+    let complete = complete.flatten();
+    let gate = complete.as_ref().filter(|_| is_gate);
+    let run = complete.as_ref().filter(|_| !is_gate);
     Some(PastRun {
-        verdict: if is_decided {
-            gate().map(|report| report.verdict.name())
-        } else {
-            None
-        },
+        verdict: gate.and_then(|record| Some(GateReport::of(record).ok()?.verdict.name())),
+        verdicts: run.map(Verdicts::of).unwrap_or_default(),
         scenarios: head.plan.scenarios.into_iter().map(|it| it.name).collect(),
         rounds: match head.rounds.len() {
             0 => count_partial_rounds(&path),

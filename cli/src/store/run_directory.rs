@@ -297,6 +297,17 @@ pub fn point_latest_to(run: &Path) -> Result<(), Failure> {
     pointed.or_fail(message)
 }
 
+/// The run that a user names: by its path, or by its id among those in `parent`; the newest there without a name.
+pub fn find(parent: &Path, named: Option<&Path>) -> PathBuf {
+    let Some(named) = named else {
+        return parent.join(LATEST);
+    };
+    let hidden = named.to_str().map(hidden_name).unwrap_or_default();
+    let places = [named.to_owned(), parent.join(named), parent.join(hidden)];
+    let found = places.into_iter().find(|place| place.exists());
+    found.unwrap_or_else(|| named.to_owned())
+}
+
 /// Reads the record of a run: from its directory, or from the file itself.
 pub fn load(path: &Path) -> Result<Record, Failure> {
     let file = record_file(path);

@@ -58,7 +58,8 @@ fn a_debug_build_is_found_unfit() {
 
 #[test]
 fn the_text_output_has_every_finding_worst_first_in_80_columns() {
-    let text = Sandbox::new().run(&["doctor", "--no-measure"]).stdout;
+    let sandbox = Sandbox::new();
+    let text = sandbox.run(&["doctor", "--no-measure", "--all"]).stdout;
     for line in text.lines() {
         assert!(line.chars().count() <= 80, "{line}");
     }
@@ -72,8 +73,24 @@ fn the_text_output_has_every_finding_worst_first_in_80_columns() {
         .filter_map(|heading| text.find(heading))
         .collect();
     assert!(!places.is_empty() && places.is_sorted(), "{text}");
-    let last = text.lines().last().unwrap_or_default();
-    assert!(last.ends_with("unknown)."), "{text}");
+    let (first, brief) = (
+        text.lines().next(),
+        sandbox.run(&["doctor", "--no-measure"]).stdout,
+    );
+    assert!(
+        first.is_some_and(|line| line.contains("it for measuring: ")),
+        "{text}"
+    );
+    assert!(
+        brief
+            .lines()
+            .next()
+            .is_some_and(|line| line.contains("it for measuring: "))
+    );
+    assert!(
+        !brief.contains("\nGood\n") && brief.contains("doctor --all"),
+        "{brief}"
+    );
 }
 
 #[test]

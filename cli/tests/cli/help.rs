@@ -74,8 +74,8 @@ fn completions_are_made_for_every_shell() {
 
 #[test]
 fn the_list_has_every_runtime_and_marks_the_discontinued_one() {
-    let list = Sandbox::new().run(&["list"]).check(0, &[]).stdout;
-    check_width(&list, "list");
+    let list = Sandbox::new().run(&["list", "--all"]).check(0, &[]).stdout;
+    check_width(&list, "list --all");
     for name in [
         "sync",
         "threads",
@@ -93,4 +93,24 @@ fn the_list_has_every_runtime_and_marks_the_discontinued_one() {
         );
     }
     assert!(list.contains("discontinued"), "{list}");
+}
+
+/// Goal: names fit a screen, details are a filter away. Method: the catalogue's own names.
+#[test]
+fn the_list_fits_a_screen_and_takes_a_filter() {
+    let sandbox = Sandbox::new();
+    let overview = sandbox.run(&["list"]).check(0, &[]).stdout;
+    check_width(&overview, "list");
+    assert!(overview.lines().count() <= 50, "{overview}");
+    for entry in photofinish_scenarios::catalogue::catalogue() {
+        assert!(overview.contains(entry.name), "{}", entry.name);
+    }
+    let files = sandbox.run(&["list", "FILE-"]).check(0, &[]).stdout;
+    assert!(files.contains("\n  file-read "), "{files}");
+    assert!(
+        !files.contains("http-get") && !files.contains("Runtimes"),
+        "{files}"
+    );
+    let expected = ["nothing has `nosuch`", "hint: `photofinish list`"];
+    sandbox.run(&["list", "nosuch"]).check(2, &expected);
 }

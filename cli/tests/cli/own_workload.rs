@@ -59,7 +59,7 @@ fn a_custom_workload_runs_under_every_runtime() {
 #[test]
 fn a_custom_workload_is_listed_and_its_parameters_are_checked() {
     let sandbox = Sandbox::new();
-    let listed = run(&sandbox, &["list"]).check(0, &[]);
+    let listed = run(&sandbox, &["list", "--all"]).check(0, &[]);
     assert!(listed.stdout.contains("shout"), "{}", listed.stdout);
     let scenario = scenario();
     let file = scenario.to_str().expect("UTF-8");

@@ -123,7 +123,10 @@ fn past_runs_are_listed_and_killed_ones_removed_when_asked() {
         .run(&["runs", "--prune"])
         .check(0, &["removed", ".partial"]);
     assert!(!hidden.exists());
-    assert_eq!(finished.stdout.lines().count(), 2, "{}", finished.stdout);
+    let lines: Vec<_> = finished.stdout.lines().collect();
+    assert_eq!(lines.len(), 3, "{}", finished.stdout);
+    let id = runs[0]["id"].as_str().expect("an id");
+    assert!(lines[0].contains("result") && lines[1].contains(id) && lines[1].ends_with("  null"));
 }
 
 /// Goal: nothing is removed that a run did not make. Method: neighbours with almost the right name, lock or record.
@@ -291,10 +294,64 @@ fn an_endless_record_is_refused() {
     }
 }
 
+/// Goal: the tables of a past run come back, by whatever name it is called. Method: a run, and its output.
+#[test]
+fn a_past_run_is_shown_again() {
+    let sandbox = Sandbox::new();
+    let printed = tiny_run(&sandbox).stdout;
+    let (tables, _) = printed.split_once("Report: ").expect("tables");
+    let table = tables.split_once("runtime ").expect("a table").1;
+    let id = sandbox.record().id;
+    let directory = format!("photofinish-runs/{id}");
+    let record = format!("{directory}/record.json");
+    for arguments in [
+        &["show"][..],
+        &["show", &id],
+        &["show", &directory],
+        &["show", &record],
+    ] {
+        let shown = sandbox.run(arguments).check(0, &[]).stdout;
+        let first = table.lines().nth(1).expect("a row");
+        assert!(shown.contains(first), "{first} in {shown}");
+        assert!(shown.contains("Report: photofinish-runs/"), "{shown}");
+    }
+}
+
+/// Goal: the browser gets the report, which is made if it is missing. Method: a script that notes its arguments.
+#[test]
+fn a_report_is_opened_in_the_browser_and_made_if_it_is_missing() {
+    let sandbox = Sandbox::new();
+    tiny_run(&sandbox);
+    let page = sandbox.latest().join("report.html");
+    fs::remove_file(&page).expect("there was a page");
+    sandbox.write("browser", "#!/bin/sh\necho \"$@\" > opened\n");
+    let open = |browser: &str| {
+        let mut command = sandbox.command(&["open"]);
+        command.env("BROWSER", browser).env_remove("DISPLAY");
+        command.env_remove("WAYLAND_DISPLAY");
+        Finished::of(&mut command).check(0, &[])
+    };
+    let quiet = open("nosuch:sh browser --new %s");
+    assert_eq!(quiet.stdout, "photofinish-runs/latest/report.html\n");
+    let opened = fs::read_to_string(sandbox.path().join("opened")).expect("it was started");
+    assert!(
+        opened.starts_with("--new /") && opened.ends_with("/latest/report.html\n"),
+        "{opened}"
+    );
+    assert!(page.is_file() && quiet.stderr.is_empty(), "{quiet:?}");
+    if cfg!(target_os = "linux") {
+        let told = open("false");
+        assert!(
+            told.stderr.contains("no browser could be started"),
+            "{told:?}"
+        );
+    }
+}
+
 #[test]
 fn a_missing_run_is_reported_as_such() {
     let sandbox = Sandbox::new();
-    for command in ["gate", "report"] {
+    for command in ["gate", "report", "show", "open"] {
         let expected = [
             "no run at photofinish-runs/nosuch",
             "hint: `photofinish runs`",

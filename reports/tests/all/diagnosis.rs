@@ -131,11 +131,15 @@ fn the_worst_findings_come_first_in_80_columns() {
     let resolution = Resolution::of(&record.plan, &record.rounds);
     let diagnosis = Diagnosis::of(record.machine, findings(), resolution);
     assert!(!diagnosis.fit);
-    let text = diagnosis.render(Style {
+    let style = Style {
         width: 80,
         colour: false,
-    });
+    };
+    let brief = diagnosis.render(style, false);
+    assert!(!brief.contains("open-files") && brief.contains("--all"));
+    let text = diagnosis.render(style, true);
     insta::assert_snapshot!(text, @r"
+    Unfit for measuring: build (1 caution, 2 good, 1 unknown).
     Linux 6.1.0 (Debian GNU/Linux 12), x86_64, 2 CPUs (AMD EPYC 7763 64-Core
       Processor), 7.77GiB
 
@@ -164,8 +168,6 @@ fn the_worst_findings_come_first_in_80_columns() {
       ops/s  one was 0.990 to 1.020 times the other; detects differences above 3.5%
       p50    one was 1.000 to 1.000 times the other; detects differences above 2%
       p99    one was 1.000 to 1.000 times the other; detects differences above 2%
-
-    Unfit for measuring: build (1 caution, 2 good, 1 unknown).
     ");
 }
 

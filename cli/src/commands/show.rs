@@ -1,0 +1,65 @@
+//! `photofinish show`: prints the tables of a past run again.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use photofinish_record::Record;
+use photofinish_reports::report::Report;
+use photofinish_reports::terminal;
+
+use crate::exit::{Exit, Failure};
+use crate::output;
+use crate::store::artifacts::PAGE;
+use crate::store::run_directory;
+
+/// Print the tables of a past run or gate again
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  photofinish show
+  photofinish show 20261120T183000Z-3fa9c1
+  photofinish show some/where/record.json")]
+pub struct Show {
+    #[command(flatten)]
+    run: RunArgument,
+}
+
+/// A past run.
+#[derive(Args)]
+pub struct RunArgument {
+    /// Run directory, record.json file, or id of a run [default: the newest]
+    #[arg(value_name = "RUN")]
+    run: Option<PathBuf>,
+
+    /// Parent of the run directories
+    #[arg(long, value_name = "DIR", default_value = "photofinish-runs")]
+    out: PathBuf,
+}
+
+impl RunArgument {
+    pub fn path(&self) -> PathBuf {
+        run_directory::find(&self.out, self.run.as_deref())
+    }
+}
+
+impl Show {
+    pub fn execute(self) -> Result<Exit, Failure> {
+        let path = self.run.path();
+        let record = run_directory::load(&path)?;
+        output::say(&tables(&record))?;
+        let directory = run_directory::record_file(&path);
+        let page = directory.parent().unwrap_or(Path::new("")).join(PAGE);
+        if page.is_file() {
+            output::say(&format!("\nReport: {}", page.display()))?;
+        }
+        Ok(Exit::Done)
+    }
+}
+
+fn tables(record: &Record) -> String {
+    let report = Report::of(record);
+    match &report.gate {
+        Some(gate) => terminal::gate(gate, output::style()),
+        None => terminal::render(&report, output::style()),
+    }
+}
