@@ -29,6 +29,7 @@ mod worker;
 use clap::{Parser, Subcommand};
 
 use crate::exit::{Exit, Failure};
+use crate::output::Appearance;
 
 /// The end of `photofinish --help`.
 const EXAMPLES: &str = "\
@@ -52,6 +53,9 @@ missed threshold, 4 inconclusive, or the machine is unfit for measuring,
 #[derive(Parser)]
 #[command(name = "photofinish", version, max_term_width = 80, after_long_help = EXAMPLES)]
 pub struct Arguments {
+    #[command(flatten)]
+    pub appearance: Appearance,
+
     #[command(subcommand)]
     pub command: Command,
 }

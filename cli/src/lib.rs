@@ -96,6 +96,7 @@ fn register(own: Vec<WorkloadEntry>) -> Result<(), Failure> {
 
 fn execute((): ()) -> Result<exit::Exit, Failure> {
     let arguments = commands::Arguments::try_parse().map_err(|error| refused(&error))?;
+    arguments.appearance.apply();
     arguments.command.execute()
 }
 

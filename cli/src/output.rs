@@ -4,12 +4,83 @@
 //! an error: the rest of the output is dropped. Colour is used only on a terminal, and not if `NO_COLOR` is set.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::sync::OnceLock;
 
-use photofinish_reports::terminal::Style;
+use clap::{Args, ValueEnum};
+use photofinish_reports::terminal::{Detail, Style};
 use serde::Serialize;
 
 use crate::cleaning;
 use crate::exit::{Failure, OrFail};
+
+/// Colour and amount of output, the same options for every command.
+#[derive(Args)]
+#[command(next_help_heading = "Output")]
+pub struct Appearance {
+    /// Use colour: auto (on a terminal, unless NO_COLOR is set), always or never
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t = Colour::Auto,
+        hide_possible_values = true,
+        hide_default_value = true,
+        hide_short_help = true
+    )]
+    color: Colour,
+
+    /// Print only the result
+    #[arg(short, long, global = true, hide_short_help = true)]
+    quiet: bool,
+
+    /// Also print what is behind the numbers, such as the tool's own overhead
+    #[arg(
+        short,
+        long,
+        global = true,
+        conflicts_with = "quiet",
+        hide_short_help = true
+    )]
+    verbose: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Colour {
+    Auto,
+    Always,
+    Never,
+}
+
+/// Set once, from the command line.
+static DETAIL: OnceLock<Detail> = OnceLock::new();
+
+impl Appearance {
+    pub fn apply(&self) {
+        let colour = match self.color {
+            Colour::Auto => anstream::ColorChoice::Auto,
+            Colour::Always => anstream::ColorChoice::Always,
+            Colour::Never => anstream::ColorChoice::Never,
+        };
+        colour.write_global();
+        let detail = match (self.quiet, self.verbose) {
+            (true, _) => Detail::Result,
+            (_, true) => Detail::Everything,
+            _ => Detail::Usual,
+        };
+        // Fails only if it is already set.
+        let _ = DETAIL.set(detail);
+    }
+}
+
+pub fn detail() -> Detail {
+    DETAIL.get().copied().unwrap_or_default()
+}
+
+/// True if only the result is wanted.
+pub fn is_quiet() -> bool {
+    detail() == Detail::Result
+}
 
 /// Writes text to stdout.
 pub fn say(text: &str) -> Result<(), Failure> {
@@ -51,6 +122,13 @@ pub fn emit_json_line(value: &impl Serialize) -> Result<(), Failure> {
 /// Writes progress or advice to stderr, and ignores errors.
 pub fn advise(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{}", shown(text));
+}
+
+/// Writes progress to stderr, unless only the result is wanted.
+pub fn inform(text: &str) {
+    if !is_quiet() {
+        advise(text);
+    }
 }
 
 /// A heading on stdout.

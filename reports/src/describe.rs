@@ -32,8 +32,8 @@ pub use thresholds::{
 };
 pub use tool::tool;
 pub use verdicts::{
-    caveat, first, headline, needed, ratio, ratio_interval, verdict, verdict_of, verdict_word,
-    verdicts,
+    caveat, first, glyph, headline, needed, ratio, ratio_interval, verdict, verdict_of,
+    verdict_word, verdicts,
 };
 
 use gate::{requirement_of, share_or_value};

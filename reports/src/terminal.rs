@@ -13,7 +13,7 @@ mod thresholds;
 
 pub use compare::comparison;
 pub use gate::gate;
-pub use run::render;
+pub use run::{render, render_in};
 pub(crate) use text::{Indents, Text, Tone};
 
 /// Width and colours of the output.
@@ -23,6 +23,17 @@ pub struct Style {
     pub width: usize,
     /// True for ANSI colours.
     pub colour: bool,
+}
+
+/// Amount of output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Detail {
+    /// The result alone.
+    Result,
+    #[default]
+    Usual,
+    /// Also what is behind the numbers: the tool's own influence on them.
+    Everything,
 }
 
 /// Indentation of tables.

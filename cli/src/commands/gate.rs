@@ -226,7 +226,7 @@ impl Gate {
         if let Some(base) = &stored {
             self.regate(&mut record, base)?;
         }
-        self.tell(&record, stored.as_ref(), &[], None)
+        self.tell(&record, stored.as_ref(), None)
     }
 
     /// Applies the terms of this gate to a record, replacing any that it had before.
@@ -314,7 +314,6 @@ impl Gate {
             output::advise(text);
             Ok(())
         })?;
-        let earlier_warnings = run.record.warnings.clone();
         let stored = sources.stored.as_ref();
         let decided = |record: &Record| gate_is_decided(&record.plan, &record.rounds, stored);
         let programs = Rc::clone(&run.programs);
@@ -343,7 +342,7 @@ impl Gate {
         if let Some(failure) = failure.take_if(|failure| failure.exit() != Exit::Unfit) {
             return Err(failure);
         }
-        let exit = self.tell(&record, stored, &earlier_warnings, Some(written))?;
+        let exit = self.tell(&record, stored, Some(written))?;
         match record.completion {
             _ if failure.is_some() => failure.map_or(Ok(exit), Err),
             Completion::Interrupted => Err(Failure::new(
@@ -355,25 +354,22 @@ impl Gate {
     }
 
     /// Prints the verdict, then saves everything. Returns the verdict's exit code: even if a file cannot be written,
-    /// the user must learn of a regression. `written` is the directory of a run measured by this gate; a table omits
-    /// `earlier_warnings`.
+    /// the user must learn of a regression. `written` is the directory of a run measured by this gate.
     fn tell(
         &self,
         record: &Record,
         stored: Option<&Record>,
-        earlier_warnings: &[String],
         written: Option<Result<PathBuf, Failure>>,
     ) -> Result<Exit, Failure> {
         let report = report(record, stored)?;
         if self.format == TABLE {
-            let mut report = report.clone();
-            report.warnings.retain(|it| !earlier_warnings.contains(it));
             output::say(&terminal::gate(&report, output::style()))?;
         } else {
             output::emit(&rendered(&report, &self.format)?)?;
         }
         let mut failures = Vec::new();
         match &written {
+            Some(Ok(_)) if output::is_quiet() => {}
             Some(Ok(path)) => output::advise(&format!(
                 "Report: {}\nRecord: {}",
                 path.join(PAGE).display(),

@@ -48,10 +48,10 @@ impl Plan {
                     true => preview::whole_order(&prepared.plan),
                     false => preview::order(&prepared.plan),
                 };
-                output::say(&format!(
-                    "{}\n{order}",
-                    preview::summary(&prepared, output::width())
-                ))?;
+                let width = output::width();
+                let warnings = preview::warnings(&prepared, width);
+                let summary = preview::summary(&prepared, width);
+                output::say(&format!("{summary}{warnings}\n{order}"))?;
             }
             Format::Json => output::emit_json(&json!({
                 "schema": "photofinish-plan/1",

@@ -91,7 +91,6 @@ impl Run {
         let search = prepared.search.clone();
         let missed = |record: &Record| is_missed_for_good(&record.plan, &record.rounds);
         let run = ReadyRun::begin(prepared, &self.out, &interrupt, &|text| self.tell(text))?;
-        let earlier_warnings = run.record.warnings.clone();
         let FinishedRun {
             record,
             directory,
@@ -105,7 +104,7 @@ impl Run {
                 run.run(&mut course)
             }
         };
-        self.conclude(&record, &earlier_warnings, directory, failure)
+        self.conclude(&record, directory, failure)
     }
 
     /// Prints human-readable text; with JSON on stdout it goes to stderr.
@@ -119,23 +118,15 @@ impl Run {
         }
     }
 
-    /// Writes and prints the results, in a table without `earlier_warnings`, which were printed before the
-    /// run. Returns the exit code.
+    /// Writes and prints the results. Returns the exit code.
     fn conclude(
         &self,
         record: &Record,
-        earlier_warnings: &[String],
         directory: RunDirectory,
         failure: Option<Failure>,
     ) -> Result<Exit, Failure> {
-        let mut report = Report::of(record);
+        let report = Report::of(record);
         let written = measuring::write(&report, directory);
-        if self.format == Format::Table {
-            report
-                .summary
-                .warnings
-                .retain(|it| !earlier_warnings.contains(it));
-        }
         let cells = &report.summary.cells;
         let nothing_measured = cells.iter().all(|cell| cell.metrics.is_empty());
         let shown = match (&written, self.format) {
@@ -164,11 +155,15 @@ impl Run {
         match self.format {
             Format::Json => output::emit_json(&report.summary)?,
             Format::Table => {
-                // Separates the results from earlier output.
-                output::say("")?;
-                output::say(&terminal::render(report, output::style()))?;
+                if !output::is_quiet() {
+                    // Separates the results from the preview.
+                    output::say("")?;
+                }
+                let tables = terminal::render_in(report, output::style(), output::detail());
+                output::say(&tables)?;
             }
         }
+        let path = path.filter(|_| !output::is_quiet());
         let next = path.map(|path| format!("\n{}", next_steps::after(report.record, path)));
         next.map_or(Ok(()), |next| self.tell(&next))
     }

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use photofinish_reports::rule::Verdict;
 use photofinish_reports::{describe, units};
 use serde_json::{Value, json};
 
@@ -189,13 +190,13 @@ fn table(runs: &[PastRun], width: usize) -> String {
 /// The end of a run in a few words: a gate's verdict, the counts of a run's verdicts, or its state.
 fn result(run: &PastRun) -> String {
     let counts = [
-        ("▲", run.verdicts.faster),
-        ("▼", run.verdicts.slower),
-        ("=", run.verdicts.tie),
-        ("?", run.verdicts.inconclusive),
+        (Verdict::Faster, run.verdicts.faster),
+        (Verdict::Slower, run.verdicts.slower),
+        (Verdict::Tie, run.verdicts.tie),
+        (Verdict::Inconclusive, run.verdicts.inconclusive),
     ];
     let counts = counts.iter().filter(|(_, count)| *count > 0);
-    let counts = counts.map(|(glyph, count)| format!("{glyph}{count}"));
+    let counts = counts.map(|(verdict, count)| format!("{}{count}", describe::glyph(*verdict)));
     let counts = counts.collect::<Vec<_>>().join(" ");
     match run.verdict {
         Some(verdict) => verdict.to_owned(),

@@ -49,7 +49,7 @@ impl Show {
         output::say(&tables(&record))?;
         let directory = run_directory::record_file(&path);
         let page = directory.parent().unwrap_or(Path::new("")).join(PAGE);
-        if page.is_file() {
+        if page.is_file() && !output::is_quiet() {
             output::say(&format!("\nReport: {}", page.display()))?;
         }
         Ok(Exit::Done)
@@ -60,6 +60,6 @@ fn tables(record: &Record) -> String {
     let report = Report::of(record);
     match &report.gate {
         Some(gate) => terminal::gate(gate, output::style()),
-        None => terminal::render(&report, output::style()),
+        None => terminal::render_in(&report, output::style(), output::detail()),
     }
 }

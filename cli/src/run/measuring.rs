@@ -187,7 +187,9 @@ impl<'a> ReadyRun<'a> {
         prepared.warnings.extend(fitness::warnings(&fitness));
         let original = prepared.plan.clone();
         prepared.redact()?;
-        tell(&preview::summary(&prepared, output::width()))?;
+        if !output::is_quiet() {
+            tell(&preview::summary(&prepared, output::width()))?;
+        }
         let redos = prepared.redos;
         let directories = mem::take(&mut prepared.directories);
         let record = blank_record(prepared, RunId::now()?, fitness);

@@ -46,6 +46,15 @@ pub fn summary(prepared: &PreparedRun, width: usize) -> String {
         &format!("Placement {placement}. Seed {}.", prepared.seed),
         0,
     );
+    page.text
+}
+
+/// The reasons to doubt the numbers, in lines no longer than `width`.
+pub fn warnings(prepared: &PreparedRun, width: usize) -> String {
+    let mut page = Page {
+        width,
+        text: String::new(),
+    };
     for warning in &prepared.warnings {
         page.line(&format!("warning: {warning}"), 0);
     }

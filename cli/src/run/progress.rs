@@ -40,7 +40,7 @@ impl Progress {
         let bar = bar(rounds as u64);
         let lines = bar.is_hidden().then(|| {
             let (lines, events) = mpsc::channel();
-            thread::spawn(move || break_silence(&events, SILENCE, output::advise));
+            thread::spawn(move || break_silence(&events, SILENCE, output::inform));
             lines
         });
         Self {
@@ -96,7 +96,7 @@ impl Progress {
     pub fn block_again(&mut self, block: usize, rounds: usize, reason: &str) {
         self.more_rounds(rounds);
         let message = format!("block {} is redone: {reason}", block + 1);
-        self.bar.suspend(|| output::advise(&message));
+        self.bar.suspend(|| output::inform(&message));
     }
 
     /// Adds rounds to run.
@@ -121,7 +121,7 @@ impl Progress {
             _ => format!("; its other {skipped} rounds are skipped"),
         };
         let message = format!("{reason}{others}");
-        self.bar.suspend(|| output::advise(&message));
+        self.bar.suspend(|| output::inform(&message));
     }
 
     pub fn block_ended(&self, block: usize) {
@@ -130,9 +130,9 @@ impl Progress {
         }
         let so_far = format!("{} done", self.block(block));
         if self.blocks.is_some() && self.done < self.rounds {
-            output::advise(&format!("{so_far}, about {} left", seconds(self.left())));
+            output::inform(&format!("{so_far}, about {} left", seconds(self.left())));
         } else {
-            output::advise(&so_far);
+            output::inform(&so_far);
         }
         self.note(Event::Line);
     }
@@ -189,7 +189,10 @@ fn break_silence(events: &Receiver<Event>, silence: Duration, tell: impl Fn(&str
 }
 
 fn bar(rounds: u64) -> ProgressBar {
-    let target = ProgressDrawTarget::stderr_with_hz(REDRAWS_HZ);
+    let target = match output::is_quiet() {
+        true => ProgressDrawTarget::hidden(),
+        false => ProgressDrawTarget::stderr_with_hz(REDRAWS_HZ),
+    };
     let style = ProgressStyle::with_template("{bar:20} {pos}/{len}  {wide_msg}")
         .expect("the template is valid");
     ProgressBar::with_draw_target(Some(rounds), target).with_style(style)

@@ -105,14 +105,14 @@ fn the_tour_is_what_runs_without_arguments() {
     assert!(planned.stdout.contains("tour"), "{}", planned.stdout);
     // The beginning of a block is listed; the rest would be pages of the same names.
     assert!(
-        planned.stdout.contains("Block 1 of 3"),
+        planned.stdout.contains("Block 1 of 8"),
         "{}",
         planned.stdout
     );
     assert!(planned.stdout.lines().count() < 24, "{}", planned.stdout);
     let whole = sandbox.run(&["plan", "--order"]).check(0, &[]).stdout;
     let listed = whole.matches("http-get / tokio (closed").count();
-    assert_eq!(listed, 3, "{whole}");
+    assert_eq!(listed, 8, "{whole}");
     let quick = [
         "run",
         "--quick",

@@ -179,3 +179,38 @@ fn the_next_steps_after_transactions_need_a_database_with_their_tables() {
         assert!(finished.stdout.contains(expected), "{}", finished.stdout);
     }
 }
+
+/// Goal: colour and amount of output are the user's choice. Method: a tiny run, shown again in each way.
+#[test]
+fn colour_and_amount_of_output_can_be_chosen() {
+    let sandbox = Sandbox::new();
+    let run = [&["run", "null", "--runtimes", "sync,threads"], &TINY[..]].concat();
+    let quiet = sandbox
+        .run(&[&run[..], &["--quiet"]].concat())
+        .check(0, &[]);
+    for absent in ["Placement", "Next:", "Record:"] {
+        assert!(!quiet.stdout.contains(absent), "{absent} in {quiet:?}");
+    }
+    assert!(
+        quiet.stderr.is_empty() && !quiet.stdout.is_empty(),
+        "{quiet:?}"
+    );
+    let show = |options: &[&str]| {
+        sandbox
+            .run(&[&["show"], options].concat())
+            .check(0, &[])
+            .stdout
+    };
+    assert!(show(&["--color", "always"]).contains("\x1b["));
+    assert!(!show(&[]).contains("\x1b[") && !show(&[]).contains("Overhead of the loop"));
+    assert!(show(&["-v"]).contains("Overhead of the loop"));
+    let mut command = sandbox.command(&["show", "--color", "always"]);
+    let told = Finished::of(command.env("NO_COLOR", "1")).check(0, &[]);
+    assert!(
+        told.stdout.contains("\x1b["),
+        "the option goes before the environment"
+    );
+    sandbox
+        .run(&["show", "-v", "-q"])
+        .check(2, &["cannot be used with"]);
+}

@@ -115,14 +115,24 @@ impl Type {
         texts.map(|text| self.width(text)).fold(0.0, f64::max)
     }
 
-    /// `text`, cut to `width` with an ellipsis if it is longer.
+    /// `text`, with an ellipsis in place of its middle if it is longer than `width`.
     pub(super) fn fit(self, text: &str, width: f64) -> String {
-        let mut cut = visible(text);
-        if self.width(&cut) <= width && cut.len() >= text.len() {
-            return cut;
+        let shown = visible(text);
+        if self.width(&shown) <= width && shown.len() >= text.len() {
+            return shown;
         }
-        while cut.pop().is_some() && self.width(&format!("{}…", cut.trim_end())) > width {}
-        format!("{}…", cut.trim_end())
+        let letters: Vec<char> = shown.chars().collect();
+        let cut = |kept: usize| {
+            let (beginning, end) = (kept - kept / 2, kept / 2);
+            let beginning: String = letters[..beginning].iter().collect();
+            let end: String = letters[letters.len() - end..].iter().collect();
+            format!("{}…{}", beginning.trim_end(), end.trim_start())
+        };
+        let mut kept = letters.len().saturating_sub(1);
+        while kept > 0 && self.width(&cut(kept)) > width {
+            kept -= 1;
+        }
+        cut(kept)
     }
 }
 

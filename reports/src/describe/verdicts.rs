@@ -141,6 +141,16 @@ pub fn verdict_word(verdict: Verdict) -> &'static str {
     }
 }
 
+/// The glyph of a verdict, the same everywhere.
+pub fn glyph(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Faster => "▲",
+        Verdict::Slower => "▼",
+        Verdict::Tie => "=",
+        Verdict::Inconclusive => "?",
+    }
+}
+
 /// The verdict of a comparison for a table; blank if there is none.
 pub fn verdict(comparison: &Comparison) -> &'static str {
     comparison.verdict.map_or("", verdict_word)

@@ -4,6 +4,7 @@
 use std::cmp::Ordering;
 
 use super::Style;
+use super::run::tone;
 use super::table::Table;
 use super::text::{Text, Tone};
 use crate::compare::{ComparedCell, ComparedMetric, Difference, RecordComparison};
@@ -38,6 +39,7 @@ pub fn comparison(comparison: &RecordComparison, style: Style) -> String {
     }
     text.blank();
     text.paragraph(Tone::Faint, &legend(comparison));
+    text.name_left_out();
     text.blank();
     differences(&mut text, comparison);
     for caution in &comparison.cautions {
@@ -120,8 +122,7 @@ fn table(text: &mut Text, cell: &ComparedCell) {
     let shown: Vec<(String, &ComparedMetric)> = whole.chain(parts).collect();
     let rows = shown.iter().map(|(name, metric)| {
         let tone = match metric.verdict {
-            Some(Verdict::Slower) => Tone::Bad,
-            Some(Verdict::Faster) => Tone::Good,
+            Some(Verdict::Faster | Verdict::Slower) => tone(metric.verdict),
             _ => Tone::Plain,
         };
         (name.clone(), tone)
@@ -143,10 +144,11 @@ fn table(text: &mut Text, cell: &ComparedCell) {
             format!("{}, {}", metric.base_rounds, metric.head_rounds)
         }),
         ("verdict", 0, |metric| {
-            metric
-                .verdict
-                .map_or("none", describe::verdict_word)
-                .to_owned()
+            let word = |verdict| {
+                let (glyph, word) = (describe::glyph(verdict), describe::verdict_word(verdict));
+                format!("{glyph} {word}")
+            };
+            metric.verdict.map_or("none".to_owned(), word)
         }),
     ];
     for (heading, rank, text) in columns {

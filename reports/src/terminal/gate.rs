@@ -36,6 +36,7 @@ pub fn gate(report: &GateReport, style: Style) -> String {
         }
     }
     text.paragraph(Tone::Faint, &describe::gate_rule(report));
+    text.name_left_out();
     text.blank();
     text.warnings(&report.warnings);
     text.finish()

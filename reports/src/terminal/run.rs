@@ -4,14 +4,15 @@
 
 use unicode_width::UnicodeWidthStr as _;
 
-use super::Style;
 use super::table::Table;
 use super::text::{Text, Tone, clean};
 use super::thresholds;
+use super::{Detail, Style};
 use crate::async_pays::{Answer, LEGEND, QUESTION};
 use crate::describe;
 use crate::observed::observations;
 use crate::report::Report;
+use crate::rule::Verdict;
 use crate::search_table::{self, SearchTable};
 use crate::summary::{CellSummary, Group, Status};
 
@@ -23,8 +24,14 @@ const SEARCH_RANKS: [u8; 5] = [0, 1, 2, 4, 3];
 
 /// The report as text.
 pub fn render(report: &Report<'_>, style: Style) -> String {
+    render_in(report, style, Detail::Usual)
+}
+
+/// The report as text in this detail.
+pub fn render_in(report: &Report<'_>, style: Style, detail: Detail) -> String {
     let mut printer = Printer {
         report,
+        detail,
         text: Text::new(style),
     };
     printer.report();
@@ -33,6 +40,7 @@ pub fn render(report: &Report<'_>, style: Style) -> String {
 
 struct Printer<'a> {
     report: &'a Report<'a>,
+    detail: Detail,
     text: Text,
 }
 
@@ -130,8 +138,17 @@ impl Printer<'_> {
             let intervals = cells().map(|cell| describe::ratio_interval(cell, group));
             table.column("interval", 1, intervals);
             if group.has_verdicts() {
-                let verdicts = cells().map(|cell| describe::verdict_of(cell, group));
-                table.column("verdict", 1, verdicts);
+                let verdict = |cell: &CellSummary| {
+                    let comparison = cell.comparisons.get(group.headline())?;
+                    comparison.verdict
+                };
+                let text = |verdict| {
+                    let (glyph, word) = (describe::glyph(verdict), describe::verdict_word(verdict));
+                    format!("{glyph} {word}")
+                };
+                let texts = cells().map(|cell| verdict(cell).map(text).unwrap_or_default());
+                table.column("verdict", 1, texts);
+                table.paint(cells().map(|cell| tone(verdict(cell))));
             }
         }
         table.print(&mut self.text);
@@ -237,8 +254,10 @@ impl Printer<'_> {
 
     /// The tool's own influence on the numbers of these cells, at the end of their block.
     fn tool(&mut self, cells: &[&CellSummary]) {
-        for sentence in describe::tool(cells.iter().copied()) {
-            self.text.paragraph_in(Tone::Faint, &sentence);
+        if self.detail == Detail::Everything {
+            for sentence in describe::tool(cells.iter().copied()) {
+                self.text.paragraph_in(Tone::Faint, &sentence);
+            }
         }
         self.text.blank();
     }
@@ -278,5 +297,16 @@ impl Printer<'_> {
         for sentence in sentences {
             self.text.paragraph(Tone::Faint, &sentence);
         }
+        self.text.name_left_out();
+    }
+}
+
+/// The colour of a verdict.
+pub(super) fn tone(verdict: Option<Verdict>) -> Tone {
+    match verdict {
+        Some(Verdict::Faster) => Tone::Good,
+        Some(Verdict::Slower) => Tone::Bad,
+        Some(Verdict::Inconclusive) => Tone::Warning,
+        Some(Verdict::Tie) | None => Tone::Plain,
     }
 }

@@ -26,6 +26,8 @@ struct Column {
     /// Order in which columns are dropped: 0 is dropped last.
     rank: u8,
     cells: Vec<String>,
+    /// The tones of the cells; empty for those of their rows.
+    tones: Vec<Tone>,
 }
 
 impl Column {
@@ -52,35 +54,54 @@ impl Table {
             heading: clean(heading),
             rank,
             cells: cells.map(|cell| clean(&cell)).collect(),
+            tones: Vec::new(),
         });
+    }
+
+    /// Gives the cells of the last column tones of their own.
+    pub(super) fn paint(&mut self, tones: impl Iterator<Item = Tone>) {
+        if let Some(last) = self.columns.last_mut() {
+            last.tones = tones.collect();
+        }
     }
 
     pub(super) fn print(mut self, text: &mut Text) {
         let names = self.rows.iter().map(|(name, _)| name.width());
         let longest = names.chain([self.heading.width()]).max().unwrap_or(0);
         if !self.keeps_columns {
-            self.fit(text.width - INDENT - longest.min(SHORTEST_NAME));
+            let left_out = self.fit(text.width - INDENT - longest.min(SHORTEST_NAME));
+            for heading in left_out {
+                if !text.left_out.contains(&heading) {
+                    text.left_out.push(heading);
+                }
+            }
         }
         let roomy = INDENT + longest + self.width(WIDE_GAP) <= text.width;
         let gap = if roomy { WIDE_GAP } else { NARROW_GAP };
         let room = text.width.saturating_sub(INDENT + self.width(gap));
         let name_width = longest.min(room);
-        let line = |name: &str, cell: &dyn Fn(&Column) -> String| {
+        let line = |name: &str, cell: &dyn Fn(&Column) -> (String, Tone), text: &Text| {
             let cells = self.columns.iter().map(|column| {
-                let cell = cell(column);
+                let (cell, tone) = cell(column);
                 let padding = (column.width() + gap).saturating_sub(cell.width());
-                " ".repeat(padding) + &cell
+                " ".repeat(padding) + &text.painted(tone, &cell)
             });
             let name = cut(name, name_width);
             let padding = " ".repeat(name_width.saturating_sub(name.width()));
             let cells: String = cells.collect();
             format!("{:INDENT$}{name}{padding}{cells}", "")
         };
-        let heading = |column: &Column| column.heading.clone();
-        text.line(Tone::Faint, &line(&self.heading, &heading));
+        let heading = |column: &Column| (column.heading.clone(), Tone::Plain);
+        let headings = line(&self.heading, &heading, text);
+        text.line(Tone::Faint, &headings);
         for (index, (name, tone)) in self.rows.iter().enumerate() {
-            let cell = |column: &Column| column.cells[index].clone();
-            text.line(*tone, &line(name, &cell));
+            let cell = |column: &Column| {
+                let own = column.tones.get(index).filter(|_| *tone == Tone::Plain);
+                let tone = own.copied().unwrap_or(Tone::Plain);
+                (column.cells[index].clone(), tone)
+            };
+            let row = line(name, &cell, text);
+            text.line(*tone, &row);
         }
         text.blank();
     }
@@ -90,13 +111,18 @@ impl Table {
         widths.sum()
     }
 
-    /// Drops the least important columns until the others fit into `width`.
-    fn fit(&mut self, width: usize) {
+    /// Drops the least important columns until the others fit into `width`. Returns their headings, in the order of the
+    /// columns.
+    fn fit(&mut self, width: usize) -> Vec<String> {
+        let all: Vec<_> = self.columns.iter().map(|it| it.heading.clone()).collect();
         while self.width(NARROW_GAP) > width && self.columns.len() > 1 {
             let least = (0..self.columns.len())
                 .max_by_key(|index| self.columns[*index].rank)
                 .unwrap_or(0);
             self.columns.remove(least);
         }
+        let mut left = self.columns.iter().map(|it| &it.heading).peekable();
+        let is_dropped = |heading: &String| left.next_if(|next| *next == heading).is_none();
+        all.into_iter().filter(is_dropped).collect()
     }
 }

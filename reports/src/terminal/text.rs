@@ -43,6 +43,8 @@ pub(crate) struct Text {
     text: String,
     pub(super) width: usize,
     colour: bool,
+    /// Headings of columns that had no room, each once.
+    pub(super) left_out: Vec<String>,
 }
 
 impl Text {
@@ -51,6 +53,7 @@ impl Text {
             text: String::new(),
             width: style.width.max(NARROWEST),
             colour: style.colour,
+            left_out: Vec::new(),
         }
     }
 
@@ -67,10 +70,23 @@ impl Text {
 
     /// Adds a line that already fits.
     pub(super) fn line(&mut self, tone: Tone, line: &str) {
-        let line = line.trim_end();
-        match tone.ansi().filter(|_| self.colour) {
-            Some(ansi) => self.text.push_str(&format!("{ansi}{line}\x1b[0m\n")),
-            None => self.text.push_str(&format!("{line}\n")),
+        let line = self.painted(tone, line.trim_end());
+        self.text.push_str(&format!("{line}\n"));
+    }
+
+    pub(super) fn painted(&self, tone: Tone, text: &str) -> String {
+        match tone.ansi().filter(|_| self.colour && !text.is_empty()) {
+            Some(ansi) => format!("{ansi}{text}\x1b[0m"),
+            None => text.to_owned(),
+        }
+    }
+
+    /// Names the columns that had no room in the tables so far.
+    pub(super) fn name_left_out(&mut self) {
+        if !self.left_out.is_empty() {
+            let left_out = std::mem::take(&mut self.left_out).join(", ");
+            let sentence = format!("No room at {} columns for {left_out}.", self.width);
+            self.paragraph(Tone::Faint, &sentence);
         }
     }
 
@@ -148,11 +164,20 @@ fn prefix_len(text: &str, width: usize) -> usize {
     text.len()
 }
 
+/// Cuts the middle of a text that is too long: the end of a name often says as much as its beginning.
 pub(super) fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }
-    format!("{}…", &text[..prefix_len(text, width.saturating_sub(1))])
+    let room = width.saturating_sub(1);
+    let (beginning, end) = (room - room / 2, room / 2);
+    let start = text
+        .char_indices()
+        .map(|(index, _)| index)
+        .chain([text.len()])
+        .find(|index| text[*index..].width() <= end);
+    let beginning = &text[..prefix_len(text, beginning)];
+    format!("{beginning}…{}", &text[start.unwrap_or(text.len())..])
 }
 
 /// Maximum length of a text, in characters: a server's message may have millions.
@@ -176,4 +201,16 @@ fn short(text: &str) -> String {
 /// Removes control characters: a title from a scenario file must not move the cursor.
 pub(super) fn clean(text: &str) -> String {
     text.replace(char::is_control, " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_too_long_loses_its_middle() {
+        assert_eq!(cut("list: service_p99", 17), "list: service_p99");
+        assert_eq!(cut("list items: service_p99", 16), "list ite…ice_p99");
+        assert_eq!(cut("数据库: p99", 8), "数据…p99");
+    }
 }

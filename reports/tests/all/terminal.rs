@@ -2,7 +2,7 @@
 
 use photofinish_record::Record;
 use photofinish_reports::report::Report;
-use photofinish_reports::terminal::{self, Style};
+use photofinish_reports::terminal::{self, Detail, Style};
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::fixtures;
@@ -53,7 +53,9 @@ fn colour_changes_nothing_but_colour() {
                 ..PLAIN
             },
         );
-        for code in ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m"] {
+        for code in [
+            "\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[33m",
+        ] {
             coloured = coloured.replace(code, "");
         }
         assert_eq!(coloured, plain(record), "{name}");
@@ -84,6 +86,47 @@ fn a_narrow_terminal_keeps_the_columns_that_matter_most() {
     assert_eq!(columns(60), "runtime ops/s vs sync interval verdict");
 }
 
+/// Goal: nobody looks for a column in vain. Method: a width with few columns, and one with all of them.
+#[test]
+fn columns_without_room_are_named() {
+    let told = |width| {
+        let style = Style { width, ..PLAIN };
+        let text = render(&fixtures::tour(), style);
+        text.lines()
+            .any(|line| line.starts_with("No room at 60 columns for p50, p99"))
+    };
+    assert!(told(60) && !told(200));
+    assert!(
+        !render(
+            &fixtures::tour(),
+            Style {
+                width: 200,
+                ..PLAIN
+            }
+        )
+        .contains("No room")
+    );
+}
+
+#[test]
+fn the_tools_own_overhead_is_a_matter_of_detail() {
+    let record = fixtures::open_loads();
+    let text = |detail| terminal::render_in(&Report::of(&record), PLAIN, detail);
+    assert!(text(Detail::Everything).contains("Overhead of the loop, per operation: 111ns."));
+    assert!(!text(Detail::Usual).contains("Overhead"));
+}
+
+/// Goal: verdicts are seen at once, and without colour too. Method: the table of a tour.
+#[test]
+fn verdicts_have_a_glyph_and_a_colour() {
+    let colour = Style {
+        colour: true,
+        ..PLAIN
+    };
+    assert!(render(&fixtures::tour(), colour).contains("\x1b[32m▲ faster\x1b[0m"));
+    assert!(render(&fixtures::open_loads(), colour).contains("\x1b[31m▼ slower\x1b[0m"));
+}
+
 #[test]
 fn closed_load_says_once_that_it_hides_queueing() {
     assert_eq!(
@@ -100,13 +143,13 @@ fn a_tour_reads_well() {
     http-get  Small responses over keep-alive connections
     closed, 64 in flight · mock http server · 10 rounds of 2s
 
-      runtime              ops/s    p50    p99 CPU/op vs sync    interval verdict
-      smol                  178k  340µs  939µs 17.0µs   78.0× 74.1×–83.1×  faster
-      tokio-current-thread  172k  363µs  551µs 18.5µs   75.6× 70.1×–82.3×  faster
-      async-std†            141k  433µs 1.10ms 21.4µs   61.6× 57.0×–65.3×  faster
-      tokio                 102k  609µs  895µs 30.0µs   45.6× 43.0×–46.9×  faster
-      pool                 52.6k 1.15ms 3.53ms 50.0µs   23.1× 20.7×–24.8×  faster
-      threads              35.5k 1.69ms 4.28ms 50.0µs   15.9× 14.7×–17.1×  faster
+      runtime              ops/s    p50    p99 CPU/op vs sync    interval  verdict
+      smol                  178k  340µs  939µs 17.0µs   78.0× 74.1×–83.1× ▲ faster
+      tokio-current-thread  172k  363µs  551µs 18.5µs   75.6× 70.1×–82.3× ▲ faster
+      async-std†            141k  433µs 1.10ms 21.4µs   61.6× 57.0×–65.3× ▲ faster
+      tokio                 102k  609µs  895µs 30.0µs   45.6× 43.0×–46.9× ▲ faster
+      pool                 52.6k 1.15ms 3.53ms 50.0µs   23.1× 20.7×–24.8× ▲ faster
+      threads              35.5k 1.69ms 4.28ms 50.0µs   15.9× 14.7×–17.1× ▲ faster
       sync                 2.29k  420µs  984µs 21.0µs      1×
 
       sync ran 1 session, not 64.
@@ -116,13 +159,13 @@ fn a_tour_reads_well() {
     file-read  Read a 64 KiB file whole
     closed, 64 in flight · no server · 10 rounds of 2s
 
-      runtime              ops/s    p50   p99 CPU/op vs sync    interval verdict
-      smol                  773k 78.3µs 215µs 3.85µs   78.2× 74.3×–83.4×  faster
-      tokio-current-thread  757k 82.3µs 121µs 4.18µs   76.5× 71.7×–82.6×  faster
-      async-std†            624k 97.5µs 229µs 4.84µs   63.5× 59.9×–67.3×  faster
-      tokio                 443k  140µs 207µs 6.78µs   45.4× 43.5×–47.7×  faster
-      pool                  234k  259µs 565µs 13.1µs   23.8× 21.8×–26.3×  faster
-      threads               163k  368µs 965µs 18.7µs   16.5× 15.7×–17.2×  faster
+      runtime              ops/s    p50   p99 CPU/op vs sync    interval  verdict
+      smol                  773k 78.3µs 215µs 3.85µs   78.2× 74.3×–83.4× ▲ faster
+      tokio-current-thread  757k 82.3µs 121µs 4.18µs   76.5× 71.7×–82.6× ▲ faster
+      async-std†            624k 97.5µs 229µs 4.84µs   63.5× 59.9×–67.3× ▲ faster
+      tokio                 443k  140µs 207µs 6.78µs   45.4× 43.5×–47.7× ▲ faster
+      pool                  234k  259µs 565µs 13.1µs   23.8× 21.8×–26.3× ▲ faster
+      threads               163k  368µs 965µs 18.7µs   16.5× 15.7×–17.2× ▲ faster
       sync                 9.85k 96.2µs 167µs 4.75µs      1×
 
       sync ran 1 session, not 64.
@@ -133,13 +176,13 @@ fn a_tour_reads_well() {
     closed, 64 in flight · PostgreSQL 15.18 at
       postgres://postgres@127.0.0.1:5432/bench · 10 rounds of 2s
 
-      runtime              ops/s    p50    p99 CPU/op vs sync    interval verdict
-      smol                 38.6k 1.57ms 3.03ms 50.0µs   79.7× 75.7×–84.1×  faster
-      tokio-current-thread 37.1k 1.68ms 2.48ms 50.0µs   76.1× 71.8×–81.2×  faster
-      async-std†           30.8k 1.97ms 5.40ms 50.0µs   62.1× 58.8×–67.8×  faster
-      tokio                23.8k 2.61ms 3.86ms 50.0µs   48.2× 44.8×–50.5×  faster
-      pool                 11.8k 5.11ms 14.7ms 50.0µs   23.7× 21.4×–26.1×  faster
-      threads              8.03k 7.47ms 20.5ms 50.0µs   16.7× 15.8×–17.6×  faster
+      runtime              ops/s    p50    p99 CPU/op vs sync    interval  verdict
+      smol                 38.6k 1.57ms 3.03ms 50.0µs   79.7× 75.7×–84.1× ▲ faster
+      tokio-current-thread 37.1k 1.68ms 2.48ms 50.0µs   76.1× 71.8×–81.2× ▲ faster
+      async-std†           30.8k 1.97ms 5.40ms 50.0µs   62.1× 58.8×–67.8× ▲ faster
+      tokio                23.8k 2.61ms 3.86ms 50.0µs   48.2× 44.8×–50.5× ▲ faster
+      pool                 11.8k 5.11ms 14.7ms 50.0µs   23.7× 21.4×–26.1× ▲ faster
+      threads              8.03k 7.47ms 20.5ms 50.0µs   16.7× 15.8×–17.6× ▲ faster
       sync                   490 1.92ms 5.19ms 50.0µs      1×
 
       sync ran 1 session, not 64.
@@ -153,6 +196,7 @@ fn a_tour_reads_well() {
     † async-std (discontinued)
     Closed load: each session waits for its previous operation, so these are service
       times; queueing is hidden (coordinated omission).
+    No room at 80 columns for p99.9, memory.
 
     warning: The load average was 1.7 on 2 CPUs when the run began; other processes
       were busy.
@@ -165,11 +209,11 @@ fn open_loads_are_reported_by_their_response_time() {
     http-get  Small responses over keep-alive connections
     open, 1000/s, 64 sessions · mock http server · 10 rounds of 2s
 
-      runtime ops/s    p50     p99   p99.9 service p99 vs sync    interval verdict
+      runtime ops/s    p50     p99   p99.9 service p99 vs sync    interval  verdict
       sync    1.00k  458µs  ~659µs ~1.04ms      ~600µs      1×
-      smol    1.00k  649µs  ~947µs ~1.78ms      ~889µs   1.40× 1.36×–1.48×  slower
-      tokio   1.00k 1.19ms ~1.68ms ~1.75ms     ~1.62ms   2.60× 2.46×–2.85×  slower
-      threads 1.00k 1.73ms ~2.51ms ~4.34ms     ~2.45ms   3.76× 3.50×–4.02×  slower
+      smol    1.00k  649µs  ~947µs ~1.78ms      ~889µs   1.40× 1.36×–1.48× ▼ slower
+      tokio   1.00k 1.19ms ~1.68ms ~1.75ms     ~1.62ms   2.60× 2.46×–2.85× ▼ slower
+      threads 1.00k 1.73ms ~2.51ms ~4.34ms     ~2.45ms   3.76× 3.50×–4.02× ▼ slower
 
       idle task    bytes
       sync       1.21KiB
@@ -185,16 +229,14 @@ fn open_loads_are_reported_by_their_response_time() {
 
       sync ran 1 session, not 64.
       By response p50 against sync: smol, tokio, threads slower.
-      The pacer had a CPU to itself; its error was 34.4µs (p99).
-      Overhead of the loop, per operation: 111ns.
 
     http-get  Small responses over keep-alive connections
     open, 6000/s Poisson, 64 sessions · mock http server · 10 rounds of 2s
 
-      runtime          ops/s     p50     p99  vs sync          interval verdict
-      smol             6.00k   639µs   931µs 0.00075× 0.00072×–0.00078×  faster
-      tokio            6.00k  1.15ms  1.61ms  0.0013×   0.0012×–0.0014×  faster
-      threads          6.00k  1.69ms  2.45ms  0.0020×   0.0018×–0.0021×  faster
+      runtime          ops/s     p50     p99  vs sync          interval  verdict
+      smol             6.00k   639µs   931µs 0.00075× 0.00072×–0.00078× ▲ faster
+      tokio            6.00k  1.15ms  1.61ms  0.0013×   0.0012×–0.0014× ▲ faster
+      threads          6.00k  1.69ms  2.45ms  0.0020×   0.0018×–0.0021× ▲ faster
       sync    2.25k not held ≥ 625ms ≥ 1.24s       1×
 
       idle task    bytes
@@ -214,8 +256,6 @@ fn open_loads_are_reported_by_their_response_time() {
         had not started when the schedule ended, 44.4k started more than 1ms late,
         75.2k were never sent.
       By response p99 against sync: smol, tokio, threads faster.
-      The pacer had a CPU to itself; its error was 34.4µs (p99).
-      Overhead of the loop, per operation: 111ns.
 
     interval: that of the ratio, with confidence 99% over 10 rounds.
     faster, slower: the whole interval is beyond 2%; tie: all of it is within 2%;
@@ -225,6 +265,8 @@ fn open_loads_are_reported_by_their_response_time() {
       far, and times beyond 60 s count as 60 s.
     Open load: response time runs from when an operation was due (p50, p99 and p99.9
       are response times), service time from its start; lag is the time between.
+    No room at 80 columns for offered/s, lag p99, CPU/op, memory, p99.9, service
+      p99.
     "#);
 }
 
@@ -244,8 +286,6 @@ fn a_search_is_one_table_of_its_findings() {
       threads: unfinished: the objective is not met at the lowest rate that was
         tried, 800/s
       sync: unsupported: one session cannot hold an open load
-      The pacer had a CPU to itself; its error was 34.4µs (p99).
-      Overhead of the loop, per operation: 111ns.
 
     Search: the highest rate at which two rounds agreed that the objective is met,
       and the lowest at which two agreed that it is not, at most 5% apart. ≥ before
@@ -273,8 +313,6 @@ fn an_interrupted_search_reports_what_it_has() {
       threads: unfinished: the run ended before the search did
       tokio: unfinished: the run ended before the search did
       sync: unsupported: one session cannot hold an open load
-      The pacer had a CPU to itself; its error was 34.4µs (p99).
-      Overhead of the loop, per operation: 111ns.
 
     Search: the highest rate at which two rounds agreed that the objective is met,
       and the lowest at which two agreed that it is not, at most 5% apart. ≥ before
@@ -389,6 +427,7 @@ fn an_interrupted_run_shows_its_results_so_far() {
     † async-std (discontinued)
     Closed load: each session waits for its previous operation, so these are service
       times; queueing is hidden (coordinated omission).
+    No room at 80 columns for p99.9.
 
     warning: The load average was 1.7 on 2 CPUs when the run began; other processes
       were busy.
@@ -430,8 +469,8 @@ fn long_names_are_cut_and_long_texts_wrapped() {
 
       runtime                  ops/s   p50    p99 CPU/op  memory vs ref.    interval
       tokio                    28.3k 3.45s ~5.13s 50.0µs 8.39GiB   3.54× 3.51×–3.56×
-      otherwise-quite-ordinar… 17.5k 5.44s ~9.53s 50.0µs 8.39GiB   2.22× 2.11×–2.35×
-      a-runtime-with-a-very-l… 7.95k 12.0s ~28.4s 50.0µs 8.39GiB      1×
+      otherwise-qu…ary-runtime 17.5k 5.44s ~9.53s 50.0µs 8.39GiB   2.22× 2.11×–2.35×
+      a-runtime-wi…0.19.0-beta 7.95k 12.0s ~28.4s 50.0µs 8.39GiB      1×
 
       No verdict against a-runtime-with-a-very-long-name-indeed-0.19.0-beta: 8
         rounds of each are needed, but there are only 3.
@@ -442,6 +481,7 @@ fn long_names_are_cut_and_long_texts_wrapped() {
       far, and times beyond 60 s count as 60 s.
     Closed load: each session waits for its previous operation, so these are service
       times; queueing is hidden (coordinated omission).
+    No room at 80 columns for p99.9.
 
     warning:
       widewidewidewidewidewidewidewidewidewidewidewidewidewidewidewidewidewidewidewi
@@ -471,5 +511,6 @@ fn nanoseconds_and_minutes_fit_one_table() {
       far, and times beyond 60 s count as 60 s.
     Closed load: each session waits for its previous operation, so these are service
       times; queueing is hidden (coordinated omission).
+    No room at 80 columns for p99.9.
     "#);
 }
