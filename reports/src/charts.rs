@@ -11,12 +11,15 @@ mod drawing;
 mod font;
 mod latency;
 mod load_latency;
+mod memory;
 mod paint;
 mod picture;
 mod requests;
 mod response;
+mod rounds;
 mod rows;
 mod scale;
+mod scatter;
 mod speedup;
 mod svg;
 mod throughput;
@@ -40,13 +43,17 @@ pub static CHARTS: &[&Kind] = &[
     &where_async_pays::CPU,
     &where_async_pays::MEMORY,
     &throughput::KIND,
+    &rounds::KIND,
     &response::KIND,
     &latency::KIND,
     &speedup::KIND,
     &cpu::KIND,
+    &scatter::KIND,
+    &memory::PEAK,
     &requests::KIND,
     &concurrency::KIND,
     &load_latency::KIND,
+    &memory::BY_SESSIONS,
 ];
 
 /// A kind of chart.
@@ -84,12 +91,19 @@ pub struct Chart {
     /// A complete SVG document without external references.
     pub svg: String,
     drawing: Drawing,
+    /// The sources of a picture that stands alone.
+    caption: [String; 2],
 }
 
 impl Chart {
-    /// The drawing as PNG, at twice its size, on white.
+    /// The chart as PNG that stands alone, at twice its size, on white.
     pub fn png(&self) -> Vec<u8> {
-        picture::png(&self.drawing)
+        picture::png(&self.drawing.with_caption(&self.caption))
+    }
+
+    /// The chart as an SVG document that stands alone.
+    pub fn svg_file(&self) -> String {
+        svg::document(&self.drawing.with_caption(&self.caption), &self.title)
     }
 }
 
@@ -99,7 +113,9 @@ pub fn charts(report: &Report<'_>) -> Vec<Chart> {
     let suite = report.record.plan.suite.as_deref().unwrap_or("run");
     for kind in CHARTS {
         if let Draw::Record(draw) = kind.draw {
-            charts.extend(draw(report).map(|drawing| kind.chart(drawing, slug(suite), suite)));
+            charts.extend(
+                draw(report).map(|drawing| kind.chart(report, drawing, slug(suite), suite)),
+            );
         }
     }
     for of_scenario in report
@@ -138,7 +154,7 @@ impl Kind {
             scenario: Some(group.scenario.to_owned()),
             load: Some(group.load),
             arm: group.arm,
-            ..self.chart(drawing, stem, &subject(group))
+            ..self.chart(report, drawing, stem, &subject(group))
         })
     }
 
@@ -155,15 +171,24 @@ impl Kind {
         let drawing = complete(draw(report, &head)?, report, &head);
         Some(Chart {
             scenario: Some(scenario.to_owned()),
-            ..self.chart(drawing, slug(scenario), scenario)
+            ..self.chart(report, drawing, slug(scenario), scenario)
         })
     }
 
-    fn chart(&self, drawing: Drawing, stem: String, subject: &str) -> Chart {
+    fn chart(&self, report: &Report<'_>, drawing: Drawing, stem: String, subject: &str) -> Chart {
         let title = format!("{}: {subject}", self.title);
+        let record = report.record;
         Chart {
             file_stem: format!("{stem}.{}", self.name),
             svg: svg::document(&drawing, &title),
+            caption: [
+                format!("{subject} · {}", describe::tool_version(&record.tool)),
+                format!(
+                    "{} · {}",
+                    describe::time(&record.started_utc),
+                    describe::processor(&record.machine)
+                ),
+            ],
             title,
             scenario: None,
             load: None,

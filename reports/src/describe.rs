@@ -22,7 +22,7 @@ pub use gate::{
 pub use legends::{
     ADVISORY, UNFINISHED, interval_legend, load_legends, mark_legends, verdict_legend,
 };
-pub use machine::{cpus, machine, placement};
+pub use machine::{cpus, machine, placement, processor, tool_version};
 pub use parts::{PART_COLUMNS, PARTS, PartCell, PartColumn, part_rows};
 pub use plan::{cell, point, point_slug, rounds, servers, stop};
 pub use table::{COSTS, Column, columns, is_meaningless, mark, page_columns, result, value};

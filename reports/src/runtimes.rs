@@ -2,7 +2,8 @@
 //!
 //! No runtime is known by name here. A record without traits (an older one, or one of unknown runtimes) is reported
 //! like any other: without notes, and with looks in the order of the plan. Colours are those of Okabe and Ito, chosen
-//! for colour-blind readers; the marker's shape repeats the distinction.
+//! for colour-blind readers, two of them darker so that a thin line stands out; the marker's shape repeats the
+//! distinction.
 
 use photofinish_record::{Plan, RuntimeFamily};
 
@@ -73,9 +74,9 @@ fn unlisted_position(plan: &Plan, runtime: &str) -> usize {
 pub const LOOKS: [Look; 13] = [
     paint((0x5F, 0x6B, 0x7A), (0xA9, 0xB4, 0xC2), Marker::Square),
     paint((0xD5, 0x5E, 0x00), (0xF0, 0x7F, 0x2B), Marker::Triangle),
-    paint((0xD9, 0x94, 0x00), (0xF2, 0xB3, 0x33), Marker::TriangleDown),
+    paint((0xC2, 0x80, 0x00), (0xF2, 0xB3, 0x33), Marker::TriangleDown),
     paint((0x00, 0x72, 0xB2), (0x4F, 0xA8, 0xE0), Marker::Circle),
-    paint((0x3F, 0xA2, 0xDB), (0x8F, 0xD0, 0xF5), Marker::Ring),
+    paint((0x2B, 0x8F, 0xC9), (0x8F, 0xD0, 0xF5), Marker::Ring),
     paint((0xC2, 0x60, 0x94), (0xE0, 0x93, 0xBD), Marker::Frame),
     paint((0x00, 0x9E, 0x73), (0x2F, 0xC4, 0x98), Marker::Diamond),
     paint((0x7A, 0x4F, 0xB5), (0xB0, 0x8E, 0xE6), Marker::Circle),
@@ -97,6 +98,30 @@ const fn paint(light: Rgb, dark: Rgb, marker: Marker) -> Look {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The contrast ratio of WCAG 2.
+    fn contrast(a: Rgb, b: Rgb) -> f64 {
+        let linear = |channel: u8| {
+            let share = f64::from(channel) / 255.0;
+            if share <= 0.03928 {
+                share / 12.92
+            } else {
+                ((share + 0.055) / 1.055).powf(2.4)
+            }
+        };
+        let luminance =
+            |(r, g, b): Rgb| 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b) + 0.05;
+        let (a, b) = (luminance(a), luminance(b));
+        a.max(b) / a.min(b)
+    }
+
+    #[test]
+    fn every_line_stands_out_from_its_page() {
+        for look in LOOKS {
+            assert!(contrast(look.light, (0xFF, 0xFF, 0xFF)) >= 3.0, "{look:?}");
+            assert!(contrast(look.dark, (0x17, 0x1D, 0x26)) >= 3.0, "{look:?}");
+        }
+    }
 
     #[test]
     fn no_two_looks_share_a_colour() {

@@ -1,9 +1,12 @@
 //! Throughput by concurrency: the effect of more sessions on each runtime, for scenarios measured at several loads.
+//!
+//! The grey line is Little's law: the throughput of N sessions that are served as fast as the fewest were. A curve that
+//! leaves it waits for something.
 
 use photofinish_record::load::Load;
 
 use super::curves::{Frame, Series};
-use super::drawing::Drawing;
+use super::drawing::{Drawing, Ink, Point, Stroke, Type, at};
 use super::scale::Scale;
 use super::{Draw, Kind};
 use crate::describe;
@@ -21,6 +24,39 @@ pub(super) static KIND: Kind = Kind {
 /// Space for one level's label.
 const LABEL: f64 = 34.0;
 
+/// Space between the axes and the outer levels, for the curves that are moved beside each other.
+const INSET: f64 = 16.0;
+
+/// The horizontal axis of a sweep over sessions.
+pub(super) struct Sweep {
+    /// Every measured number of sessions, ascending.
+    pub(super) levels: Vec<f64>,
+    pub(super) x: Scale,
+}
+
+impl Sweep {
+    /// `None` without a second level.
+    pub(super) fn of(series: &[Series], frame: &Frame) -> Option<Self> {
+        let samples = series.iter().flat_map(|one| &one.samples);
+        let mut levels: Vec<f64> = samples.map(|sample| sample.load).collect();
+        levels.sort_by(f64::total_cmp);
+        levels.dedup();
+        let [first, .., last] = levels[..] else {
+            return None;
+        };
+        let inside = (frame.left + INSET, frame.right - INSET);
+        Some(Self {
+            levels,
+            x: Scale::logarithmic((first, last), inside),
+        })
+    }
+
+    pub(super) fn axis(&self, drawing: &mut Drawing, frame: &Frame) {
+        frame.x_ticks_at(drawing, &self.x, &self.levels, LABEL);
+        frame.x_caption(drawing, "sessions in flight (log axis)");
+    }
+}
+
 fn draw(report: &Report<'_>, groups: &[&Group<'_>]) -> Option<Drawing> {
     let place = |load: Load| match load {
         Load::Closed { concurrency } => Some((None, concurrency.get().into())),
@@ -28,17 +64,13 @@ fn draw(report: &Report<'_>, groups: &[&Group<'_>]) -> Option<Drawing> {
         Load::Open { .. } => None,
     };
     let series = Series::of(report, groups, THROUGHPUT, place, |_| false);
-    let samples = || series.iter().flat_map(|one| &one.samples);
-    let mut levels: Vec<f64> = samples().map(|sample| sample.load).collect();
-    levels.sort_by(f64::total_cmp);
-    levels.dedup();
-    let [first, .., last] = levels[..] else {
-        return None;
-    };
     let frame = Frame::of(series.iter().map(|one| &*one.label));
-    let x = Scale::logarithmic((first, last), (frame.left + 8.0, frame.right - 8.0));
-    let highest = samples().map(|sample| sample.estimate.high);
-    let y = Scale::from_zero(highest, (frame.bottom, frame.top));
+    let sweep = Sweep::of(&series, &frame)?;
+    let highest = series.iter().flat_map(|one| &one.samples);
+    let highest = highest
+        .map(|sample| sample.estimate.high)
+        .fold(0.0, f64::max);
+    let y = Scale::from_zero([highest].into_iter(), (frame.bottom, frame.top));
 
     let described = series.iter().map(|one| {
         let values = one.samples.iter().map(|sample| sample.estimate.value);
@@ -53,18 +85,63 @@ fn draw(report: &Report<'_>, groups: &[&Group<'_>]) -> Option<Drawing> {
         describe::list(described, ", "),
     );
     frame.y_axis(&mut drawing, &y, units::count);
-    let mut free_from = f64::NEG_INFINITY;
-    for level in levels {
-        // The labels of levels that lie close together would overlap.
-        let place = x.place(level);
-        if place >= free_from {
-            frame.x_tick(&mut drawing, place, &units::count(level));
-            free_from = place + LABEL;
-        } else {
-            frame.x_tick(&mut drawing, place, "");
-        }
+    sweep.axis(&mut drawing, &frame);
+    if let Some(law) = LittlesLaw::of(&series, &sweep) {
+        law.draw(&mut drawing, &frame, &sweep, &y, highest);
     }
-    frame.x_caption(&mut drawing, "sessions in flight");
-    frame.series(&mut drawing, &series, &x, &y);
+    frame.series(&mut drawing, &series, &sweep.x, &y, units::count);
     Some(drawing)
+}
+
+/// Throughput in proportion to the sessions, from the best at their fewest.
+struct LittlesLaw {
+    fewest: f64,
+    ops_s: f64,
+}
+
+impl LittlesLaw {
+    fn of(series: &[Series], sweep: &Sweep) -> Option<Self> {
+        let fewest = *sweep.levels.first()?;
+        let samples = series.iter().flat_map(|one| &one.samples);
+        let ops_s = samples
+            .filter(|sample| sample.load == fewest)
+            .map(|sample| sample.estimate.value)
+            .reduce(f64::max)?;
+        Some(Self { fewest, ops_s })
+    }
+
+    /// Straight between measured levels, like the curves, up to where it leaves the plot above `highest`.
+    fn draw(&self, drawing: &mut Drawing, frame: &Frame, sweep: &Sweep, y: &Scale, highest: f64) {
+        let places = sweep.levels.iter().map(|sessions| {
+            let ops_s = self.ops_s * sessions / self.fewest;
+            (sweep.x.place(*sessions), ops_s)
+        });
+        let mut points: Vec<Point> = Vec::new();
+        let mut before: Option<(f64, f64)> = None;
+        for (x, ops_s) in places {
+            let (x, inside) = match before {
+                Some((from, low)) if ops_s > highest => {
+                    (from + (x - from) * (highest - low) / (ops_s - low), false)
+                }
+                _ => (x, true),
+            };
+            points.push(at(x, y.place(ops_s)));
+            if !inside {
+                break;
+            }
+            before = Some((x, ops_s));
+        }
+        let Some(end) = points.last().copied() else {
+            return;
+        };
+        drawing.path(points, Stroke::new(Ink::AXIS, 1.5));
+        let fewest = match self.fewest {
+            1.0 => "1 session".to_owned(),
+            fewest => format!("{} sessions", units::count(fewest)),
+        };
+        let text = format!("N ÷ time with {fewest}");
+        let half = Type::SMALL.width(&text) / 2.0;
+        let x = end.x.clamp(frame.left + half, frame.right - half);
+        drawing.text(at(x, end.y - 7.0), &text, Type::SMALL.middle());
+    }
 }

@@ -1,4 +1,4 @@
-//! CPU per operation: user and system time of the worker process, lowest first, each with its interval over rounds.
+//! CPU per operation: user and system time of the worker process, each with its interval over rounds.
 
 use super::drawing::Drawing;
 use super::rows::{self, Labels, Row};
@@ -14,8 +14,7 @@ pub(super) static KIND: Kind = Kind {
 };
 
 fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
-    let mut rows = Row::of_metric(report, group, "cpu_ns_per_op", units::duration);
-    rows.sort_by(|a, b| a.estimate.value.total_cmp(&b.estimate.value));
+    let rows = Row::of_metric(report, group, "cpu_ns_per_op", units::duration);
     let about = "worker's CPU time, less is better";
     rows::bars(Labels::new(&KIND, group, about, units::duration), &rows)
 }

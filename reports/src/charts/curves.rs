@@ -24,6 +24,8 @@ pub(super) struct Curve {
     pub(super) marks: Vec<Point>,
     /// Positions of hollow markers.
     pub(super) hollow: Vec<Point>,
+    /// Texts shown when a reader points at a marker.
+    pub(super) hints: Vec<(Point, String)>,
 }
 
 /// One runtime's estimates of one metric, for each load at which it was measured.
@@ -64,6 +66,9 @@ const LEAST_PLOT: f64 = 270.0;
 const LINE: f64 = 15.5;
 /// Distance from the plot to the markers next to the names.
 const TIE: f64 = 20.0;
+/// Distance between the marks of neighbouring series at the same load, and the most for all of them.
+const DODGE: f64 = 4.0;
+const MOST_DODGE: f64 = 24.0;
 /// Distance from such a marker to its name.
 const MARK: f64 = 9.0;
 
@@ -78,7 +83,7 @@ impl Series {
         hollow: impl Fn(&CellSummary) -> bool,
     ) -> Vec<Self> {
         let mut all: Vec<Self> = Vec::new();
-        for cell in groups.iter().flat_map(|group| group.ranked()) {
+        for cell in groups.iter().flat_map(|group| group.in_plan_order()) {
             let (Some((sessions, load)), Some(metric)) = (place(cell.load), cell.metric(metric))
             else {
                 continue;
@@ -115,8 +120,18 @@ impl Series {
         all
     }
 
-    fn curve(&self, x: &Scale, y: &Scale) -> Curve {
-        let place = |sample: &Sample| at(x.place(sample.load), y.place(sample.estimate.value));
+    /// The curve, moved to the right by `dodge`.
+    fn curve(&self, x: &Scale, y: &Scale, dodge: f64, print: fn(f64) -> String) -> Curve {
+        let place =
+            |sample: &Sample| at(x.place(sample.load) + dodge, y.place(sample.estimate.value));
+        let hint = |sample: &Sample| {
+            let Estimate {
+                value, low, high, ..
+            } = sample.estimate;
+            let (load, interval) = (units::count(sample.load), units::interval(low, high, print));
+            let text = format!("{} at {load}: {} ({interval})", self.runtime, print(value));
+            (place(sample), text)
+        };
         let (hollow, filled): (Vec<Sample>, Vec<Sample>) =
             self.samples.iter().partition(|sample| sample.hollow);
         Curve {
@@ -125,6 +140,7 @@ impl Series {
             points: self.samples.iter().map(place).collect(),
             marks: filled.iter().map(place).collect(),
             hollow: hollow.iter().map(place).collect(),
+            hints: self.samples.iter().map(hint).collect(),
         }
     }
 }
@@ -139,6 +155,16 @@ impl Frame {
             right: WIDTH - MARGIN - names - TIE - MARK,
             top: TOP,
             bottom: TOP + plot,
+        }
+    }
+
+    /// The whole width, for marks that are named where they are.
+    pub(super) fn without_names() -> Self {
+        Self {
+            left: LEFT,
+            right: WIDTH - MARGIN,
+            top: TOP,
+            bottom: TOP + LEAST_PLOT,
         }
     }
 
@@ -162,24 +188,58 @@ impl Frame {
         drawing.x_tick(x, (self.top, self.bottom), label);
     }
 
+    /// Grid lines at measured values, ascending. Labels closer than `width` would overlap, and are left out.
+    pub(super) fn x_ticks_at(
+        &self,
+        drawing: &mut Drawing,
+        scale: &Scale,
+        values: &[f64],
+        width: f64,
+    ) {
+        let mut free_from = f64::NEG_INFINITY;
+        for value in values {
+            let place = scale.place(*value);
+            if place >= free_from {
+                self.x_tick(drawing, place, &units::tick(&units::count(*value)));
+                free_from = place + width;
+            } else {
+                self.x_tick(drawing, place, "");
+            }
+        }
+    }
+
     /// The name of the horizontal axis.
     pub(super) fn x_caption(&self, drawing: &mut Drawing, caption: &str) {
         let position = at((self.left + self.right) / 2.0, drawing.height - 16.0);
         drawing.text(position, caption, Type::CAPTION.middle());
     }
 
-    /// The curves of series, with the interval of each sample.
-    pub(super) fn series(&self, drawing: &mut Drawing, series: &[Series], x: &Scale, y: &Scale) {
+    /// The curves of series, with the interval of each sample, beside each other where loads are the same.
+    pub(super) fn series(
+        &self,
+        drawing: &mut Drawing,
+        series: &[Series],
+        x: &Scale,
+        y: &Scale,
+        print: fn(f64) -> String,
+    ) {
         drawing.shown = series.iter().map(|one| one.runtime.clone()).collect();
-        for one in series {
+        let step = DODGE.min(MOST_DODGE / series.len() as f64);
+        let middle = (series.len() as f64 - 1.0) / 2.0;
+        let dodge = |index: usize| (index as f64 - middle) * step;
+        for (index, one) in series.iter().enumerate() {
             let stroke = Stroke::new(Ink(one.look.light), 1.5).faded(0.5);
             for sample in &one.samples {
                 let (low, high) = (y.place(sample.estimate.low), y.place(sample.estimate.high));
-                let x = x.place(sample.load);
+                let x = x.place(sample.load) + dodge(index);
                 drawing.line(at(x, low), at(x, high), stroke);
             }
         }
-        let curves: Vec<Curve> = series.iter().map(|one| one.curve(x, y)).collect();
+        let curves: Vec<Curve> = series
+            .iter()
+            .enumerate()
+            .map(|(index, one)| one.curve(x, y, dodge(index), print))
+            .collect();
         self.draw(drawing, &curves);
     }
 
@@ -198,6 +258,9 @@ impl Frame {
             }
         }
         self.names(drawing, curves);
+        for (mark, text) in curves.iter().flat_map(|curve| &curve.hints) {
+            drawing.hint_at(*mark, text);
+        }
     }
 
     fn names(&self, drawing: &mut Drawing, curves: &[Curve]) {

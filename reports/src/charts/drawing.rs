@@ -1,4 +1,4 @@
-//! A drawing: the shapes of one chart, which `paint` draws for the page's SVG (`svg`) and for the PNG (`picture`).
+//! A drawing: the shapes of one chart, which `svg` writes for the page and `picture` paints as PNG.
 //!
 //! Coordinates and sizes are CSS pixels of the finished chart. Inks are fixed colours, which the page's style sheet
 //! replaces by value on a dark background: a stand-alone file needs no style sheet, and the page needs no second
@@ -93,6 +93,15 @@ impl Type {
         ..Self::LABEL
     };
 
+    /// The sources of a picture, below everything.
+    pub(super) const SMALL: Self = Self {
+        size: 9.5,
+        ..Self::CAPTION
+    };
+
+    /// Distance from the middle of digits and capitals to the baseline, in em.
+    pub(super) const BASELINE_EM: f64 = 0.3635;
+
     pub(super) fn middle(self) -> Self {
         Self {
             anchor: Anchor::Middle,
@@ -186,6 +195,46 @@ pub(super) enum Shape {
         text: String,
         text_type: Type,
     },
+    /// A text that appears when a reader points at this area; not in pictures.
+    Hint {
+        from: Point,
+        to: Point,
+        text: String,
+    },
+}
+
+impl Shape {
+    /// True if both can be parts of one element.
+    pub(super) fn is_of_one_style(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Circle { radius, ink, .. },
+                Self::Circle {
+                    radius: other_radius,
+                    ink: other_ink,
+                    ..
+                },
+            ) => radius == other_radius && ink == other_ink,
+            (Self::Polygon { ink, .. }, Self::Polygon { ink: other, .. }) => ink == other,
+            (
+                Self::Rectangle { ink, opacity, .. },
+                Self::Rectangle {
+                    ink: other_ink,
+                    opacity: other_opacity,
+                    ..
+                },
+            ) => ink == other_ink && opacity == other_opacity,
+            (Self::Path { stroke, .. }, Self::Path { stroke: other, .. }) => stroke == other,
+            (
+                Self::Text { text_type, .. },
+                Self::Text {
+                    text_type: other, ..
+                },
+            ) => text_type == other,
+            (Self::Hint { .. }, Self::Hint { .. }) => true,
+            _ => false,
+        }
+    }
 }
 
 /// The shapes of a chart, later ones on top of earlier ones.
@@ -245,6 +294,34 @@ impl Drawing {
         self.text(at(x, bottom + 14.0), label, Type::CAPTION.middle());
     }
 
+    /// A text that appears when a reader points at the area.
+    pub(super) fn hint(&mut self, from: Point, to: Point, text: &str) {
+        let text = visible(text);
+        self.shapes.push(Shape::Hint { from, to, text });
+    }
+
+    /// The same around a mark.
+    pub(super) fn hint_at(&mut self, mark: Point, text: &str) {
+        const REACH: f64 = 6.0;
+        let from = at(mark.x - REACH, mark.y - REACH);
+        self.hint(from, at(mark.x + REACH, mark.y + REACH), text);
+    }
+
+    /// The same drawing with lines of text below it.
+    pub(super) fn with_caption(&self, lines: &[String]) -> Self {
+        const LINE: f64 = 13.0;
+        let mut drawing = self.clone();
+        drawing.height += LINE * lines.len() as f64 + 7.0;
+        let below = at(0.0, self.height);
+        drawing.rectangle(below, at(WIDTH, drawing.height), Ink::PAPER, 1.0);
+        for (index, line) in lines.iter().enumerate() {
+            let y = self.height + 6.0 + LINE * index as f64;
+            let line = Type::SMALL.fit(line, WIDTH - 2.0 * MARGIN);
+            drawing.text(at(MARGIN, y), &line, Type::SMALL);
+        }
+        drawing
+    }
+
     pub(super) fn path(&mut self, points: Vec<Point>, stroke: Stroke) {
         self.shapes.push(Shape::Path { points, stroke });
     }
@@ -284,10 +361,10 @@ impl Drawing {
             });
         };
         match marker {
-            Marker::Circle => self.circle(centre, half, ink),
+            Marker::Circle => self.dot(centre, half, ink),
             Marker::Ring => {
-                self.circle(centre, half, ink);
-                self.circle(centre, half * 0.5, Ink::PAPER);
+                self.dot(centre, half, ink);
+                self.dot(centre, half * 0.5, Ink::PAPER);
             }
             Marker::Square => self.square(centre, half * 0.9, ink),
             Marker::Frame => {
@@ -300,7 +377,7 @@ impl Drawing {
         }
     }
 
-    fn circle(&mut self, centre: Point, radius: f64, ink: Ink) {
+    pub(super) fn dot(&mut self, centre: Point, radius: f64, ink: Ink) {
         self.shapes.push(Shape::Circle {
             centre,
             radius,

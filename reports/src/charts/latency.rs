@@ -53,7 +53,7 @@ struct Distribution {
 
 fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
     let distributions: Vec<Distribution> = group
-        .ranked()
+        .in_plan_order()
         .into_iter()
         .filter_map(|cell| Distribution::of(report, cell))
         .collect();
@@ -79,7 +79,10 @@ fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
     let mut drawing = Drawing::new(
         frame.height(),
         KIND.title,
-        &format!("{} · {time} time · all rounds together", subject(group)),
+        &format!(
+            "{} · {time} time, log axis · all rounds together",
+            subject(group)
+        ),
         describe::list(medians, ", "),
     );
     drawing.shown = distributions.iter().map(|one| one.label.clone()).collect();
@@ -137,6 +140,14 @@ impl Distribution {
                 .map(place)
                 .collect(),
             hollow: Vec::new(),
+            hints: TICKS
+                .iter()
+                .filter(|(quantile, _)| *quantile <= self.last_quantile)
+                .map(|(quantile, label)| {
+                    let time = units::duration(self.at_quantile(*quantile));
+                    (place(*quantile), format!("{} {label}: {time}", self.label))
+                })
+                .collect(),
         }
     }
 }

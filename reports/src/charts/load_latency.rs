@@ -6,8 +6,8 @@
 
 use std::str::FromStr as _;
 
-use super::curves::{Frame, Series};
-use super::drawing::{Drawing, Ink, Stroke, at};
+use super::curves::{Frame, Sample, Series};
+use super::drawing::{Drawing, Ink, Stroke, Type, at};
 use super::scale::{Scale, doubling};
 use super::{Draw, Kind};
 use crate::metrics::RESPONSE_P99;
@@ -26,8 +26,20 @@ pub(super) static KIND: Kind = Kind {
 /// The axis of rates is logarithmic if the highest rate is at least this multiple of the lowest.
 const WIDE: f64 = 4.0;
 
+/// Space for one rate's label.
+const RATE_LABEL: f64 = 44.0;
+
+/// Radius of the ring around a knee.
+const KNEE: f64 = 9.0;
+/// A curve has a knee if it has at least this many samples,
+const LEAST_SAMPLES: usize = 4;
+/// rises by this factor,
+const LEAST_RISE: f64 = 3.0;
+/// and bends by this share of its range.
+const LEAST_BEND: f64 = 0.2;
+
 /// Space between the axes and the first and last rate.
-const INSET: f64 = 10.0;
+const INSET: f64 = 16.0;
 
 /// The vertical axis.
 struct TimeAxis {
@@ -72,9 +84,15 @@ fn draw(report: &Report<'_>, groups: &[&Group<'_>]) -> Option<Drawing> {
         description(&series, &axis),
     );
     frame.y_axis(&mut drawing, &y, units::duration);
-    for rate in x.ticks(7) {
-        let label = units::tick(&units::count(rate));
-        frame.x_tick(&mut drawing, x.place(rate), &label);
+    match axis.limit {
+        // The rates of a search are as many as its steps.
+        Some(_) => frame.x_ticks_at(&mut drawing, &x, &x.ticks(7), 0.0),
+        None => {
+            let mut rates: Vec<f64> = samples().map(|sample| sample.load).collect();
+            rates.sort_by(f64::total_cmp);
+            rates.dedup();
+            frame.x_ticks_at(&mut drawing, &x, &rates, RATE_LABEL);
+        }
     }
     frame.x_caption(&mut drawing, "operations requested per second");
     if let Some(limit) = &axis.limit {
@@ -82,8 +100,35 @@ fn draw(report: &Report<'_>, groups: &[&Group<'_>]) -> Option<Drawing> {
         let stroke = Stroke::new(Ink::AXIS, 1.5);
         drawing.line(at(frame.left, y), at(frame.right, y), stroke);
     }
-    frame.series(&mut drawing, &series, &x, &y);
+    for one in &series {
+        if let Some(sample) = knee(&one.samples) {
+            let place = at(x.place(sample.load), y.place(sample.estimate.value));
+            drawing.dot(place, KNEE, Ink::AXIS);
+            drawing.dot(place, KNEE - 1.5, Ink::PAPER);
+            drawing.text(at(place.x, place.y - 17.0), "knee", Type::SMALL.middle());
+        }
+    }
+    frame.series(&mut drawing, &series, &x, &y, units::duration);
     Some(drawing)
+}
+
+/// The sample from which a curve rises steeply: the one farthest below the line from its first to its last, with rates
+/// and the logarithms of times as shares of their ranges. `None` for few samples, and for a curve that hardly rises or
+/// does not bend.
+fn knee(samples: &[Sample]) -> Option<&Sample> {
+    let ([first, .., last], true) = (samples, samples.len() >= LEAST_SAMPLES) else {
+        return None;
+    };
+    let time = |sample: &Sample| sample.estimate.value.max(1.0).ln();
+    let rise = time(last) - time(first);
+    let below = |sample: &Sample| {
+        let along = (sample.load - first.load) / (last.load - first.load);
+        along - (time(sample) - time(first)) / rise
+    };
+    let farthest = samples
+        .iter()
+        .max_by(|a, b| below(a).total_cmp(&below(b)))?;
+    (rise >= LEAST_RISE.ln() && below(farthest) >= LEAST_BEND).then_some(farthest)
 }
 
 impl TimeAxis {
@@ -120,7 +165,7 @@ impl TimeAxis {
             Some(_) => "objective not met",
             None => "rate not held",
         };
-        format!("{scenario} · {time}; {line}hollow: {hollow}")
+        format!("{scenario} · {time}, log axis; {line}hollow: {hollow}")
     }
 
     /// True if the search decided that a rate meets the objective; without a search, if the rate was held.
@@ -145,8 +190,39 @@ fn description(series: &[Series], axis: &TimeAxis) -> String {
         let highest = held.map(|sample| sample.load).reduce(f64::max);
         let highest = highest.map_or("no rate".to_owned(), units::per_second);
         let verb = axis.limit.as_ref().map_or("held", |_| "met");
-        format!("{} {verb} {highest}", one.label)
+        let knee = knee(&one.samples).map(|knee| units::per_second(knee.load));
+        let knee = knee.map_or(String::new(), |rate| format!(" with the knee at {rate}"));
+        format!("{} {verb} {highest}{knee}", one.label)
     });
     let limit = axis.limit.iter().map(|limit| limit.objective.clone());
     describe::list(held.chain(limit), ", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::statistics::Estimate;
+
+    fn samples(times_ms: &[f64]) -> Vec<Sample> {
+        let sample = |(index, time_ms): (usize, &f64)| Sample {
+            load: 1_000.0 * (index + 1) as f64,
+            estimate: Estimate::exact(time_ms * 1e6),
+            hollow: false,
+        };
+        times_ms.iter().enumerate().map(sample).collect()
+    }
+
+    #[test]
+    fn the_knee_is_where_times_begin_to_rise_steeply() {
+        let bent = samples(&[1.0, 1.1, 1.1, 1.2, 40.0, 300.0]);
+        assert_eq!(knee(&bent).map(|sample| sample.load), Some(4_000.0));
+        for without in [
+            &[1.0, 1.1, 1.1, 1.2, 1.4][..],
+            &[1.0, 10.0, 100.0, 1_000.0],
+            &[1.0, 1.0, 90.0],
+            &[],
+        ] {
+            assert!(knee(&samples(without)).is_none(), "{without:?}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Draws a drawing on any of plotters' backends: both the page's SVG and the bitmaps come from this function.
+//! Draws a drawing on one of plotters' backends: the shapes of the pictures.
 
 use plotters::backend::DrawingBackend;
 use plotters::coord::Shift;
@@ -66,6 +66,7 @@ pub(super) fn paint<B: DrawingBackend>(
                 let lower = units(text_type.size * LOWER_EM);
                 set(&area, text, *text_type, (x, y + lower))
             }
+            Shape::Hint { .. } => Ok(()),
         }
         .expect("memory takes everything");
     }

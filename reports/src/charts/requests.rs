@@ -18,7 +18,7 @@ pub(super) static KIND: Kind = Kind {
 const MOST_ROWS: usize = 40;
 
 fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
-    let parts = describe::part_rows(&group.ranked()).into_iter();
+    let parts = describe::part_rows(&group.in_plan_order()).into_iter();
     let rows = parts.filter_map(|(part, cell)| {
         let metric = part.metric("service_p50_ns")?;
         let row = Row::new(

@@ -52,7 +52,7 @@ struct Line {
 fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
     group.load.rate_hz()?;
     let rows: Vec<Row> = group
-        .ranked()
+        .in_plan_order()
         .into_iter()
         .map(|cell| Row {
             label: report.label(&cell.runtime),
@@ -80,7 +80,10 @@ fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
     let mut drawing = Drawing::new(
         bottom + BELOW,
         KIND.title,
-        &format!("{} · hollow: service, filled: response", subject(group)),
+        &format!(
+            "{} · log axis; hollow: service, filled: response",
+            subject(group)
+        ),
         describe::list(rows.iter().map(Row::description), ", "),
     );
     drawing.shown = rows.iter().map(|row| row.label.clone()).collect();

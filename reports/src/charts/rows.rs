@@ -21,6 +21,8 @@ pub(super) struct Row {
     pub(super) estimate: Estimate,
     /// The number as printed.
     text: String,
+    /// The number with its interval, shown on hovering.
+    hint: String,
 }
 
 /// The texts around the rows.
@@ -68,6 +70,7 @@ impl Row {
             runtime,
             look: report.look(&cell.runtime),
             estimate,
+            hint: text.clone(),
             text,
         }
     }
@@ -80,7 +83,7 @@ impl Row {
         }
     }
 
-    /// A row for each runtime of the group that has the metric, in the order of their ranks.
+    /// A row for each runtime of the group that has the metric.
     pub(super) fn of_metric(
         report: &Report<'_>,
         group: &Group<'_>,
@@ -89,10 +92,13 @@ impl Row {
     ) -> Vec<Self> {
         let row = |cell| {
             let metric = CellSummary::metric(cell, metric)?;
-            let text = print(metric.median);
-            Some(Self::new(report, cell, metric.estimate(), text))
+            let mut row = Self::new(report, cell, metric.estimate(), print(metric.median));
+            if let Some((low, high)) = metric.bounds() {
+                row.hint += &format!(" ({})", units::interval(low, high, print));
+            }
+            Some(row)
         };
-        group.ranked().into_iter().filter_map(row).collect()
+        group.in_plan_order().into_iter().filter_map(row).collect()
     }
 }
 
@@ -187,6 +193,9 @@ impl Layout {
         let name = Type::LABEL.fit(&row.label, LONGEST_NAME);
         drawing.text(at(self.left - GAP, y), &name, Type::LABEL.end());
         drawing.text(at(text_x, y), &row.text, Type::LABEL);
+        let from = at(MARGIN, y - ROW / 2.0);
+        let hint = format!("{}: {}", row.label, row.hint);
+        drawing.hint(from, at(WIDTH - MARGIN, y + ROW / 2.0), &hint);
     }
 }
 

@@ -20,13 +20,12 @@ fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
     let baseline = group
         .baseline()
         .filter(|_| group.headline() == THROUGHPUT)?;
-    let mut rows: Vec<Row> = group
-        .ranked()
+    let rows: Vec<Row> = group
+        .in_plan_order()
         .into_iter()
         .filter_map(|cell| row(report, cell, baseline))
         .collect();
-    rows.sort_by(|a, b| b.estimate.value.total_cmp(&a.estimate.value));
-    let about = format!("throughput against {baseline}");
+    let about = format!("throughput against {baseline}, log axis");
     let labels = Labels::new(&KIND, group, &about, units::ratio);
     Some(rows::dots(labels, &rows, 1.0))
 }

@@ -1,29 +1,20 @@
 //! A drawing as SVG: one document without external references.
 //!
-//! plotters' SVG only has integer coordinates, so the drawing is four times as large as the figure, behind a `viewBox`.
+//! Neighbouring shapes of one style become one element, so that a hundred dots are one short path. Values that appear on
+//! hovering are `<title>`s of invisible rectangles: they need no script.
 
 use std::fmt::Write as _;
 
 use maud::html;
-use plotters::backend::SVGBackend;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{FontStyle, IntoFont as _, TextStyle};
 
-use super::drawing::{Anchor, Drawing, Ink, Type, WIDTH, at};
-use super::paint::{colour, paint};
+use super::drawing::{Anchor, Drawing, Ink, Point, Shape, Stroke, Type, WIDTH, at};
 use crate::runtimes::{self, Look, Rgb};
 
-/// The family name of the embedded font.
-const FONT: &str = "DejaVu Sans";
-
-/// plotters' font sizes per em: its SVG backend divides by this.
-const SIZE_PER_EM: f64 = 1.24;
+/// The embedded font, and others of its width for readers without it.
+const FONTS: &str = "DejaVu Sans,Verdana,sans-serif";
 
 /// Width and height of a marker in text, in pixels.
 const SWATCH: f64 = 16.0;
-
-/// Units of the drawing per CSS pixel.
-const SCALE: f64 = 4.0;
 
 /// CSS rules that repaint every chart inside `scope` for a dark background.
 pub fn style_sheet(scope: &str) -> String {
@@ -33,11 +24,8 @@ pub fn style_sheet(scope: &str) -> String {
     for (light, dark) in inks.into_iter().chain(looks) {
         let (light, dark) = (hex(light), hex(dark));
         for attribute in ["fill", "stroke"] {
-            write!(
-                css,
-                "{scope} [{attribute}=\"{light}\"]{{{attribute}:{dark}}}"
-            )
-            .expect("writing to a string");
+            let rule = format!("{scope} [{attribute}=\"{light}\"]{{{attribute}:{dark}}}");
+            css.push_str(&rule);
         }
         css.push('\n');
     }
@@ -51,65 +39,153 @@ pub fn swatch(look: Look) -> String {
         ..Drawing::default()
     };
     drawing.marker(at(SWATCH / 2.0, SWATCH / 2.0), look, 12.0);
-    let size = units(SWATCH);
     format!(
-        "<svg class=\"swatch\" viewBox=\"0 0 {size} {size}\" aria-hidden=\"true\">{}</svg>",
+        "<svg class=\"swatch\" viewBox=\"0 0 {SWATCH} {SWATCH}\" aria-hidden=\"true\">{}</svg>",
         elements(&drawing).trim()
     )
 }
 
 pub(super) fn document(drawing: &Drawing, title: &str) -> String {
     let (title, description) = (escape(title), escape(&drawing.description));
+    let height = short(drawing.height);
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
-         viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{title}. {description}\" stroke-linejoin=\"round\" \
-         stroke-linecap=\"round\">\n<title>{title}</title>{elements}</svg>\n",
-        units(WIDTH),
-        units(drawing.height),
-        height = drawing.height,
-        elements = elements(drawing),
+         viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{title}. {description}\" \
+         font-family=\"{FONTS}\" stroke-linejoin=\"round\" stroke-linecap=\"round\">\n\
+         <title>{title}</title>\n{}</svg>\n",
+        elements(drawing),
     )
 }
 
-/// The content of plotters' own document.
 fn elements(drawing: &Drawing) -> String {
-    let mut svg = String::new();
-    let size = (units(WIDTH), units(drawing.height));
-    let backend = SVGBackend::with_string(&mut svg, size);
-    paint(
-        drawing,
-        backend,
-        SCALE,
-        |area, text, text_type, position| area.draw_text(text, &text_style(text_type), position),
-    );
-    let elements = svg.split_once('>').map_or("", |(_, elements)| elements);
-    let elements = elements.trim_end().trim_end_matches("</svg>");
-    elements.replace(" opacity=\"1\"", "")
+    let runs = drawing.shapes.chunk_by(Shape::is_of_one_style);
+    runs.map(|run| element(run) + "\n").collect()
 }
 
-fn text_style(text_type: Type) -> TextStyle<'static> {
-    let horizontal = match text_type.anchor {
-        Anchor::Start => HPos::Left,
-        Anchor::Middle => HPos::Center,
-        Anchor::End => HPos::Right,
-    };
-    let style = if text_type.bold {
-        FontStyle::Bold
+/// Shapes of one style as one element.
+fn element(run: &[Shape]) -> String {
+    match &run[0] {
+        Shape::Circle {
+            centre,
+            radius,
+            ink,
+        } if run.len() == 1 => {
+            let [x, y, r] = [centre.x, centre.y, *radius].map(short);
+            let fill = hex(ink.0);
+            format!("<circle cx=\"{x}\" cy=\"{y}\" r=\"{r}\" fill=\"{fill}\"/>")
+        }
+        // Lines of no length with round ends.
+        Shape::Circle { radius, ink, .. } => {
+            let width = 2.0 * radius;
+            path(run, &line_style(Stroke::new(*ink, width)))
+        }
+        Shape::Polygon { ink, .. } => path(run, &format!(" fill=\"{}\"", hex(ink.0))),
+        Shape::Rectangle { ink, opacity, .. } => {
+            path(run, &format!(" fill=\"{}\"{}", hex(ink.0), faded(*opacity)))
+        }
+        Shape::Path { stroke, .. } => path(run, &line_style(*stroke)),
+        Shape::Text { text_type, .. } => texts(run, *text_type),
+        Shape::Hint { .. } => hints(run),
+    }
+}
+
+fn path(run: &[Shape], style: &str) -> String {
+    let mut d = String::new();
+    for shape in run {
+        match shape {
+            Shape::Circle { centre, .. } => d += &format!("{}h0", line(&[*centre])),
+            Shape::Polygon { corners, .. } => d += &format!("{}z", line(corners)),
+            Shape::Rectangle { from, to, .. } => {
+                let [width, height] = [to.x - from.x, to.y - from.y].map(short);
+                d += &format!("{}h{width}v{height}H{}z", line(&[*from]), short(from.x));
+            }
+            Shape::Path { points, .. } => d += &line(points),
+            Shape::Text { .. } | Shape::Hint { .. } => {}
+        }
+    }
+    format!("<path d=\"{d}\"{style}/>")
+}
+
+/// `M1 2 3 4`: to the first point, and lines to the others.
+fn line(points: &[Point]) -> String {
+    let mut d = String::from("M");
+    for (index, point) in points.iter().enumerate() {
+        let gap = if index == 0 { "" } else { " " };
+        write!(d, "{gap}{} {}", short(point.x), short(point.y)).expect("writing to a string");
+    }
+    d
+}
+
+fn line_style(stroke: Stroke) -> String {
+    format!(
+        " fill=\"none\" stroke=\"{}\" stroke-width=\"{}\"{}",
+        hex(stroke.ink.0),
+        short(stroke.width),
+        faded(stroke.opacity)
+    )
+}
+
+fn faded(opacity: f64) -> String {
+    if opacity >= 1.0 {
+        String::new()
     } else {
-        FontStyle::Normal
+        format!(" opacity=\"{}\"", (opacity * 100.0).round() / 100.0)
+    }
+}
+
+fn texts(run: &[Shape], text_type: Type) -> String {
+    let anchor = match text_type.anchor {
+        Anchor::Start => "",
+        Anchor::Middle => " text-anchor=\"middle\"",
+        Anchor::End => " text-anchor=\"end\"",
     };
-    (FONT, text_type.size * SCALE * SIZE_PER_EM)
-        .into_font()
-        .style(style)
-        .color(&colour(text_type.ink))
-        .pos(Pos::new(horizontal, VPos::Center))
+    let weight = if text_type.bold {
+        " font-weight=\"bold\""
+    } else {
+        ""
+    };
+    let (size, fill) = (short(text_type.size), hex(text_type.ink.0));
+    let style = format!(" font-size=\"{size}\" fill=\"{fill}\"{anchor}{weight}");
+    let line = |shape: &Shape, style: &str| match shape {
+        Shape::Text { position, text, .. } => {
+            let baseline = position.y + text_type.size * Type::BASELINE_EM;
+            let [x, y] = [position.x, baseline].map(short);
+            format!("<text x=\"{x}\" y=\"{y}\"{style}>{}</text>", escape(text))
+        }
+        _ => String::new(),
+    };
+    match run {
+        [one] => line(one, &style),
+        _ => {
+            let lines: String = run.iter().map(|shape| line(shape, "")).collect();
+            format!("<g{style}>{lines}</g>")
+        }
+    }
 }
 
-fn units(length: f64) -> u32 {
-    (length * SCALE).round() as u32
+fn hints(run: &[Shape]) -> String {
+    let one = |shape: &Shape| match shape {
+        Shape::Hint { from, to, text } => {
+            let [x, y, width, height] = [from.x, from.y, to.x - from.x, to.y - from.y].map(short);
+            let text = escape(text);
+            format!(
+                "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\"><title>{text}</title></rect>"
+            )
+        }
+        _ => String::new(),
+    };
+    let all: String = run.iter().map(one).collect();
+    format!("<g fill=\"none\" pointer-events=\"all\">{all}</g>")
 }
 
-/// The colour as plotters writes it; the style sheet's rules have to match.
+/// A length with one decimal at most.
+fn short(length: f64) -> String {
+    let rounded = (length * 10.0).round() / 10.0;
+    // Without the sign of a negative zero.
+    (rounded + 0.0).to_string()
+}
+
+/// The colour as an attribute; the style sheet's rules have to match.
 fn hex((red, green, blue): Rgb) -> String {
     format!("#{red:02X}{green:02X}{blue:02X}")
 }
@@ -123,13 +199,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn shapes_of_one_style_are_one_short_element() {
+        let mut drawing = Drawing::default();
+        for x in [1.04, 20.0, 30.55] {
+            drawing.dot(at(x, 7.0), 3.0, Ink::TEXT);
+        }
+        drawing.hint(at(0.0, 0.0), at(5.0, 5.0), "a < b");
+        let svg = elements(&drawing);
+        assert!(
+            svg.contains("d=\"M1 7h0M20 7h0M30.6 7h0\" fill=\"none\""),
+            "{svg}"
+        );
+        assert_eq!(svg.matches("<path").count(), 1, "{svg}");
+        assert!(svg.contains("<title>a &lt; b</title>"), "{svg}");
+    }
+
+    #[test]
     fn text_markers_are_not_clipped() {
-        let of = |shape: &str| {
-            let swatches = runtimes::LOOKS.map(swatch);
-            let found = swatches.iter().find(|svg| svg.contains(shape));
-            found.expect("a look with this shape").clone()
-        };
-        assert!(of("<circle").contains("cy=\"32\""), "{}", of("<circle"));
-        assert!(!of("<rect").contains("height=\"0\""), "{}", of("<rect"));
+        let swatches = runtimes::LOOKS.map(swatch);
+        let found = |shape: &str| swatches.iter().any(|svg| svg.contains(shape));
+        assert!(found("cx=\"8\" cy=\"8\" r=\"6\""), "{swatches:?}");
+        assert!(
+            swatches.iter().all(|svg| !svg.contains("v0H")),
+            "{swatches:?}"
+        );
     }
 }

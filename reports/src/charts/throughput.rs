@@ -1,4 +1,4 @@
-//! Throughput: successful operations per second, highest first, each with its interval over rounds.
+//! Throughput: successful operations per second, each with its interval over rounds.
 
 use super::drawing::Drawing;
 use super::rows::{self, Labels, Row};

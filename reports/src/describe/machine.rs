@@ -3,19 +3,34 @@
 //! Facts only: the harness determines whether a machine is unfit.
 
 use photofinish_record::machine::Machine;
-use photofinish_record::{PlacementKind, Plan, PlannedServer, cpu_list};
+use photofinish_record::{PlacementKind, Plan, PlannedServer, Tool, cpu_list};
 
 use super::{list, plural};
 use crate::units;
 
 /// The machine in one line: `Linux 6.1.0, x86_64, 2 CPUs (Xeon), 4.00GiB`.
 pub fn machine(machine: &Machine) -> String {
-    let model = machine.cpu_model.as_ref();
-    let model = model.map_or(String::new(), |model| format!(" ({model})"));
     let memory = machine.memory_bytes.map(|bytes| units::bytes(bytes as f64));
     let memory = memory.map_or(String::new(), |memory| format!(", {memory}"));
-    let cpus = plural(machine.cpus_online as usize, "CPU");
-    format!("{}, {}, {cpus}{model}{memory}", machine.os, machine.arch)
+    let processor = processor(machine);
+    format!("{}, {}, {processor}{memory}", machine.os, machine.arch)
+}
+
+/// The processor alone: `2 CPUs (Xeon)`.
+pub fn processor(machine: &Machine) -> String {
+    let model = machine.cpu_model.as_ref();
+    let model = model.map_or(String::new(), |model| format!(" ({model})"));
+    format!("{}{model}", plural(machine.cpus_online as usize, "CPU"))
+}
+
+/// The program that measured: `photofinish 0.1.0`, with a note if it was a debug build.
+pub fn tool_version(tool: &Tool) -> String {
+    let note = if tool.profile == "debug" {
+        " (debug build)"
+    } else {
+        ""
+    };
+    format!("{} {}{note}", tool.name, tool.version)
 }
 
 /// The CPUs of server and worker: assigned by the run, or, for a target, as found.

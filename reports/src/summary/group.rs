@@ -53,6 +53,17 @@ impl<'a> Group<'a> {
         ranked
     }
 
+    /// The cells with numbers in the order of charts, which is the same in all of them: the reference first, the others as
+    /// in the plan.
+    pub(crate) fn in_plan_order(&self) -> Vec<&'a CellSummary> {
+        let reference = self.baseline();
+        let cells = self.cells.iter().copied();
+        let mut ordered: Vec<&CellSummary> =
+            cells.filter(|cell| cell.status == Status::Ok).collect();
+        ordered.sort_by_key(|cell| Some(cell.runtime.as_str()) != reference);
+        ordered
+    }
+
     /// The reference of the comparisons by the headline metric; `None` if there is no other runtime.
     pub fn baseline(&self) -> Option<&'a str> {
         self.comparisons()

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use photofinish_record::{Outcome, Record};
 use photofinish_reports::charts::{CHARTS, Chart};
 
 use crate::{charts, fixtures};
@@ -88,7 +89,7 @@ fn open_load_charts_show_response_time_and_no_throughput() {
     assert!(beside[1].contains("response ≥ 625ms"), "{}", beside[1]);
     let by_rate = ends("http-get.load-latency");
     assert!(
-        by_rate[0].contains("sync held 1.00k/s, smol held 6.00k/s"),
+        by_rate[0].contains("sync held 1.00k/s, threads held 6.00k/s"),
         "{}",
         by_rate[0]
     );
@@ -103,6 +104,59 @@ fn a_search_draws_only_its_curve_with_the_objective() {
         .collect();
     assert_eq!(stems, ["http-get.load-latency"]);
     assert!(charts[0].svg.contains("line: response_p99 &lt; 50ms"));
+}
+
+#[test]
+fn a_round_that_stands_apart_is_named_by_its_block() {
+    let mut record = fixtures::tour();
+    let before = of_kind(&record, "http-get.c64.rounds");
+    assert!(!before.contains("stands apart"), "{before}");
+    let tokio = record
+        .plan
+        .cells
+        .iter()
+        .position(|cell| cell.scenario == "http-get" && cell.runtime == "tokio");
+    let bad = record
+        .rounds
+        .iter_mut()
+        .find(|round| Some(round.cell) == tokio && round.block == 4);
+    let Outcome::Ok(measured) = &mut bad.expect("ten blocks").outcome else {
+        panic!("it was measured");
+    };
+    measured.worker.throughput_ops_s = 199.0;
+    let svg = of_kind(&record, "http-get.c64.rounds");
+    assert!(svg.contains(">Every round: block 5 stands apart<"), "{svg}");
+    assert!(svg.contains(", but 199 in block 5"), "{svg}");
+    // One dot of each of the seven runtimes in ten blocks, and the smaller ones of doubtful rounds.
+    assert!(svg.matches("h0").count() >= 70, "{svg}");
+}
+
+#[test]
+fn all_charts_of_a_load_have_one_order_of_runtimes() {
+    let record = fixtures::tour();
+    for kind in ["throughput", "rounds", "speedup", "cpu", "memory"] {
+        let svg = of_kind(&record, &format!("http-get.c64.{kind}"));
+        let places = fixtures::RUNTIMES.map(|runtime| svg.find(&format!(">{runtime}")));
+        assert!(places.iter().all(Option::is_some), "{kind}: {places:?}");
+        assert!(places.is_sorted(), "{kind}: {places:?}");
+    }
+}
+
+#[test]
+fn a_file_of_its_own_names_its_sources_and_the_page_does_not_repeat_them() {
+    let record = fixtures::tour();
+    let charts = charts(&record);
+    let chart = &charts[0];
+    let sources = format!("photofinish {}", record.tool.version);
+    assert!(chart.svg_file().contains(&sources), "{}", chart.svg_file());
+    assert!(chart.svg_file().contains(" UTC · "), "{}", chart.svg_file());
+    assert!(!chart.svg.contains(&sources), "{}", chart.svg);
+}
+
+fn of_kind(record: &Record, stem: &str) -> String {
+    let charts = charts(record);
+    let mut found = charts.iter().filter(|chart| chart.file_stem == stem);
+    found.next().expect(stem).svg.clone()
 }
 
 /// The width in a PNG's first chunk.
