@@ -172,6 +172,16 @@ pub fn width() -> usize {
     }
 }
 
+/// Columns of the terminal, however few; `None` if unknown.
+pub fn columns() -> Option<usize> {
+    terminal_size::terminal_size().map(|(columns, _)| usize::from(columns.0))
+}
+
+/// Rows of the terminal; `None` if unknown.
+pub fn rows() -> Option<usize> {
+    terminal_size::terminal_size().map(|(_, rows)| usize::from(rows.0))
+}
+
 /// Breaks text between words into lines no longer than `width`.
 pub fn wrapped(text: &str, width: usize) -> impl Iterator<Item = String> {
     let mut lines = vec![String::new()];

@@ -162,6 +162,9 @@ impl Run<'_> {
                 .more_rounds(self.record.plan.blocks[block].len());
             self.keep_plan()?;
         }
+        if let Some(block) = next {
+            self.progress.tries(block, self.course.tries());
+        }
         Ok(next)
     }
 
@@ -182,7 +185,7 @@ impl Run<'_> {
             }
             let plan = &self.record.plan;
             let cell = &plan.cells[index];
-            self.progress.round_begins(block, cell);
+            self.progress.round_begins(block, index, cell);
             if self.interrupt.requested() {
                 return Err(Stop::Interrupted);
             }
@@ -208,6 +211,7 @@ impl Run<'_> {
                 outcome,
             };
             let kept = self.directory.keep(&round);
+            self.progress.round_ended(&round);
             self.record.rounds.push(round);
             kept?;
             if let Some(failure) = failure {
@@ -216,7 +220,6 @@ impl Run<'_> {
                 }
                 broken.insert(index, failure);
             }
-            self.progress.round_ended();
         }
         Ok(Attempt {
             disturbance,

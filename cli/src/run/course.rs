@@ -8,10 +8,16 @@ use photofinish_record::draw::shuffle;
 use photofinish_record::load::{Arrivals, Load};
 use photofinish_record::{Cell, Outcome, Plan, Record, Round, Search, SearchResult};
 use photofinish_reports::search::{Climb, Objective, PRECISION, Try};
+use photofinish_reports::units;
 
 pub trait Course {
     /// The number of the next block, which is in the record's plan when this returns; `None` at the end.
     fn next_block(&mut self, record: &mut Record) -> Option<usize>;
+
+    /// What a search tries next, in a sentence for each runtime.
+    fn tries(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// The blocks of the plan, to the last one unless everything is decided at a planned look.
@@ -167,7 +173,28 @@ impl SearchCourse {
     }
 }
 
+impl CellClimb {
+    /// `tokio: 25.0k/s met, 37.0k/s not; trying 31.2k/s`; `None` at the end.
+    fn tries(&self) -> Option<String> {
+        let next = match self.climb.next()? {
+            Try::Capacity => "measuring its capacity".to_owned(),
+            Try::Rate(rate) => format!("trying {}", units::per_second(rate.into())),
+        };
+        let met = self.climb.highest_hz().map(|hz| (hz, "met"));
+        let not_met = self.climb.lowest_failing_hz().map(|hz| (hz, "not"));
+        let known = met.into_iter().chain(not_met);
+        let known = known.map(|(hz, word)| format!("{} {word}", units::per_second(hz)));
+        let known = known.collect::<Vec<_>>().join(", ");
+        let separator = if known.is_empty() { "" } else { "; " };
+        Some(format!("{}: {known}{separator}{next}", self.runtime))
+    }
+}
+
 impl Course for SearchCourse {
+    fn tries(&self) -> Vec<String> {
+        self.climbs.iter().filter_map(CellClimb::tries).collect()
+    }
+
     fn next_block(&mut self, record: &mut Record) -> Option<usize> {
         let plan = &mut record.plan;
         let block = plan.blocks.len();

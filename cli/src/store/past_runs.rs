@@ -118,7 +118,8 @@ struct HeadScenario {
 /// The runs in `parent`, oldest first. Other directories are left out.
 pub fn list(parent: &Path) -> io::Result<Vec<PastRun>> {
     let mut runs: Vec<_> = directories(parent)?.filter_map(past_run).collect();
-    runs.sort_by(|one, other| one.id.cmp(&other.id));
+    // An id has only the second, and then a random part.
+    runs.sort_by(|one, other| (&one.started_utc, &one.id).cmp(&(&other.started_utc, &other.id)));
     Ok(runs)
 }
 

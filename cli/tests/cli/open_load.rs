@@ -230,6 +230,10 @@ fn a_search_records_its_steps_and_the_highest_rate() {
         "--set=params.times=[{share=1.0,time_us=2000.0}]",
     ];
     let finished = sandbox.run(&arguments).check(0, &[]);
+    let trying = |line: &str| {
+        line.starts_with("step ") && line.contains("/s met") && line.contains("trying ")
+    };
+    assert!(finished.stderr.lines().any(trying), "{}", finished.stderr);
     // One table, whatever the number of rates.
     assert_eq!(finished.stdout.matches("  not met at  ").count(), 1);
     // What it advises must be a command that works: --find-max and --rounds exclude each other.

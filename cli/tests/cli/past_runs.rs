@@ -107,7 +107,12 @@ fn past_runs_are_listed_and_killed_ones_removed_when_asked() {
         "gate http-get --set path=/ --duration 20ms --max-pairs 10 --no-redo --concurrency 1";
     let mut gate: Vec<&str> = gate.split(' ').collect();
     gate.extend(["--base-server", &server, "--head-server", &server]);
-    sandbox.run(&gate);
+    let gate = sandbox.run(&gate);
+    assert!(
+        gate.stderr
+            .contains("pair 3 of 10 until look 1 done, about "),
+        "{gate:?}"
+    );
     let listed = sandbox.run(&["runs", "--json"]).check(0, &[]).json();
     let runs = listed["runs"].as_array().expect("runs");
     let of = |key: &str| Vec::from_iter(runs.iter().map(|run| run[key].clone()));

@@ -135,6 +135,63 @@ fn server_text_cannot_start_a_line() {
     check_harmless(&finished);
 }
 
+/// The program on a terminal with this many columns and 40 rows; `None` where there is no Python.
+fn on_a_terminal_of(columns: u32, sandbox: &Sandbox, arguments: &[&str]) -> Option<Finished> {
+    let size = format!("stty columns {columns} rows 40 && exec \"$0\" \"$@\"");
+    let mut command = Command::new(python("pty", "its standard library")?);
+    command.args(["-c", ON_A_TERMINAL, "sh", "-c", &size]);
+    command.arg(program()).args(arguments);
+    command.current_dir(sandbox.path()).env("TERM", "xterm");
+    command.env_remove("NO_COLOR").env_remove("CI");
+    Some(Finished::of(&mut command))
+}
+
+/// Goal: a run is watched as it goes. Method: a run on a terminal that has room for the view, and on one that has not.
+#[test]
+fn a_terminal_shows_the_runtimes_so_far_and_one_without_room_gets_lines() {
+    let sandbox = Sandbox::new();
+    let run = [
+        "run",
+        "null",
+        "--runtimes",
+        "sync,threads",
+        "--rounds",
+        "3",
+        "--duration",
+        "700ms",
+        "--no-redo",
+    ];
+    let Some(live) = on_a_terminal_of(100, &sandbox, &run) else {
+        return;
+    };
+    let live = live.check(0, &[]).stdout;
+    for expected in [
+        "so far ",
+        "block 2 of 3 [",
+        " of 6 rounds, about ",
+        "now: null / threads (closed, ",
+    ] {
+        assert!(live.contains(expected), "{expected} is not in {live:?}");
+    }
+    // A row of a runtime: rate, p50, p99 and the number of rounds so far.
+    let words = live.split("  ").map(str::trim);
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    let is_measured = |row: &[&str]| {
+        row[0].ends_with("sync")
+            && row[2].ends_with("ns")
+            && row[3].ends_with('s')
+            && row[4].starts_with('1')
+    };
+    assert!(words.windows(5).any(is_measured), "{live:?}");
+    assert!(!live.contains("block 1 of 3 done"), "{live:?}");
+    let narrow = on_a_terminal_of(50, &sandbox, &run).expect("as before");
+    let narrow = narrow.check(0, &[]).stdout;
+    assert!(
+        narrow.contains("block 1 of 3 done") && !narrow.contains("so far"),
+        "{narrow:?}"
+    );
+}
+
 #[test]
 fn a_dumb_terminal_gets_lines() {
     let sandbox = Sandbox::new();
