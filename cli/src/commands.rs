@@ -31,6 +31,30 @@ use clap::{Parser, Subcommand};
 use crate::exit::{Exit, Failure};
 use crate::output::Appearance;
 
+/// The help of the program alone, for a screen of 24 lines.
+pub const BRIEF: &str = "\
+The same file, HTTP and database work under every execution model, measured
+honestly.
+
+  photofinish run
+      a tour of HTTP, files and a database, in about a minute
+  photofinish run http-get --runtimes threads,tokio
+      a scenario under these runtimes
+  photofinish run http-get --target http=http://127.0.0.1:8080/
+      your own server
+  photofinish gate http-get --base-rev main --server '{exe} --port {port}'
+      is my server slower than it was in main?
+
+Before:   list, plan, doctor, selftest
+Measure:  run, gate
+After:    show, open, runs, report, compare, export, baseline
+Your own: init, import, serve, schema
+Shell:    completions, man
+
+`photofinish COMMAND -h` lists the options of a command, `photofinish help
+COMMAND` explains them, and `photofinish --help` all commands.
+";
+
 /// The end of `photofinish --help`.
 const EXAMPLES: &str = "\
 Examples:

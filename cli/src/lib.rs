@@ -95,6 +95,15 @@ fn register(own: Vec<WorkloadEntry>) -> Result<(), Failure> {
 }
 
 fn execute((): ()) -> Result<exit::Exit, Failure> {
+    let mut given = std::env::args_os().skip(1);
+    match (given.next(), given.next()) {
+        (None, _) => return Err(Failure::rendered(commands::BRIEF.to_owned())),
+        (Some(flag), None) if flag == "-h" => {
+            output::say(commands::BRIEF)?;
+            return Ok(exit::Exit::Done);
+        }
+        _ => {}
+    }
     let arguments = commands::Arguments::try_parse().map_err(|error| refused(&error))?;
     arguments.appearance.apply();
     arguments.command.execute()

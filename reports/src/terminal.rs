@@ -6,6 +6,7 @@
 
 mod compare;
 mod gate;
+mod matrix;
 mod run;
 mod table;
 mod text;

@@ -114,3 +114,22 @@ fn the_list_fits_a_screen_and_takes_a_filter() {
     let expected = ["nothing has `nosuch`", "hint: `photofinish list`"];
     sandbox.run(&["list", "nosuch"]).check(2, &expected);
 }
+
+/// Goal: the first help fits a screen and leads everywhere. Method: its size, and the commands of the overview.
+#[test]
+fn the_brief_help_fits_a_screen_and_names_every_command() {
+    let sandbox = Sandbox::new();
+    let brief = sandbox.run(&["-h"]).check(0, &[]).stdout;
+    check_width(&brief, "-h");
+    assert!(brief.lines().count() <= 24, "{brief}");
+    let overview = sandbox.run(&["--help"]).check(0, &[]).stdout;
+    let words: Vec<&str> = brief.split([' ', ',', '\n']).collect();
+    for command in commands(&overview) {
+        assert!(words.contains(&command), "{command} is not in: {brief}");
+    }
+    let alone = sandbox.run(&[]).check(2, &[]);
+    assert_eq!(
+        (alone.stderr.trim(), alone.stdout.as_str()),
+        (brief.trim(), "")
+    );
+}

@@ -4,7 +4,6 @@
 use std::cmp::Ordering;
 
 use super::Style;
-use super::run::tone;
 use super::table::Table;
 use super::text::{Text, Tone};
 use crate::compare::{ComparedCell, ComparedMetric, Difference, RecordComparison};
@@ -122,7 +121,7 @@ fn table(text: &mut Text, cell: &ComparedCell) {
     let shown: Vec<(String, &ComparedMetric)> = whole.chain(parts).collect();
     let rows = shown.iter().map(|(name, metric)| {
         let tone = match metric.verdict {
-            Some(Verdict::Faster | Verdict::Slower) => tone(metric.verdict),
+            Some(Verdict::Faster | Verdict::Slower) => Tone::of(metric.verdict),
             _ => Tone::Plain,
         };
         (name.clone(), tone)

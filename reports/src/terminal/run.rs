@@ -7,12 +7,11 @@ use unicode_width::UnicodeWidthStr as _;
 use super::table::Table;
 use super::text::{Text, Tone, clean};
 use super::thresholds;
-use super::{Detail, Style};
+use super::{Detail, Style, matrix};
 use crate::async_pays::{Answer, LEGEND, QUESTION};
 use crate::describe;
 use crate::observed::observations;
 use crate::report::Report;
-use crate::rule::Verdict;
 use crate::search_table::{self, SearchTable};
 use crate::summary::{CellSummary, Group, Status};
 
@@ -54,6 +53,10 @@ impl Printer<'_> {
         for search in &report.searches {
             self.search(search);
         }
+        if self.detail == Detail::Result {
+            self.result();
+            return;
+        }
         if report.searches.is_empty() {
             for group in &report.summary.groups() {
                 self.group(group);
@@ -66,7 +69,42 @@ impl Printer<'_> {
             self.text.paragraph(Tone::Plain, sentence);
         }
         self.legend();
+        self.text.blank();
+        let is_search = !report.searches.is_empty();
+        // One table is its own matrix.
+        if !is_search && report.summary.groups().len() > 1 {
+            matrix::print(&mut self.text, report);
+        }
         self.text.warnings(&report.summary.warnings);
+        self.finding();
+    }
+
+    /// The result alone: verdicts, thresholds, and the number of warnings.
+    fn result(&mut self) {
+        let report = self.report;
+        if report.searches.is_empty() {
+            matrix::print(&mut self.text, report);
+        }
+        thresholds::print(&mut self.text, &report.summary.thresholds);
+        let warnings = report.summary.warnings.len();
+        if warnings > 0 {
+            let sentence = format!(
+                "{}; `photofinish show` prints them.",
+                describe::plural(warnings, "warning")
+            );
+            self.text.paragraph(Tone::Warning, &sentence);
+        }
+        self.finding();
+    }
+
+    /// The last sentence.
+    fn finding(&mut self) {
+        let report = self.report;
+        let finding = report.searches.is_empty().then(|| matrix::finding(report));
+        if let Some(sentence) = finding.flatten() {
+            self.text.blank();
+            self.text.paragraph(Tone::Strong, &sentence);
+        }
     }
 
     /// The scenario, the servers behind it, and facts that hold for all rows.
@@ -148,7 +186,7 @@ impl Printer<'_> {
                 };
                 let texts = cells().map(|cell| verdict(cell).map(text).unwrap_or_default());
                 table.column("verdict", 1, texts);
-                table.paint(cells().map(|cell| tone(verdict(cell))));
+                table.paint(cells().map(|cell| Tone::of(verdict(cell))));
             }
         }
         table.print(&mut self.text);
@@ -298,15 +336,5 @@ impl Printer<'_> {
             self.text.paragraph(Tone::Faint, &sentence);
         }
         self.text.name_left_out();
-    }
-}
-
-/// The colour of a verdict.
-pub(super) fn tone(verdict: Option<Verdict>) -> Tone {
-    match verdict {
-        Some(Verdict::Faster) => Tone::Good,
-        Some(Verdict::Slower) => Tone::Bad,
-        Some(Verdict::Inconclusive) => Tone::Warning,
-        Some(Verdict::Tie) | None => Tone::Plain,
     }
 }

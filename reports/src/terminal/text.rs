@@ -3,6 +3,7 @@
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::{INDENT, Style};
+use crate::rule::Verdict;
 
 /// The narrowest width that still holds a name and a number.
 const NARROWEST: usize = 40;
@@ -19,6 +20,16 @@ pub(crate) enum Tone {
 }
 
 impl Tone {
+    /// The tone of a verdict.
+    pub(super) fn of(verdict: Option<Verdict>) -> Self {
+        match verdict {
+            Some(Verdict::Faster) => Self::Good,
+            Some(Verdict::Slower) => Self::Bad,
+            Some(Verdict::Inconclusive) => Self::Warning,
+            Some(Verdict::Tie) | None => Self::Plain,
+        }
+    }
+
     fn ansi(self) -> Option<&'static str> {
         match self {
             Self::Plain => None,

@@ -116,6 +116,44 @@ fn the_tools_own_overhead_is_a_matter_of_detail() {
     assert!(!text(Detail::Usual).contains("Overhead"));
 }
 
+/// Goal: the end of the output has the answer. Method: the last lines of a tour, of one with too few rounds, and the result
+/// alone.
+#[test]
+fn the_output_ends_with_the_verdicts_then_warnings_then_one_sentence() {
+    let record = fixtures::tour();
+    let text = plain(&record);
+    let last = text.lines().collect::<Vec<_>>().join(" ");
+    let sentence = "db-select (closed, 64 in flight): smol serves 75.7 to 84.1 times what sync does;   5 other runtimes are faster too.";
+    assert!(last.ends_with(sentence), "{last}");
+    let (verdicts, warning) = (text.find("\nVerdicts\n"), text.find("\nwarning: "));
+    assert!(verdicts.is_some() && verdicts < warning, "{text}");
+    let row = text
+        .lines()
+        .rfind(|line| line.trim_start().starts_with("smol "));
+    assert_eq!(
+        row.map(|row| row.split_whitespace().collect::<Vec<_>>().join(" "))
+            .as_deref(),
+        Some("smol ▲ 78.0× ▲ 78.2× ▲ 79.7×")
+    );
+    let mut short = record.clone();
+    short.rounds.retain(|round| round.block < 3);
+    let short = plain(&short);
+    let last = short.trim_end().rsplit("\n\n").next().unwrap_or_default();
+    assert!(
+        last.starts_with("No verdict: 8 rounds of each are needed"),
+        "{short}"
+    );
+    let result = terminal::render_in(&Report::of(&record), PLAIN, Detail::Result);
+    assert!(
+        result.contains("▲ 78.0×") && result.contains("1 warning; `photofinish show`"),
+        "{result}"
+    );
+    assert!(
+        !result.contains("ops/s") && !result.contains("load average"),
+        "{result}"
+    );
+}
+
 /// Goal: verdicts are seen at once, and without colour too. Method: the table of a tour.
 #[test]
 fn verdicts_have_a_glyph_and_a_colour() {
@@ -198,8 +236,25 @@ fn a_tour_reads_well() {
       times; queueing is hidden (coordinated omission).
     No room at 80 columns for p99.9, memory.
 
+    Verdicts
+
+      runtime               http-get 64  file-read 64  db-select 64
+      sync                           1×            1×            1×
+      threads                   ▲ 15.9×       ▲ 16.5×       ▲ 16.7×
+      pool                      ▲ 23.1×       ▲ 23.8×       ▲ 23.7×
+      tokio                     ▲ 45.6×       ▲ 45.4×       ▲ 48.2×
+      tokio-current-thread      ▲ 75.6×       ▲ 76.5×       ▲ 76.1×
+      async-std                 ▲ 61.6×       ▲ 63.5×       ▲ 62.1×
+      smol                      ▲ 78.0×       ▲ 78.2×       ▲ 79.7×
+
+      ▲ faster than the reference (1×), ▼ slower, = tie, ? cannot be told; ratios of
+        throughput, under an open load of response time.
+
     warning: The load average was 1.7 on 2 CPUs when the run began; other processes
       were busy.
+
+    db-select (closed, 64 in flight): smol serves 75.7 to 84.1 times what sync does;
+      5 other runtimes are faster too.
     "#);
 }
 
@@ -267,6 +322,20 @@ fn open_loads_are_reported_by_their_response_time() {
       are response times), service time from its start; lag is the time between.
     No room at 80 columns for offered/s, lag p99, CPU/op, memory, p99.9, service
       p99.
+
+    Verdicts
+
+      runtime  http-get 1.00k/s  http-get 6.00k/s
+      sync                   1×                1×
+      threads           ▼ 3.76×         ▲ 0.0020×
+      tokio             ▼ 2.60×         ▲ 0.0013×
+      smol              ▼ 1.40×        ▲ 0.00075×
+
+      ▲ faster than the reference (1×), ▼ slower, = tie, ? cannot be told; ratios of
+        throughput, under an open load of response time.
+
+    http-get (open, 6000/s Poisson, 64 sessions): smol has a response p99 of 0.00072
+      to 0.00078 times that of sync; 2 other runtimes are faster too.
     "#);
 }
 
@@ -367,6 +436,8 @@ fn everything_that_goes_wrong_is_reported_next_to_the_numbers() {
 
     warning: http-get / threads (closed, 16 in flight): 1 of 5 rounds failed: the
       worker was killed by signal 9
+
+    No verdict: 8 rounds of each are needed, but there are only 4.
     "#);
 }
 
@@ -429,8 +500,24 @@ fn an_interrupted_run_shows_its_results_so_far() {
       times; queueing is hidden (coordinated omission).
     No room at 80 columns for p99.9.
 
+    Verdicts
+
+      runtime               http-get 64  file-read 64  db-select 64
+      sync                           1×            1×            1×
+      threads                     14.7×         15.5×         17.9×
+      pool                        22.3×         21.5×         25.5×
+      tokio                       44.7×         43.5×        failed
+      tokio-current-thread        71.5×         71.3×        failed
+      async-std                   60.8×         58.1×        failed
+      smol                        79.1×         74.3×        failed
+
+      ▲ faster than the reference (1×), ▼ slower, = tie, ? cannot be told; ratios of
+        throughput, under an open load of response time.
+
     warning: The load average was 1.7 on 2 CPUs when the run began; other processes
       were busy.
+
+    No verdict: 8 rounds of each are needed, but there is only 1.
     "#);
 }
 
@@ -488,6 +575,8 @@ fn long_names_are_cut_and_long_texts_wrapped() {
       dewidewidewidewidewidewidewidewidewidewidewidewidewidewidewidewidewidewidewide
       widewidewidewidewidewidewidewidewidewidewidewidewidewidewidewidewidewidewidewi
       dewide
+
+    No verdict: 8 rounds of each are needed, but there are only 3.
     "#);
 }
 
@@ -512,5 +601,7 @@ fn nanoseconds_and_minutes_fit_one_table() {
     Closed load: each session waits for its previous operation, so these are service
       times; queueing is hidden (coordinated omission).
     No room at 80 columns for p99.9.
+
+    No verdict: 8 rounds of each are needed, but there are only 4.
     "#);
 }
