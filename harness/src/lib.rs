@@ -15,6 +15,7 @@ pub mod workload;
 pub mod measure;
 
 mod arrivals;
+mod intervals;
 mod pacer;
 
 pub mod allocations;

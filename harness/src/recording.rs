@@ -5,9 +5,12 @@
 //! operation, except in rounds that test the tool itself: memory stays flat however many there are.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
+use crate::intervals::{IntervalRecorder, Ruler};
 use crate::parts::{PartRecording, Parts};
 use crate::workload::Failure;
+use photofinish_record::intervals::Intervals;
 use photofinish_record::latency::{Latencies, LatencyRecorder};
 use photofinish_record::protocol::Audit;
 use photofinish_record::{Failures, OpenLoad, Part};
@@ -23,6 +26,7 @@ const MOST_VIOLATIONS: usize = 5;
 #[derive(Clone, Debug, Default)]
 pub struct Recording {
     service: LatencyRecorder,
+    intervals: IntervalRecorder,
     /// Present only under open load.
     arrivals: Option<ArrivalTimes>,
     /// Service times of the first successes, kept only when the tool itself is tested.
@@ -125,6 +129,22 @@ impl Recording {
         }
     }
 
+    /// Records the same operation in the interval of its end, with the time that its latency is: response under open
+    /// load, service under closed load.
+    #[inline]
+    pub(crate) fn record_interval(&mut self, end: Instant, time_ns: u64, succeeded: bool) {
+        self.intervals.record(end, time_ns, succeeded);
+    }
+
+    /// Begins the intervals of a phase.
+    pub(crate) fn begin_intervals(&mut self, ruler: Ruler) {
+        self.intervals.begin(ruler);
+    }
+
+    pub(crate) fn intervals(&self) -> Option<Intervals> {
+        self.intervals.intervals()
+    }
+
     #[cold]
     fn record_failure(&mut self, op: u64, service_ns: u64, failure: Failure) {
         if failure.kind == Failure::WRONG_CONTENT && self.violations.len() < MOST_VIOLATIONS {
@@ -155,6 +175,7 @@ impl Recording {
     /// Adds another recording of the same phase.
     pub fn merge(&mut self, other: &Self) {
         self.service.merge(&other.service);
+        self.intervals.merge(&other.intervals);
         if let Some(theirs) = &other.arrivals {
             self.arrivals.get_or_insert_default().merge(theirs);
         }
@@ -190,6 +211,7 @@ impl Recording {
     /// Clears it for the next phase, keeping its memory.
     pub fn clear(&mut self) {
         self.service.clear();
+        self.intervals.clear();
         if let Some(arrivals) = &mut self.arrivals {
             arrivals.clear();
         }

@@ -9,9 +9,11 @@ mod cpu;
 mod curves;
 mod drawing;
 mod font;
+mod heat_map;
 mod latency;
 mod load_latency;
 mod memory;
+mod over_time;
 mod paint;
 mod picture;
 mod requests;
@@ -23,6 +25,7 @@ mod scatter;
 mod speedup;
 mod svg;
 mod throughput;
+mod timeline;
 mod where_async_pays;
 
 use photofinish_record::Arm;
@@ -50,6 +53,8 @@ pub static CHARTS: &[&Kind] = &[
     &cpu::KIND,
     &scatter::KIND,
     &memory::PEAK,
+    &timeline::KIND,
+    &heat_map::KIND,
     &requests::KIND,
     &concurrency::KIND,
     &load_latency::KIND,

@@ -11,6 +11,7 @@ mod places;
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
+use photofinish_record::intervals;
 use photofinish_scenarios::import;
 use photofinish_scenarios::secret_names::Key;
 use serde::Serialize;
@@ -85,9 +86,12 @@ pub fn json(value: &mut Value, safe: &dyn Fn(&str) -> String) {
     }
 }
 
-/// True for an HdrHistogram in base64: the longest texts by far, with no secret in them.
+/// True for an HdrHistogram or for intervals in base64: the longest texts by far, with no secret in them.
 fn is_histogram(text: &str) -> bool {
-    text.starts_with("HISTF") && !text.trim_end_matches('=').contains([':', '=', '-'])
+    let is_known = ["HISTF", intervals::PREFIX]
+        .iter()
+        .any(|prefix| text.starts_with(prefix));
+    is_known && !text.trim_end_matches('=').contains([':', '=', '-'])
 }
 
 /// Keys that became equal, with numbers for their originals. The numbers are stable over all rounds of a run, whose
@@ -310,12 +314,12 @@ mod tests {
     fn texts_of_json_are_redacted_and_different_keys_stay_different() {
         let value = json!({
             "GET /?key=a1": "one", "GET /?key=b2": "two", "password": "s3cret", "auth": "md5", "n": [1, "sig=x"],
-            "service": "HISTFAAA+sig==",
+            "service": "HISTFAAA+sig==", "counts": "INTVAAA+sig==",
         });
         let redacted: Value = all_texts(&value).expect("JSON");
         let expected = json!({
             "GET /?key=***": "one", "GET /?key=*** (2)": "two", "password": "***", "auth": "md5", "n": [1, "sig=***"],
-            "service": "HISTFAAA+sig==",
+            "service": "HISTFAAA+sig==", "counts": "INTVAAA+sig==",
         });
         assert_eq!(redacted, expected);
         let alone: Value = all_texts(&json!({ "GET /?key=b2": "two" })).expect("JSON");

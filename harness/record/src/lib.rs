@@ -16,6 +16,7 @@ use crate::machine::Machine;
 
 mod finding;
 mod gate;
+pub mod intervals;
 pub mod latency;
 pub mod load;
 pub mod machine;

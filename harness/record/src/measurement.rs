@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::intervals::Intervals;
 use crate::latency::Latencies;
 use crate::part::{Part, PartError};
 
@@ -36,6 +37,9 @@ pub struct Measurement {
     pub sessions_without_success: u32,
     /// Service time of successes, in ns.
     pub service: Latencies,
+    /// The same over time, in coarse histograms; of response times under open load. `None` of a worker that keeps none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intervals: Option<Intervals>,
     /// Numbers of an open load; `None` for a closed one.
     #[serde(default)]
     pub open: Option<OpenLoad>,

@@ -244,6 +244,7 @@ impl Ledger {
             violations,
             warnings: ending.warnings,
             errors: measured.recording.failures(),
+            intervals: measured.recording.intervals(),
             service: measured.recording.into_service(),
         }
     }

@@ -17,6 +17,7 @@ use super::supervisor::{Conduct, Extension, Order, Step, Supervisor};
 use super::unfinished::Stuck;
 use super::{FIRST_WARMUP_OP, RoundError};
 use crate::arrivals::ArrivalQueue;
+use crate::intervals::Ruler;
 use crate::runtime::Runtime;
 use photofinish_record::load::{Load, Stage, Stop};
 use photofinish_record::protocol::WorkerPlan;
@@ -190,6 +191,7 @@ async fn run<R: Runtime>(
     recordings: &Recordings,
     course: Course,
 ) -> Result<(Vec<AnySession>, Ends), RoundError> {
+    recordings.begin_intervals(course.ruler);
     let alone = sessions.len() == 1 && !plan.lag_probe;
     for session in &mut sessions {
         let clock = session.clock();
@@ -217,6 +219,7 @@ struct Course {
     goals: Goals,
     /// Time to count threads.
     halfway: Instant,
+    ruler: Ruler,
 }
 
 enum Goals {
@@ -229,6 +232,7 @@ impl Course {
         Self {
             goals: Goals::Closed { stop, start },
             halfway: halfway(stop, start),
+            ruler: Ruler::closed(start, stop),
         }
     }
 }
@@ -255,6 +259,7 @@ impl Goals {
 struct OpenPhase {
     queue: Arc<ArrivalQueue>,
     halfway: Instant,
+    ruler: Ruler,
     pacing: Conduct,
 }
 
@@ -282,6 +287,7 @@ impl OpenPhase {
         Some(Self {
             queue,
             halfway: start + length / 2,
+            ruler: Ruler::of(start, Some(length)),
             pacing,
         })
     }
@@ -290,6 +296,7 @@ impl OpenPhase {
         Course {
             goals: Goals::Arrivals(Arc::clone(&self.queue)),
             halfway: self.halfway,
+            ruler: self.ruler,
         }
     }
 

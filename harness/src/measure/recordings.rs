@@ -7,13 +7,14 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::intervals::Ruler;
 use crate::parts::Parts;
 use crate::recording::Recording;
 use photofinish_record::Part;
 use photofinish_record::load::Load;
 use photofinish_record::protocol::WorkerPlan;
 
-/// Maximum number of histograms per round; sessions beyond that share one. Each takes 220 KiB, so one for each of
+/// Maximum number of histograms per round; sessions beyond that share one. Each takes 292 KiB, so one for each of
 /// thousands of sessions would dominate the measured memory. Recordings of open loads hold three.
 const MOST_RECORDINGS: u32 = 64;
 /// Maximum under open load, whose sessions record less often than under closed load.
@@ -125,6 +126,13 @@ impl Recordings {
         SessionSlot {
             shard: Arc::clone(&self.shards[index % shards]),
             slot: index / shards,
+        }
+    }
+
+    /// Begins the intervals of a phase.
+    pub(super) fn begin_intervals(&self, ruler: Ruler) {
+        for shard in &self.shards {
+            locked(shard).recording.begin_intervals(ruler);
         }
     }
 

@@ -103,10 +103,12 @@ impl SessionClock {
         let activity = &mut activities[self.place.slot];
         activity.first_start.get_or_insert(start);
         activity.last_end = Some(end);
-        activity.succeeded += u64::from(result.is_ok());
+        let succeeded = result.is_ok();
+        activity.succeeded += u64::from(succeeded);
         let finished = match (&mut self.goal, arrival) {
             (Goal::Arrivals(queue), Some(arrival)) => {
                 let lag_ns = nanoseconds(start.saturating_duration_since(arrival.due));
+                recording.record_interval(end, lag_ns.saturating_add(service_ns), succeeded);
                 recording.record_arrival(op, ArrivalNs { lag_ns, service_ns }, result);
                 // Under the same lock, so that a reader holding it sees an operation either as recorded or as in
                 // flight.
@@ -114,6 +116,7 @@ impl SessionClock {
                 false
             }
             (goal, _) => {
+                recording.record_interval(end, service_ns, succeeded);
                 recording.record(op, service_ns, result);
                 self.next_op += self.stride;
                 match goal {

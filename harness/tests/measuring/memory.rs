@@ -59,7 +59,7 @@ fn check_allocations(runtime: &'static Descriptor, script: Script) {
     );
 }
 
-/// A histogram takes 220 KiB: a thousand of them, for each phase, would be half a gigabyte.
+/// A recording takes 292 KiB: a thousand of them, for each phase, would be half a gigabyte.
 fn recordings_take_no_more_memory_for_a_thousand_sessions_than_for_a_hundred(
     runtime: &'static Descriptor,
 ) {

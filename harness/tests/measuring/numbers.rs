@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use photofinish_harness::runtime::Descriptor;
+use photofinish_record::intervals::Interval;
 use photofinish_record::load::Stop;
 
 use crate::scripted::{RoundSpec, Script, measure, noted, ops, sessions};
@@ -39,6 +40,9 @@ fn every_operation_number_comes_exactly_once(runtime: &'static Descriptor) {
             (measured, warmup)
         );
         assert_eq!(measurement.service.count(), measured);
+        let over_time = measurement.intervals.expect("a phase has intervals");
+        let of_interval = over_time.intervals.iter().map(Interval::succeeded);
+        assert_eq!(of_interval.sum::<u64>(), measured);
     }
 }
 

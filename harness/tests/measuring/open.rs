@@ -69,6 +69,11 @@ fn check_all_accounted_for(measurement: &Measurement, open: &OpenLoad) {
         .map(|failures| failures.count)
         .sum();
     let ended = measurement.ops + failed;
+    let over_time = measurement.intervals.iter().flat_map(|all| &all.intervals);
+    let sums = over_time.fold((0, 0), |(succeeded, failed), interval| {
+        (succeeded + interval.succeeded(), failed + interval.failed)
+    });
+    assert_eq!(sums, (open.response.count(), failed));
     assert_eq!(
         ended + open.unfinished + open.unsent,
         open.scheduled,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::LazyLock;
 
+use photofinish_record::intervals::{Interval, Intervals, bucket};
 use photofinish_record::latency::LatencyRecorder;
 use photofinish_record::load::{Arrivals, Load, RateHz, Stop};
 use photofinish_record::machine::Machine;
@@ -719,6 +720,9 @@ pub(crate) fn closed(concurrency: u32) -> Load {
     }
 }
 
+/// Intervals of a synthetic round.
+const FIXTURE_INTERVALS: u64 = 16;
+
 /// What a synthetic round is drawn from.
 #[derive(Clone, Copy)]
 struct Draw {
@@ -738,6 +742,7 @@ fn measured(runtime: &str, draw: Draw) -> Measured {
     };
     let mut service = LatencyRecorder::default();
     let mut latency_ns = 0;
+    let mut over_time = vec![BTreeMap::<usize, u64>::new(); FIXTURE_INTERVALS as usize];
     for op in 0..draw.ops {
         if op % draw.ops.div_ceil(2_000) == 0 {
             let slow = if random.uniform() < tail {
@@ -748,6 +753,8 @@ fn measured(runtime: &str, draw: Draw) -> Measured {
             latency_ns = (round_ns * (0.16 * random.normal()).exp() * slow) as u64;
         }
         service.record_ns(latency_ns);
+        let interval = (op * FIXTURE_INTERVALS / draw.ops.max(1)) as usize;
+        *over_time[interval].entry(bucket(latency_ns)).or_default() += 1;
     }
     let service = service.latencies();
     let mean_ns = service.mean_ns().unwrap_or(1.0);
@@ -766,6 +773,16 @@ fn measured(runtime: &str, draw: Draw) -> Measured {
         throughput_ops_s,
         sessions_without_success: 0,
         service,
+        intervals: Some(Intervals {
+            length_ns: elapsed_ns / FIXTURE_INTERVALS,
+            intervals: over_time
+                .into_iter()
+                .map(|buckets| Interval {
+                    failed: 0,
+                    buckets: buckets.into_iter().collect(),
+                })
+                .collect(),
+        }),
         open: None,
         overhead: None,
         observed: BTreeMap::new(),
