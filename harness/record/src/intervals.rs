@@ -155,8 +155,7 @@ fn read_intervals(plain: &mut &[u8]) -> Option<Vec<Interval>> {
     if count > MOST_INTERVALS as u64 {
         return None;
     }
-    let intervals = (0..count).map(|_| read_interval(plain)).collect();
-    intervals
+    (0..count).map(|_| read_interval(plain)).collect()
 }
 
 fn read_interval(plain: &mut &[u8]) -> Option<Interval> {
