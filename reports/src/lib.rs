@@ -24,6 +24,8 @@ pub mod units;
 mod comparison;
 mod validity;
 
+pub mod matrix;
+
 pub mod async_pays;
 pub mod compare;
 pub mod observed;
@@ -34,6 +36,7 @@ pub mod search_table;
 pub mod charts;
 pub mod diagnosis;
 pub mod everything;
+pub mod findings;
 pub mod formats;
 pub mod page;
 pub mod selftest;

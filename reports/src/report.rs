@@ -11,12 +11,15 @@ use photofinish_record::{Completion, Plan, Record, Round};
 
 use crate::async_pays::Answer;
 use crate::gate::GateReport;
+use crate::matrix::Matrix;
 use crate::rounds::Rounds;
 use crate::rule::{Rule, Verdict};
 use crate::runtimes::{self, Look};
 use crate::search_table::{SearchTable, search_tables};
 use crate::summary::{SUMMARY_SCHEMA, Summary, groups};
 use crate::thresholds::judge;
+
+use warnings::Warning;
 
 pub use gate::{arms_disagree, gate_is_decided, unmatched_cell};
 
@@ -28,6 +31,7 @@ pub struct Report<'a> {
     pub summary: Summary,
     /// The results of a search; the groups of the summary are then its steps.
     pub searches: Vec<SearchTable<'a>>,
+    pub matrix: Matrix,
     pub async_pays: Answer,
     /// `None` if the run is not a gate.
     pub gate: Option<GateReport>,
@@ -36,8 +40,14 @@ pub struct Report<'a> {
 impl<'a> Report<'a> {
     pub fn of(record: &'a Record) -> Self {
         let rounds = Rounds::of(record);
-        let summary = summarise(record, &rounds);
+        let warnings = all_warnings(record, &rounds);
+        let concerned: Vec<Vec<usize>> = warnings
+            .iter()
+            .map(|warning| warning.cells.clone())
+            .collect();
+        let summary = summarise(record, &rounds, warnings);
         Self {
+            matrix: Matrix::of(&rounds, &summary, &concerned),
             searches: search_tables(record, &summary),
             async_pays: Answer::of(&rounds, &summary),
             gate: GateReport::of(record).ok(),
@@ -69,11 +79,12 @@ impl<'a> Report<'a> {
 impl Summary {
     /// Summarises a record. Never fails: inconsistencies become warnings.
     pub fn of(record: &Record) -> Self {
-        summarise(record, &Rounds::of(record))
+        let rounds = Rounds::of(record);
+        summarise(record, &rounds, all_warnings(record, &rounds))
     }
 }
 
-fn summarise(record: &Record, rounds: &Rounds<'_>) -> Summary {
+fn summarise(record: &Record, rounds: &Rounds<'_>, warnings: Vec<Warning>) -> Summary {
     let rule = Rule::of(&record.plan);
     let look = rule.look(rounds.blocks());
     Summary {
@@ -86,7 +97,7 @@ fn summarise(record: &Record, rounds: &Rounds<'_>) -> Summary {
         machine: record.machine.clone(),
         completion: record.completion.clone(),
         placement: record.plan.placement.clone(),
-        warnings: all_warnings(record, rounds),
+        warnings: warnings.into_iter().map(|warning| warning.text).collect(),
         rule: (&rule).into(),
         look: (look.planned > 0).then_some(look),
         search: record.search.clone(),
@@ -95,8 +106,11 @@ fn summarise(record: &Record, rounds: &Rounds<'_>) -> Summary {
     }
 }
 
-fn all_warnings(record: &Record, rounds: &Rounds<'_>) -> Vec<String> {
-    let own = record.warnings.iter().cloned();
+fn all_warnings(record: &Record, rounds: &Rounds<'_>) -> Vec<Warning> {
+    let own = record.warnings.iter().map(|text| Warning {
+        text: text.clone(),
+        cells: Vec::new(),
+    });
     own.chain(warnings::warnings(rounds)).collect()
 }
 

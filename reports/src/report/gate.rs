@@ -87,7 +87,8 @@ fn report(record: &Record, stored: Option<&Record>) -> Result<GateReport, NotAGa
     let (checks, problems) = (arms.checks(gate), arms.problems(gate));
     let look = arms.rule(gate).look(head.blocks());
     let (verdict, reason) = verdict::verdict(record, &head, &checks, &problems, look);
-    let mut warnings = all_warnings(record, &head);
+    let warnings = all_warnings(record, &head).into_iter();
+    let mut warnings: Vec<String> = warnings.map(|warning| warning.text).collect();
     warnings.extend(verdict::swapped(record, stored, &checks));
     if !arms.not_gated.is_empty() {
         let names = arms.not_gated.join(", ");

@@ -30,8 +30,14 @@ const BETWEEN_OPERATIONS_NS: f64 = 150.0;
 /// With fewer operations per session the first and the last one weigh too much for Little's law.
 const FEWEST_OPS_PER_SESSION: u64 = 50;
 
+/// A sentence, and the cells whose numbers it makes doubtful.
+pub(super) struct Warning {
+    pub(super) text: String,
+    pub(super) cells: Vec<usize>,
+}
+
 /// Every warning: first those about the run, then those about its cells, one check after another.
-pub(super) fn warnings(rounds: &Rounds<'_>) -> Vec<String> {
+pub(super) fn warnings(rounds: &Rounds<'_>) -> Vec<Warning> {
     let of = |checks: &'static [CellCheck], alike| {
         checks
             .iter()
@@ -39,7 +45,7 @@ pub(super) fn warnings(rounds: &Rounds<'_>) -> Vec<String> {
     };
     let any: Alike = |_, _| true;
     let equal: Alike = |one, other| one == other;
-    let each = |warning: Option<String>| warning.into_iter();
+    let each = |warning: Option<Warning>| warning.into_iter();
     each(disturbed(rounds))
         .chain(of(
             &[
@@ -65,32 +71,36 @@ type CellCheck = fn(&Rounds<'_>, usize) -> Option<String>;
 type Alike = fn(&str, &str) -> bool;
 
 /// The warnings of one check. Runtimes under the same load share one: seven identical warnings would hide the others.
-fn of_cells(rounds: &Rounds<'_>, check: CellCheck, alike: Alike) -> Vec<String> {
+fn of_cells(rounds: &Rounds<'_>, check: CellCheck, alike: Alike) -> Vec<Warning> {
     let cells = &rounds.plan.cells;
-    let mut all: Vec<(usize, String, Vec<&str>)> = Vec::new();
+    let mut all: Vec<Warning> = Vec::new();
     for (index, cell) in cells.iter().enumerate() {
         let Some(text) = check(rounds, index) else {
             continue;
         };
-        let shared = all.iter_mut().find(|(first, shown, _)| {
-            let first = &cells[*first];
+        let shared = all.iter_mut().find(|shown| {
+            let first = &cells[shown.cells[0]];
             (&first.scenario, first.load, first.arm) == (&cell.scenario, cell.load, cell.arm)
-                && alike(shown, &text)
+                && alike(&shown.text, &text)
         });
         match shared {
-            Some((_, _, others)) => others.push(&cell.runtime),
-            None => all.push((index, text, Vec::new())),
+            Some(shown) => shown.cells.push(index),
+            None => all.push(Warning {
+                text,
+                cells: vec![index],
+            }),
         }
     }
-    all.into_iter()
-        .map(|(first, text, others)| {
-            let first = name(rounds, first);
-            match others.as_slice() {
-                [] => format!("{first}: {text}"),
-                others => format!("{first}: {text}; likewise {}", others.join(", ")),
-            }
-        })
-        .collect()
+    for warning in &mut all {
+        let others = warning.cells[1..].iter();
+        let others: Vec<&str> = others.map(|cell| &*cells[*cell].runtime).collect();
+        let (first, text) = (name(rounds, warning.cells[0]), &warning.text);
+        warning.text = match others.as_slice() {
+            [] => format!("{first}: {text}"),
+            others => format!("{first}: {text}; likewise {}", others.join(", ")),
+        };
+    }
+    all
 }
 
 fn name(rounds: &Rounds<'_>, cell: usize) -> String {
@@ -98,7 +108,7 @@ fn name(rounds: &Rounds<'_>, cell: usize) -> String {
 }
 
 /// Rounds that count although they were disturbed.
-fn disturbed(rounds: &Rounds<'_>) -> Option<String> {
+fn disturbed(rounds: &Rounds<'_>) -> Option<Warning> {
     let cells = rounds.plan.cells.len();
     let counted = rounds
         .counted()
@@ -108,16 +118,22 @@ fn disturbed(rounds: &Rounds<'_>) -> Option<String> {
         Some(format!("{disturbance} during {}", name(rounds, round.cell)))
     });
     let first = disturbances.next()?;
-    Some(format!(
+    let text = format!(
         "{} of {} rounds were disturbed but are counted: {first}; measure again when the machine has nothing else to \
          do",
         1 + disturbances.count(),
-        counted.count()
-    ))
+        counted.clone().count()
+    );
+    let disturbed = counted.filter(|round| round.conditions.disturbance.is_some());
+    let cells = BTreeSet::from_iter(disturbed.map(|round| round.cell));
+    Some(Warning {
+        text,
+        cells: cells.into_iter().collect(),
+    })
 }
 
 /// Disturbed blocks: their last attempt counts, whatever the others measured.
-fn redone_blocks(rounds: &Rounds<'_>) -> Option<String> {
+fn redone_blocks(rounds: &Rounds<'_>) -> Option<Warning> {
     let discarded = rounds.discarded();
     let blocks = BTreeSet::from_iter(discarded.clone().map(|round| round.block)).len();
     let mut reasons = discarded.filter_map(|round| round.conditions.disturbance.as_deref());
@@ -137,13 +153,13 @@ fn redone_blocks(rounds: &Rounds<'_>) -> Option<String> {
         0 => String::new(),
         others => format!(", and {}", describe::plural(others, "further reason")),
     };
-    (blocks > 0).then(|| {
-        format!(
-            "{} redone, and {attempt}: {}{reasons}",
-            describe::were(blocks, "block"),
-            first.trim_end_matches('.')
-        )
-    })
+    let text = format!(
+        "{} redone, and {attempt}: {}{reasons}",
+        describe::were(blocks, "block"),
+        first.trim_end_matches('.')
+    );
+    let cells = Vec::new();
+    (blocks > 0).then_some(Warning { text, cells })
 }
 
 /// Failed rounds of a cell that has measured ones too: the remaining rounds may be the lucky ones.
@@ -187,7 +203,7 @@ fn worker_warnings(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
 
 /// In a closed load every session is always inside an operation, so mean service × throughput must equal the number of
 /// sessions. One sentence for all cells whose operations block their threads, and one for all others, with the worst.
-fn littles_law(rounds: &Rounds<'_>) -> impl Iterator<Item = String> {
+fn littles_law(rounds: &Rounds<'_>) -> impl Iterator<Item = Warning> {
     let cells = 0..rounds.plan.cells.len();
     let gaps = cells.filter_map(|cell| Some((cell, littles_gap_of(rounds, cell)?)));
     let mut gaps: Vec<(usize, LittlesGap)> = gaps.collect();
@@ -196,6 +212,7 @@ fn littles_law(rounds: &Rounds<'_>) -> impl Iterator<Item = String> {
         .into_iter()
         .partition(|(cell, gap)| blocks_threads(rounds, *cell, gap));
     let sentence = |gaps: Vec<(usize, LittlesGap)>, blocks: bool| {
+        let cells = gaps.iter().map(|(cell, _)| *cell).collect();
         let ((cell, worst), others) = gaps.split_first()?;
         let digits = if worst.sessions < 10.0 { 3 } else { 1 };
         let others = match others.len() {
@@ -204,7 +221,7 @@ fn littles_law(rounds: &Rounds<'_>) -> impl Iterator<Item = String> {
         };
         let cell = name(rounds, *cell);
         let (in_flight, sessions) = (worst.in_flight, worst.sessions);
-        Some(if blocks {
+        let text = if blocks {
             format!(
                 "{cell}{others}: {in_flight:.digits$} of {sessions:.digits$} sessions were inside an operation at a \
                  time: operations block their thread, and the other sessions wait for it outside of their service times; \
@@ -216,7 +233,8 @@ fn littles_law(rounds: &Rounds<'_>) -> impl Iterator<Item = String> {
                  were in flight: times and throughput differ by {}",
                 units::percent((in_flight / sessions - 1.0).abs())
             )
-        })
+        };
+        Some(Warning { text, cells })
     };
     sentence(blocking, true)
         .into_iter()
@@ -437,13 +455,13 @@ fn delayed_ack(rounds: &Rounds<'_>, cell: usize) -> Option<String> {
 }
 
 /// Rounds of cells that are not in the plan: the record was assembled incorrectly.
-fn strays(rounds: &Rounds<'_>) -> Option<String> {
+fn strays(rounds: &Rounds<'_>) -> Option<Warning> {
     let cells = rounds.plan.cells.len();
     let strays = rounds.every().filter(|round| round.cell >= cells).count();
-    (strays > 0).then(|| {
-        format!(
-            "{} of no cell in the plan left out",
-            describe::plural(strays, "round")
-        )
-    })
+    let text = format!(
+        "{} of no cell in the plan left out",
+        describe::plural(strays, "round")
+    );
+    let cells = Vec::new();
+    (strays > 0).then_some(Warning { text, cells })
 }

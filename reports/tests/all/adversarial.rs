@@ -40,7 +40,7 @@ fn ordinary(rounds: usize) -> Record {
 }
 
 /// Records that mislead, by name.
-fn records() -> Vec<(&'static str, Record)> {
+pub(crate) fn records() -> Vec<(&'static str, Record)> {
     let mut all = vec![
         ("one bad round of eight", one_bad_round()),
         ("two rounds", ordinary(2)),

@@ -12,6 +12,7 @@ mod formats;
 mod gate;
 mod gate_formats;
 mod interchange;
+mod matrix;
 mod page;
 mod parts;
 mod summary;

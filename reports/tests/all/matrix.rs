@@ -1,0 +1,146 @@
+//! The verdict matrix and the findings: every word true to the verdicts, of every fixture and adversarial record.
+
+use photofinish_record::Record;
+use photofinish_reports::findings::findings;
+use photofinish_reports::report::Report;
+use photofinish_reports::rule::Verdict;
+use photofinish_reports::summary::{CellSummary, Comparison};
+
+use crate::adversarial;
+use crate::fixtures::{self, Sweep, each_measured};
+
+fn records() -> Vec<(&'static str, Record)> {
+    let mut all = adversarial::records();
+    all.extend(fixtures::all().iter().cloned());
+    all
+}
+
+/// Every comparison of the matrix.
+fn comparisons<'r>(report: &'r Report<'_>) -> Vec<(&'r CellSummary, &'r Comparison)> {
+    let fields = report.matrix.rows.iter().flat_map(|row| {
+        let fields = row.fields.iter().flatten();
+        fields.map(move |field| (row, &report.summary.cells[field.cell]))
+    });
+    let compared = fields.filter_map(|(row, cell)| Some((cell, row.comparison(cell)?)));
+    compared.collect()
+}
+
+#[test]
+fn the_matrix_has_every_cell_in_its_place() {
+    for (name, record) in records() {
+        let report = Report::of(&record);
+        let matrix = &report.matrix;
+        let mut cells: Vec<usize> = Vec::new();
+        for row in &matrix.rows {
+            assert_eq!(row.fields.len(), matrix.runtimes.len(), "{name}");
+            for (field, runtime) in row.fields.iter().zip(&matrix.runtimes) {
+                let Some(field) = field else { continue };
+                let cell = &report.summary.cells[field.cell];
+                assert_eq!((&cell.runtime, &cell.scenario), (runtime, &row.scenario));
+                assert_eq!((cell.load, cell.arm), (row.load, row.arm), "{name}");
+                assert!(field.disturbed <= report.rounds.of_cell(field.cell).len());
+                cells.push(field.cell);
+            }
+        }
+        cells.sort_unstable();
+        let all: Vec<usize> = (0..report.summary.cells.len()).collect();
+        assert_eq!(cells, all, "{name}");
+    }
+}
+
+#[test]
+fn a_finding_claims_no_more_than_the_verdicts() {
+    let mut told = 0;
+    for (name, record) in records() {
+        let report = Report::of(&record);
+        let compared = comparisons(&report);
+        let any = |verdict| compared.iter().any(|(_, it)| it.verdict == Some(verdict));
+        let sentences = findings(&report);
+        assert!(sentences.len() <= 3, "{name}: {sentences:?}");
+        assert!(sentences.is_empty() || !compared.is_empty(), "{name}");
+        for sentence in &sentences {
+            told += 1;
+            let claims_faster = sentence.contains(" serves ")
+                || sentence.contains(" faster than ") && !sentence.contains("no runtime");
+            assert!(!claims_faster || any(Verdict::Faster), "{name}: {sentence}");
+            let claims_slower = sentence.contains(" slower (");
+            assert!(!claims_slower || any(Verdict::Slower), "{name}: {sentence}");
+            let decided = any(Verdict::Faster) || any(Verdict::Slower) || any(Verdict::Tie);
+            let undecided =
+                sentence.starts_with("No difference") || sentence.starts_with("No verdict");
+            assert!(!undecided || !decided, "{name}: {sentence}");
+        }
+    }
+    assert!(told > 20, "{told}");
+}
+
+#[test]
+fn findings_name_the_best_its_interval_and_those_it_cannot_be_told_from() {
+    let sweep = Sweep {
+        concurrency: &[16],
+        rounds: 10,
+        operation_ns: 1e6,
+        ops: 20_000,
+    };
+    let mut record = fixtures::of(sweep, &["sync", "threads", "tokio", "smol"]);
+    // tokio and smol are equals with noise that changes sides; threads are half as fast.
+    each_measured(&mut record, |cell, block, measured| {
+        let side = if block % 2 == 0 { 0.08 } else { -0.08 };
+        let rate = match cell {
+            0 => 1_000.0,
+            1 => 2_000.0,
+            2 => 4_000.0 * (1.0 + side),
+            _ => 4_000.0 * (1.0 - side),
+        };
+        measured.worker.throughput_ops_s = rate * (1.0 + 0.001 * block as f64);
+        measured.worker.overhead = None;
+    });
+    let said = findings(&Report::of(&record));
+    let [first] = said.as_slice() else {
+        panic!("{said:?}")
+    };
+    assert_eq!(
+        first,
+        "http-get with 16 sessions: smol serves 3.68 to 4.32 times what sync does; between it and tokio no difference \
+         can be told."
+    );
+    each_measured(&mut record, |cell, block, measured| {
+        let rate = [1_000.0, 500.0, 1_001.0, 250.0][cell];
+        measured.worker.throughput_ops_s = rate * (1.0 + 0.001 * block as f64);
+    });
+    assert_eq!(
+        findings(&Report::of(&record)),
+        [
+            "http-get with 16 sessions: no runtime is certainly faster than sync; threads and smol are slower (0.250 to \
+          0.500 times its throughput)."
+        ]
+    );
+    record.rounds.retain(|round| round.block < 2);
+    assert_eq!(
+        findings(&Report::of(&record)),
+        ["No verdict in 3 comparisons: 8 rounds of each are needed, but there are only 2."]
+    );
+}
+
+#[test]
+fn a_warning_is_on_the_fields_that_it_concerns_and_on_no_other() {
+    let mut record = fixtures::steady(&["sync", "tokio", "smol"], 8);
+    for round in &mut record.rounds {
+        if round.cell == 1 && round.block < 3 {
+            round.conditions.disturbance = Some("other processes used 40% of the CPUs".to_owned());
+        }
+    }
+    let report = Report::of(&record);
+    let fields: Vec<_> = report.matrix.rows[0].fields.iter().flatten().collect();
+    let disturbed: Vec<usize> = fields.iter().map(|field| field.disturbed).collect();
+    assert_eq!(disturbed, [0, 3, 0]);
+    let about: Vec<Vec<&str>> = fields
+        .iter()
+        .map(|field| {
+            let warnings = field.warnings.iter();
+            let texts = warnings.map(|index| report.summary.warnings[*index].as_str());
+            texts.filter(|text| text.contains("disturbed")).collect()
+        })
+        .collect();
+    assert_eq!(about.iter().map(Vec::len).collect::<Vec<_>>(), [0, 1, 0]);
+}
