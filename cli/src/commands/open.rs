@@ -42,7 +42,8 @@ impl Open {
         let page = directory.join(PAGE);
         if !run.exists() || !page.is_file() {
             let record = run_directory::load(&run)?;
-            let files = artifacts::page_and_pictures(&Report::of(&record));
+            let files =
+                artifacts::page_and_pictures(&Report::of(&record), artifacts::Pictures::Png);
             write_user_files(directory, &files)?;
         }
         output::say(&page.display().to_string())?;

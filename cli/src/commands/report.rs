@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::exit::{Exit, Failure};
 use crate::output;
-use crate::store::artifacts;
+use crate::store::artifacts::{self, Pictures};
 use crate::store::files::write_user_files;
 use crate::store::{outputs, run_directory};
 
@@ -29,6 +29,10 @@ pub struct Report {
     /// Output directory [default: the run's own]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+
+    /// Write the charts as SVG as well
+    #[arg(long)]
+    svg: bool,
 }
 
 /// The part of a record that names its run.
@@ -42,13 +46,16 @@ impl Report {
         if self.runs.len() > 1 {
             self.check_directories()?;
         }
+        let pictures = if self.svg {
+            Pictures::PngAndSvg
+        } else {
+            Pictures::Png
+        };
         for run in &self.runs {
             let record = run_directory::load(run)?;
             let directory = self.directory(run, &record.id);
-            write_user_files(
-                &directory,
-                &artifacts::page_and_pictures(&report::Report::of(&record)),
-            )?;
+            let files = artifacts::page_and_pictures(&report::Report::of(&record), pictures);
+            write_user_files(&directory, &files)?;
             output::say(&directory.join(artifacts::PAGE).display().to_string())?;
         }
         Ok(Exit::Done)

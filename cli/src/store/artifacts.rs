@@ -16,22 +16,34 @@ pub const HISTOGRAM_LOG: &str = "rounds.hlog";
 /// The directory of pictures in a run directory.
 pub const CHARTS: &str = "charts";
 
+/// File formats of the pictures.
+#[derive(Clone, Copy)]
+pub enum Pictures {
+    Png,
+    PngAndSvg,
+}
+
 /// Every file stored next to `record.json`.
 pub fn all(report: &Report<'_>) -> Result<Vec<File>, Failure> {
     let mut files = formats::export("hlog", report).or_fail("cannot make the histogram log")?;
-    files.extend(page_and_pictures(report));
+    files.extend(page_and_pictures(report, Pictures::Png));
     Ok(files)
 }
 
-pub fn page_and_pictures(report: &Report<'_>) -> Vec<File> {
-    let page = File {
+pub fn page_and_pictures(report: &Report<'_>, pictures: Pictures) -> Vec<File> {
+    let mut files = vec![File {
         name: PAGE.to_owned(),
         bytes: photofinish_reports::page(report).into_bytes(),
-    };
-    let charts = photofinish_reports::charts(report).into_iter();
-    let pictures = charts.map(|chart| File {
-        name: format!("{CHARTS}/{}.png", chart.file_stem),
-        bytes: chart.png(),
-    });
-    std::iter::once(page).chain(pictures).collect()
+    }];
+    for chart in photofinish_reports::charts(report) {
+        let picture = |extension: &str, bytes| File {
+            name: format!("{CHARTS}/{}.{extension}", chart.file_stem),
+            bytes,
+        };
+        files.push(picture("png", chart.png()));
+        if let Pictures::PngAndSvg = pictures {
+            files.push(picture("svg", chart.svg_file().into_bytes()));
+        }
+    }
+    files
 }

@@ -87,6 +87,41 @@ fn a_report_is_rendered_again_from_the_record_alone() {
         .check(0, &[]);
     let again = std::fs::read(sandbox.path().join("again/report.html")).expect("a page");
     assert!(page == again, "the page differs from the run's own");
+    assert_eq!(pictures(&sandbox, "again", "svg"), [""; 0]);
+    sandbox
+        .run(&["report", "moved.json", "--svg", "--out", "again"])
+        .check(0, &[]);
+    let svg = pictures(&sandbox, "again", "svg");
+    assert_eq!(svg, pictures(&sandbox, "again", "png"));
+    for stem in svg {
+        let path = sandbox.path().join(format!("again/charts/{stem}.svg"));
+        let text = std::fs::read_to_string(path).expect("a picture");
+        assert!(
+            text.starts_with("<svg") && text.ends_with("</svg>\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("xmlns=\"http://www.w3.org/2000/svg\""),
+            "{text}"
+        );
+    }
+}
+
+/// The names of the charts in one format, sorted.
+fn pictures(sandbox: &Sandbox, directory: &str, extension: &str) -> Vec<String> {
+    let files = std::fs::read_dir(sandbox.path().join(directory).join("charts")).expect("charts");
+    let files = files.map(|file| file.expect("a file").path());
+    let mut stems: Vec<String> = files
+        .filter(|path| path.extension().is_some_and(|it| it == extension))
+        .map(|path| {
+            path.file_stem()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    stems.sort();
+    stems
 }
 
 #[test]

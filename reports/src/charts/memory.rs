@@ -84,11 +84,16 @@ fn draw_by_sessions(report: &Report<'_>, groups: &[&Group<'_>]) -> Option<Drawin
     Some(drawing)
 }
 
-/// The additional memory of each session between the fewest and the most, in bytes; `None` if it did not grow.
+/// Sessions from which on a worker's own recordings no longer grow; below, the slope would be mostly theirs.
+const ALL_RECORDINGS: f64 = 64.0;
+
+/// The additional memory of each session between [`ALL_RECORDINGS`] and the most, in bytes; `None` if it did not grow.
 fn bytes_per_session(series: &Series) -> Option<f64> {
-    let [first, .., last] = series.samples.as_slice() else {
-        return None;
-    };
+    let mut samples = series
+        .samples
+        .iter()
+        .skip_while(|it| it.load < ALL_RECORDINGS);
+    let (first, last) = (samples.next()?, samples.last()?);
     let grown = (last.estimate.value - first.estimate.value) * MEBIBYTE;
     let sessions = last.load - first.load;
     (grown > 0.0 && sessions > 0.0).then(|| grown / sessions)
