@@ -1071,7 +1071,7 @@ fn cells_missing_in_the_head_leave_a_gate_inconclusive() {
     let more = ["--duration=25ms", "--set=load.warmup=5ms", "--no-redo"];
     let gated = sandbox.run(&[&head[..], &more].concat());
     let early = gated.stderr.find("this gate can fail but not pass");
-    let first_block = gated.stderr.find("pair 1 of");
+    let first_pair = gated.stderr.find("pair 1 of");
     assert!(early.is_some() && early < first_pair, "{}", gated.stderr);
     let text = std::fs::read_to_string(sandbox.latest().join("record.json")).expect("a record");
     let mut record: Value = serde_json::from_str(&text).expect("JSON");
