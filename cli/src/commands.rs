@@ -28,6 +28,7 @@ mod worker;
 
 use clap::{Parser, Subcommand};
 
+use crate::config::{ConfigArguments, VARIABLES};
 use crate::exit::{Exit, Failure};
 use crate::output::Appearance;
 
@@ -70,15 +71,28 @@ Exit codes: 0 done or pass, 1 could not run, 2 wrong usage, 3 regression or
 missed threshold, 4 inconclusive, or the machine is unfit for measuring,
 5 measured but wrong, 130 interrupted (results so far are kept).";
 
+fn after_help() -> String {
+    let width = VARIABLES.map(|(name, _)| name.len()).into_iter().max();
+    let width = width.unwrap_or_default();
+    let variables = VARIABLES.map(|(name, help)| format!("  {name:width$}  {help}"));
+    format!(
+        "{EXAMPLES}\n\nEnvironment variables:\n{}",
+        variables.join("\n")
+    )
+}
+
 /// The same file, HTTP and database work under every execution model, measured honestly.
 ///
 /// Photofinish runs identical workloads as synchronous code, threads and several async runtimes, against embedded or
 /// real servers, each round in a fresh process, and reports which is faster, by how much, and at what cost.
 #[derive(Parser)]
-#[command(name = "photofinish", version, max_term_width = 80, after_long_help = EXAMPLES)]
+#[command(name = "photofinish", version, max_term_width = 80, after_long_help = after_help())]
 pub struct Arguments {
     #[command(flatten)]
     pub appearance: Appearance,
+
+    #[command(flatten)]
+    pub config: ConfigArguments,
 
     #[command(subcommand)]
     pub command: Command,

@@ -15,6 +15,8 @@
 
 mod commands;
 
+mod config;
+
 mod request;
 
 mod arms;
@@ -31,11 +33,13 @@ mod exit;
 mod interrupt;
 mod output;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory as _, Parser as _};
+use clap::{CommandFactory as _, FromArgMatches as _};
 use photofinish_harness::allocations::CountingAllocator;
+use photofinish_reports::describe;
 use photofinish_scenarios::registry;
 
 use crate::exit::Failure;
@@ -104,9 +108,23 @@ fn execute((): ()) -> Result<exit::Exit, Failure> {
         }
         _ => {}
     }
-    let arguments = commands::Arguments::try_parse().map_err(|error| refused(&error))?;
+    let arguments = read_arguments()?;
     arguments.appearance.apply();
     arguments.command.execute()
+}
+
+/// The command line, with the defaults of its options.
+fn read_arguments() -> Result<commands::Arguments, Failure> {
+    let program = commands::Arguments::command();
+    let read = |arguments: &[OsString]| {
+        let matches = program.clone().try_get_matches_from(arguments);
+        matches.map_err(|error| refused(&error))
+    };
+    let typed: Vec<_> = std::env::args_os().collect();
+    let matches = read(&typed)?;
+    let all = config::with_defaults(&program, &matches, typed)?;
+    let arguments = commands::Arguments::from_arg_matches(&read(&all)?);
+    arguments.map_err(|error| refused(&error))
 }
 
 /// An error in the arguments, in the form of all others. Help and version are printed, which ends the program.
@@ -137,6 +155,11 @@ fn exit_code(result: Result<exit::Exit, Failure>) -> ExitCode {
         Ok(exit) => exit.into(),
         Err(failure) => {
             output::advise(&failure.to_string());
+            // The reason may not be on the command line.
+            let defaults = describe::defaults(config::in_effect());
+            if let Some(defaults) = defaults.filter(|_| failure.exit() == exit::Exit::Usage) {
+                output::advise(&format!("defaults in effect: {defaults}"));
+            }
             failure.exit().into()
         }
     }

@@ -164,12 +164,13 @@ fn is_gone(error: &io::Error) -> bool {
     error.kind() == ErrorKind::BrokenPipe || error.raw_os_error() == Some(nix::libc::EIO)
 }
 
-/// Columns of the terminal, or 80.
+/// Columns for text: those in `COLUMNS`, else those of the terminal, else 80.
 pub fn width() -> usize {
-    match terminal_size::terminal_size() {
-        Some((terminal_size::Width(columns), _)) if columns >= 40 => usize::from(columns),
-        _ => 80,
-    }
+    let named = std::env::var("COLUMNS").ok();
+    let named = named.and_then(|columns| columns.trim().parse().ok());
+    let wide_enough = |width: &usize| (40..=1000).contains(width);
+    let known = named.filter(wide_enough).or_else(columns);
+    known.filter(wide_enough).unwrap_or(80)
 }
 
 /// Columns of the terminal, however few; `None` if unknown.

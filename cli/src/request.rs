@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use photofinish_record::load::{Arrivals, RateHz};
-use photofinish_record::{PlacementKind, Plan};
+use photofinish_record::{DefaultOption, PlacementKind, Plan};
 use photofinish_reports::search::Objective;
 use photofinish_scenarios::plan::Twin;
 use photofinish_scenarios::scenario::{GateSpec, parse_length, parse_rate, parse_sessions};
@@ -248,6 +248,8 @@ pub struct PreparedRun {
     /// External servers to start.
     pub targets: Targets,
     pub redos: RedoBudget,
+    /// Options that were not on the command line.
+    pub defaults: Vec<DefaultOption>,
     /// Reasons to doubt the numbers.
     pub warnings: Vec<String>,
     /// The `[gate]` tables, by scenario.

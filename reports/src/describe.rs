@@ -24,7 +24,7 @@ pub use legends::{
 };
 pub use machine::{cpus, machine, placement, processor, tool_version};
 pub use parts::{PART_COLUMNS, PARTS, PartCell, PartColumn, part_rows};
-pub use plan::{cell, point, point_slug, rounds, servers, stop};
+pub use plan::{cell, defaults, point, point_slug, rounds, servers, stop};
 pub use table::{COSTS, Column, columns, is_meaningless, mark, page_columns, result, value};
 pub use thresholds::{
     THRESHOLD_COLUMNS, ThresholdColumn, threshold_finding, threshold_metric, threshold_requirement,

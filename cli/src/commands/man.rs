@@ -5,6 +5,7 @@
 use clap::{Args, CommandFactory};
 
 use super::Arguments;
+use crate::config::VARIABLES;
 use crate::exit::{Exit, Failure};
 use crate::output;
 
@@ -32,9 +33,17 @@ impl Man {
         {
             render_subcommand(command, &mut page).map_err(failed)?;
         }
+        page.extend_from_slice(environment().as_bytes());
         output::emit(&page)?;
         Ok(Exit::Done)
     }
+}
+
+/// The section on environment variables.
+fn environment() -> String {
+    let entry = |(name, help): (&str, &str)| format!(".TP\n\\fB{name}\\fR\n{help}\n");
+    let entries = VARIABLES.map(entry).concat();
+    format!(".SH ENVIRONMENT\n{}", entries.replace('-', "\\-"))
 }
 
 fn render_subcommand(command: &clap::Command, page: &mut Vec<u8>) -> std::io::Result<()> {

@@ -58,6 +58,7 @@ impl Plan {
                 "seed": prepared.seed,
                 "plan_hash": plan_hash(&prepared.plan, prepared.seed),
                 "estimate_ns": nanoseconds(estimate(&prepared.plan)),
+                "defaults": prepared.defaults,
                 "warnings": prepared.warnings,
                 "plan": prepared.plan,
             }))?,

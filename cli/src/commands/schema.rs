@@ -2,22 +2,25 @@
 //!
 //! They are derived from the types; a test keeps the copies in `docs/schemas` current. One line per schema in [`SCHEMAS`].
 
-use clap::Args;
 use clap::builder::PossibleValuesParser;
+use clap::{Args, CommandFactory as _};
 use photofinish_record::Record;
 use photofinish_record::protocol::{WorkerPlan, WorkerReply};
 use schemars::schema_for;
 use serde_json::Value;
 
+use super::Arguments;
+use crate::config;
 use crate::exit::{Exit, Failure};
 use crate::output;
 
 type NamedSchema = (&'static str, fn() -> Value);
 
-const SCHEMAS: [NamedSchema; 9] = [
+const SCHEMAS: [NamedSchema; 10] = [
     ("scenario", || {
         photofinish_scenarios::scenario::schema().to_value()
     }),
+    ("config", || config::schema(&Arguments::command())),
     ("record", || schema_for!(Record).to_value()),
     ("summary", photofinish_reports::summary::schema),
     ("gate", photofinish_reports::gate::schema),
@@ -30,7 +33,7 @@ const SCHEMAS: [NamedSchema; 9] = [
 
 /// Print a JSON Schema
 ///
-/// scenario: a scenario file. record: the record.json of a run. summary: the output of `run --format json`. gate: of
+/// scenario: a scenario file. config: photofinish.toml. record: the record.json of a run. summary: the output of `run --format json`. gate: of
 /// `gate --format json`. comparison: of `compare --format json`. diagnosis: of `doctor --json`. selftest: of
 /// `selftest --json`. worker-plan and worker-reply: input and output of a worker process.
 #[derive(Args)]

@@ -13,6 +13,7 @@ use photofinish_scenarios::scenario::Scenario;
 
 use super::selection::{Selection, select};
 use super::{Additions, PreparedRun, Request, SearchGoal, WhatArguments};
+use crate::config;
 use crate::exit::Failure;
 use crate::request::placement::{Layout, PlacementRequest, lay_out};
 use crate::request::redo::RedoBudget;
@@ -89,6 +90,7 @@ impl Request {
             plan,
             seed: self.length.seed,
             targets,
+            defaults: config::in_effect().to_vec(),
             warnings,
         })
     }

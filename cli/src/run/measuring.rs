@@ -133,6 +133,7 @@ fn blank_record(prepared: PreparedRun, run: RunId, fitness: Vec<Finding>) -> Rec
         elapsed_ns: 0,
         completion: killed(),
         command_line: redaction::command_line(std::env::args()),
+        defaults: prepared.defaults,
         seed: prepared.seed,
         plan_hash: plan_hash(&prepared.plan, prepared.seed),
         plan: prepared.plan,

@@ -46,6 +46,9 @@ pub fn summary(prepared: &PreparedRun, width: usize) -> String {
         &format!("Placement {placement}. Seed {}.", prepared.seed),
         0,
     );
+    if let Some(defaults) = describe::defaults(&prepared.defaults) {
+        page.line(&format!("Defaults: {defaults}"), 0);
+    }
     page.text
 }
 

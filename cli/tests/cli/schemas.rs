@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use crate::support::{Sandbox, TINY};
 
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "scenario",
+    "config",
     "record",
     "summary",
     "gate",

@@ -75,6 +75,9 @@ pub struct Record {
     pub completion: Completion,
     /// The command line as given, passwords removed.
     pub command_line: Vec<String>,
+    /// Options that were not on the command line, passwords removed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub defaults: Vec<DefaultOption>,
     /// The seed of every draw: order, keys, delays, offsets.
     pub seed: u64,
     /// SHA-256 over the canonical JSON of `plan` and `seed`, in hex.
@@ -93,6 +96,15 @@ pub struct Record {
     pub search: Option<Search>,
     /// All rounds, in the order they ran.
     pub rounds: Vec<Round>,
+}
+
+/// An option from a configuration file or the environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DefaultOption {
+    /// As it would be typed: `--rounds=20`.
+    pub option: String,
+    /// The path of the file, or the name of the environment variable.
+    pub source: String,
 }
 
 /// The program that wrote a record.

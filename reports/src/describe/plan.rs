@@ -3,9 +3,9 @@
 //! A load point has two forms, one for readers and one for file names.
 
 use photofinish_record::load::{Arrivals, Load, Stop};
-use photofinish_record::{Arm, Cell, PlannedScenario, PlannedServer};
+use photofinish_record::{Arm, Cell, DefaultOption, PlannedScenario, PlannedServer};
 
-use super::plural;
+use super::{list, plural};
 use crate::units;
 
 /// The servers behind the targets: `mock http server`, `nginx/1.22.1 at http://127.0.0.1:80/`; `no server`.
@@ -89,4 +89,14 @@ fn load_slug(load: Load) -> String {
             format!("{spread}{rate_hz}.c{concurrency}")
         }
     }
+}
+
+/// Options from files and the environment, by source: `--rounds=20 from photofinish.toml`; `None` if there are none.
+pub fn defaults(defaults: &[DefaultOption]) -> Option<String> {
+    let by_source = defaults.chunk_by(|one, other| one.source == other.source);
+    let texts = by_source.map(|options| {
+        let texts = options.iter().map(|it| it.option.clone());
+        format!("{} from {}", list(texts, " "), options[0].source)
+    });
+    (!defaults.is_empty()).then(|| list(texts, "; "))
 }

@@ -84,6 +84,9 @@ pub(super) fn run(record: &Record) -> Markup {
             h2 { "The run" }
             dl {
                 dt { "command" } dd { code { (record.command_line.join(" ")) } }
+                @if let Some(defaults) = describe::defaults(&record.defaults) {
+                    dt { "defaults" } dd { code { (defaults) } }
+                }
                 dt { "run" } dd { (record.id) }
                 dt { "seed" } dd { (record.seed) }
                 dt { "plan hash" } dd { code { (record.plan_hash) } }

@@ -1026,6 +1026,7 @@ fn base() -> Record {
         .into(),
         warnings: Vec::new(),
         fitness: Vec::new(),
+        defaults: Vec::new(),
         search: None,
         rounds: Vec::new(),
     }
