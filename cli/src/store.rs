@@ -7,5 +7,6 @@ pub mod next_steps;
 pub mod outputs;
 pub mod past_runs;
 pub mod redaction;
+pub mod retention;
 pub mod run_directory;
 pub mod run_id;

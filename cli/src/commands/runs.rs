@@ -2,7 +2,9 @@
 //!
 //! Another kind of leftover is a function and a line in [`KINDS`].
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use photofinish_reports::rule::Verdict;
@@ -14,6 +16,7 @@ use crate::cleaning;
 use crate::exit::{Exit, Failure, OrFail};
 use crate::output;
 use crate::store::past_runs::{self, Leftover, PastRun, Verdicts};
+use crate::store::retention::{Retention, expired, parse_age};
 
 /// Finds leftovers; the argument is the parent of the run directories. Each function ensures that no process uses them
 /// any more, and that this program made them.
@@ -27,11 +30,15 @@ const MOST_NAMED: usize = 5;
 ///
 /// A run that was killed stays in a hidden directory next to the others, and can be reported on like any other. A gate
 /// keeps checkouts and builds of a repository in the user's cache, for the next one.
+///
+/// With --prune, a complete or interrupted run goes only if --keep or --older-than lets it go; given both, it must be
+/// beyond both. The newest run, baselines, and files that no run wrote always stay.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   photofinish runs
-  photofinish runs --prune")]
+  photofinish runs --prune
+  photofinish runs --prune --keep 20 --older-than 30d --dry-run")]
 pub struct Runs {
     /// Parent of the run directories
     #[arg(long, value_name = "DIR", default_value = "photofinish-runs")]
@@ -46,6 +53,18 @@ pub struct Runs {
     #[arg(long)]
     prune: bool,
 
+    /// With --prune: also remove runs, but not the newest N
+    #[arg(long, value_name = "N", requires = "prune")]
+    keep: Option<NonZeroUsize>,
+
+    /// With --prune: also remove runs that began longer ago than this, such as 12h, 30d or 8w
+    #[arg(long, value_name = "AGE", requires = "prune", value_parser = parse_age)]
+    older_than: Option<Duration>,
+
+    /// With --prune: only say what would be removed
+    #[arg(long, requires = "prune")]
+    dry_run: bool,
+
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -54,17 +73,24 @@ pub struct Runs {
 impl Runs {
     pub fn execute(self) -> Result<Exit, Failure> {
         let leftovers = KINDS.into_iter().flat_map(|kind| kind(&self.out));
+        let message = format!("cannot read {}", self.out.display());
         let (removed, left) = if self.prune {
-            (prune(leftovers)?, Vec::new())
+            let retention = Retention {
+                keep: self.keep,
+                older_than: self.older_than,
+            };
+            let expired = expired(&self.out, retention).or_fail(&message)?;
+            (self.prune(leftovers.chain(expired))?, Vec::new())
         } else {
             (Vec::new(), leftovers.collect())
         };
-        let message = format!("cannot read {}", self.out.display());
         let runs = past_runs::list(&self.out).or_fail(message)?;
         if self.json {
             let left: Vec<_> = left.iter().map(entry).collect();
+            let removed: Vec<_> = removed.iter().map(|it| &it.what).collect();
             output::emit_json(&json!({
-                "schema": "photofinish-runs/1", "runs": runs, "removed": removed, "leftovers": left,
+                "schema": "photofinish-runs/1", "runs": runs, "removed": removed, "dry_run": self.dry_run,
+                "leftovers": left,
             }))?;
         } else {
             self.tell(&runs, &removed, &left)?;
@@ -72,12 +98,66 @@ impl Runs {
         Ok(Exit::Done)
     }
 
-    fn tell(&self, runs: &[PastRun], removed: &[String], left: &[Leftover]) -> Result<(), Failure> {
-        for what in removed {
-            output::advise(&format!("removed {what}"));
+    /// Removes what may go, unless it is a dry run.
+    fn prune(&self, leftovers: impl Iterator<Item = Leftover>) -> Result<Vec<Removal>, Failure> {
+        let removal = |leftover: Leftover| {
+            let size = units::bytes(leftover.size_bytes as f64);
+            let what = format!("{} ({size}{})", leftover.what, age(&leftover));
+            let others = match self.dry_run {
+                true => Vec::new(),
+                false => {
+                    let message = format!("cannot remove {}", leftover.what);
+                    (leftover.remove)().map_err(|error| {
+                        Failure::could_not_run(message)
+                            .caused_by(error)
+                            .hint("make it writable, or remove it yourself; what was removed before it is gone")
+                    })?
+                }
+            };
+            Ok(Removal {
+                what: format!("{what}{}", except(&others)),
+                size_bytes: leftover.size_bytes,
+            })
+        };
+        leftovers.map(removal).collect()
+    }
+
+    fn tell_removed(&self, removed: &[Removal]) {
+        let verb = if self.dry_run {
+            "would remove"
+        } else {
+            "removed"
+        };
+        for removal in removed {
+            output::advise(&format!("{verb} {}", removal.what));
         }
-        if self.prune && removed.is_empty() {
-            output::advise("Nothing was left behind.");
+        let limited = self.keep.is_some() || self.older_than.is_some();
+        if removed.is_empty() {
+            output::advise(match limited {
+                true => {
+                    "Nothing to remove: no run is beyond these limits, and nothing was left behind."
+                }
+                false => "Nothing was left behind.",
+            });
+        }
+        if let [_, _, ..] = removed {
+            let size: u64 = removed.iter().map(|it| it.size_bytes).sum();
+            let size = units::bytes(size as f64);
+            output::advise(&format!("{verb} {size} in all"));
+        }
+        if self.dry_run && !removed.is_empty() {
+            output::advise("hint: the same command without --dry-run removes it");
+        }
+    }
+
+    fn tell(
+        &self,
+        runs: &[PastRun],
+        removed: &[Removal],
+        left: &[Leftover],
+    ) -> Result<(), Failure> {
+        if self.prune {
+            self.tell_removed(removed);
         }
         if runs.is_empty() {
             let out = self.out.display();
@@ -131,17 +211,11 @@ fn age(leftover: &Leftover) -> String {
     }
 }
 
-/// Removes all leftovers. Returns their names.
-fn prune(leftovers: impl Iterator<Item = Leftover>) -> Result<Vec<String>, Failure> {
-    let mut removed = Vec::new();
-    for leftover in leftovers {
-        let size = units::bytes(leftover.size_bytes as f64);
-        let age = age(&leftover);
-        let what = leftover.what;
-        let others = (leftover.remove)().or_fail(format!("cannot remove {what}"))?;
-        removed.push(format!("{what} ({size}{age}){}", except(&others)));
-    }
-    Ok(removed)
+/// Something that was removed, or would be.
+struct Removal {
+    /// Its path, size and age, and what stays of it.
+    what: String,
+    size_bytes: u64,
 }
 
 /// The note on files that stay because no run made them.

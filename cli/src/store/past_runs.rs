@@ -156,7 +156,7 @@ fn past_run(path: PathBuf) -> Option<PastRun> {
 }
 
 /// The directories in `parent`, which need not exist; links are left out.
-fn directories(parent: &Path) -> io::Result<impl Iterator<Item = PathBuf>> {
+pub fn directories(parent: &Path) -> io::Result<impl Iterator<Item = PathBuf>> {
     let entries = match fs::read_dir(parent) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         entries => Some(entries?),

@@ -33,7 +33,7 @@ pub const WORK: &str = "work";
 pub const LOCK: &str = ".lock";
 
 /// A link to the newest run.
-const LATEST: &str = "latest";
+pub const LATEST: &str = "latest";
 
 /// Maximum size of a record; one of 100,000 rounds has 300 MB.
 const LARGEST_RECORD: u64 = 512 << 20;

@@ -5,6 +5,8 @@ use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::support::{Finished, Sandbox, TINY, program, wait_for};
 
 const NULL: [&str; 4] = ["run", "null", "--runtimes", "sync"];
@@ -391,4 +393,88 @@ fn baselines_are_listed_within_the_width_and_as_json() {
     assert!(baselines[0]["error"].is_string(), "{json}");
     assert_eq!(baselines[1]["name"], "main");
     assert_eq!(baselines[1]["rounds"], 2);
+}
+
+/// Goal: old runs go as asked, and nothing else. Method: one run, and copies of it under other ids; some of them belong to
+/// another program, have another name, or hold a file of the user's.
+#[test]
+fn old_runs_are_removed_by_number_and_by_age() {
+    let sandbox = Sandbox::new();
+    tiny_run(&sandbox);
+    let runs = sandbox.path().join("photofinish-runs");
+    let newest = sandbox.record().id;
+    let copy = |name: &str, id: &str, started: &str, tool: &str| {
+        let to = runs.join(name);
+        fs::create_dir_all(to.join("charts")).expect("made");
+        for file in ["report.html", "rounds.hlog", "charts/a.png"] {
+            fs::write(to.join(file), "made by a run").expect("written");
+        }
+        let mut record = sandbox.record();
+        record.id = id.to_owned();
+        record.tool.name = tool.to_owned();
+        record.started_utc = started.to_owned();
+        let text = serde_json::to_string(&record).expect("JSON");
+        fs::write(to.join("record.json"), text).expect("written");
+    };
+    let name = |number: usize| format!("2026010{number}T000000Z-00000{number}");
+    let own = |number: usize, started: &str| {
+        copy(&name(number), &name(number), started, "photofinish");
+    };
+    own(1, "2026-01-01T00:00:00Z");
+    own(2, "2026-01-02T00:00:00Z");
+    fs::write(runs.join(name(2)).join("notes.txt"), "mine").expect("written");
+    own(3, "2026-01-03T00:00:00Z");
+    copy(&name(4), &name(4), "2026-01-04T00:00:00Z", "elsewhere");
+    copy("mine", &name(5), "2026-01-05T00:00:00Z", "photofinish");
+    let young = Timestamp::now() - SignedDuration::from_hours(5);
+    own(6, &young.to_string());
+    fs::create_dir_all(sandbox.path().join("outside")).expect("made");
+    symlink(runs.join("mine"), runs.join(name(7))).expect("linked");
+    let before = contents(sandbox.path());
+    let prune = |arguments: &[&str], expected: &[&str]| {
+        let command = [&["runs", "--prune"], arguments].concat();
+        sandbox.run(&command).check(0, expected).stderr
+    };
+    let [first, second, third] = [1, 2, 3].map(name);
+    let dry = prune(
+        &["--keep", "3", "--dry-run"],
+        &[
+            "would remove photofinish-runs/",
+            &first,
+            &second,
+            "in all",
+            "without --dry-run",
+        ],
+    );
+    assert!(!dry.contains(&third), "{dry}");
+    prune(&["--keep", "5"], &["Nothing to remove"]);
+    prune(
+        &["--keep", "1", "--older-than", "10000w"],
+        &["Nothing to remove"],
+    );
+    prune(&[], &["Nothing was left behind"]);
+    assert_eq!(contents(sandbox.path()), before);
+    let removed = prune(&["--keep", "4"], &["removed photofinish-runs/", &first]);
+    assert!(!removed.contains(&second) && !runs.join(&first).exists());
+    // The newest stays, however old it is; a file of the user's stays too.
+    let both = [
+        second.as_str(),
+        &third,
+        "except what no run made: ",
+        "notes.txt",
+    ];
+    prune(&["--older-than", "4h"], &both);
+    let gone = [1, 2, 3, 6].map(|number| runs.join(name(number)));
+    let kept = [runs.join(&second), runs.join(&second).join("notes.txt")];
+    let after = contents(sandbox.path());
+    for (path, content) in before {
+        let is_gone = gone.iter().any(|run| path.starts_with(run)) && !kept.contains(&path);
+        let expected = Some(&content).filter(|_| !is_gone);
+        assert_eq!(after.get(&path), expected, "{}", path.display());
+    }
+    assert!(sandbox.record().id == newest);
+    let refused = sandbox.run(&["runs", "--keep", "3"]);
+    refused.check(2, &["--prune", "hint: "]);
+    let refused = sandbox.run(&["runs", "--prune", "--older-than", "3"]);
+    refused.check(2, &["such as 12h, 30d or 8w"]);
 }
