@@ -26,6 +26,8 @@ mod show;
 mod throwaway_postgres;
 mod worker;
 
+pub use completions::answer as answer_shell;
+
 use clap::{Parser, Subcommand};
 
 use crate::config::{ConfigArguments, VARIABLES};
@@ -56,7 +58,7 @@ Shell:    completions, man
 COMMAND` explains them, and `photofinish --help` all commands.
 ";
 
-/// The end of `photofinish --help`.
+/// Examples and exit codes.
 const EXAMPLES: &str = "\
 Examples:
   photofinish run
@@ -71,6 +73,17 @@ Exit codes: 0 done or pass, 1 could not run, 2 wrong usage, 3 regression or
 missed threshold, 4 inconclusive, or the machine is unfit for measuring,
 5 measured but wrong, 130 interrupted (results so far are kept).";
 
+/// The short help of a command whose options do not fit a screen.
+pub fn brief(command: &str) -> Option<&'static str> {
+    match command {
+        "run" => Some(run::BRIEF),
+        "plan" => Some(plan::BRIEF),
+        "gate" => Some(gate::BRIEF),
+        _ => None,
+    }
+}
+
+/// The end of `photofinish --help`, with the environment variables.
 fn after_help() -> String {
     let width = VARIABLES.map(|(name, _)| name.len()).into_iter().max();
     let width = width.unwrap_or_default();

@@ -15,6 +15,7 @@
 
 mod commands;
 
+mod completion;
 mod config;
 
 mod request;
@@ -32,6 +33,7 @@ mod cleaning;
 mod exit;
 mod interrupt;
 mod output;
+mod web;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -99,6 +101,9 @@ fn register(own: Vec<WorkloadEntry>) -> Result<(), Failure> {
 }
 
 fn execute((): ()) -> Result<exit::Exit, Failure> {
+    if let Some(answer) = commands::answer_shell() {
+        return answer;
+    }
     let mut given = std::env::args_os().skip(1);
     match (given.next(), given.next()) {
         (None, _) => return Err(Failure::rendered(commands::BRIEF.to_owned())),
@@ -127,8 +132,20 @@ fn read_arguments() -> Result<commands::Arguments, Failure> {
     arguments.map_err(|error| refused(&error))
 }
 
+/// The short help of a command, if `-h` asked for it.
+fn brief_help(error: &clap::Error) -> Option<&'static str> {
+    let mut arguments = std::env::args().skip(1);
+    let brief = commands::brief(&arguments.next()?)?;
+    let is_short = arguments.all(|argument| argument != "--help");
+    (error.kind() == ErrorKind::DisplayHelp && is_short).then_some(brief)
+}
+
 /// An error in the arguments, in the form of all others. Help and version are printed, which ends the program.
 fn refused(error: &clap::Error) -> Failure {
+    if let Some(brief) = brief_help(error) {
+        let _ = output::say(brief);
+        std::process::exit(exit::Exit::Done as i32);
+    }
     if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         error.exit();
     }

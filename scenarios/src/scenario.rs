@@ -25,7 +25,7 @@ use serde_json::Value;
 
 pub(crate) use self::document::Document;
 pub(crate) use self::flaw::{Side, check_all, typed};
-pub use self::format::schema;
+pub use self::format::{override_keys, schema};
 pub use self::overrides::Override;
 use self::read::{Reading, read};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};

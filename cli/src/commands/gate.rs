@@ -39,6 +39,29 @@ const RUNTIME: &str = "tokio";
 /// Environment variable set for the program that a gate hands over to, so that it does not hand over again.
 const HANDED_OVER: &str = "PHOTOFINISH_GATE_HANDED_OVER";
 
+/// `photofinish gate -h`, for a screen of 24 lines.
+pub const BRIEF: &str = "\
+Decide whether a new build is slower than an old one, with an exit code for CI
+
+Usage: photofinish gate [SCENARIO|FILE.toml] [ARMS] [OPTIONS]
+       photofinish gate RUN
+
+Arms      --base-server CMD --head-server CMD   commands, {port} for the port
+          --base-rev REV --server CMD           another revision of this project
+          --base-exe PATH --head-exe PATH       builds with your own workloads
+          --baseline NAME                       a stored record
+What      --runtimes A,B      of the client [default: tokio]
+          --concurrency N,N, --rate R,R, --set KEY=VALUE, --target NAME=URL
+Limits    --limit METRIC=TEXT such as throughput=5% [default: 10%]
+          --tolerance PERCENT slowdown that does not matter [default: 2%]
+          --max-pairs N       instead of 40
+Output    --write FORMAT=FILE such as junit=gate.xml
+          --save-baseline NAME, --out DIR, --format FORMAT
+
+Exit codes: 0 pass, 3 regression, 4 inconclusive or unfit machine, 5 wrong
+results. `photofinish gate --help` shows every option, with examples.
+";
+
 /// Decide whether a new build is slower than an old one, with an exit code for CI
 ///
 /// Both arms are measured now, in pairs of fresh processes in balanced random order, and the results are checked after

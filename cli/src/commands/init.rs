@@ -1,16 +1,25 @@
-//! `photofinish init`: writes a commented scenario to start from.
+//! `photofinish init`: writes a commented scenario to start from, and the schema that its first line names for editors.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 
 use clap::Args;
 use photofinish_scenarios::catalogue::TEMPLATE;
+use photofinish_scenarios::scenario;
+use serde_json::Value;
 
 use crate::exit::{Exit, Failure};
 use crate::output;
+use crate::store::files::write_file;
+
+/// The name of the schema, as in the first line of the template.
+const SCHEMA: &str = "photofinish-scenario.schema.json";
 
 /// Write a commented scenario file to start from
+///
+/// Its first line names the JSON Schema, which is written next to it, so that editors with a TOML language server (taplo,
+/// Even Better TOML, tombi) complete and check the file.
 #[derive(Args)]
 pub struct Init {
     /// The new file; its name ends in .toml
@@ -19,6 +28,31 @@ pub struct Init {
 }
 
 impl Init {
+    /// Writes the schema next to the scenario, in place of an older one. Returns a note if that is not possible: the scenario
+    /// is complete without it.
+    fn write_schema(&self) -> Option<String> {
+        let path = self.file.with_file_name(SCHEMA);
+        let schema = scenario::schema().to_value();
+        let title = |schema: &Value| schema["title"].as_str().map(str::to_owned);
+        let older = fs::read_to_string(&path).ok();
+        let is_ours = |text: String| {
+            let older: Option<Value> = serde_json::from_str(&text).ok();
+            older.is_some_and(|older| title(&older) == title(&schema))
+        };
+        if path.symlink_metadata().is_ok() && !older.is_some_and(is_ours) {
+            let path = path.display();
+            return Some(format!(
+                "{path} is not a schema of this program, and stays as it is"
+            ));
+        }
+        let text = serde_json::to_string_pretty(&schema).ok()? + "\n";
+        let failure = write_file(&path, text.as_bytes()).err()?;
+        Some(format!(
+            "cannot write {}, so editors do not check the file: {failure}",
+            path.display()
+        ))
+    }
+
     pub fn execute(self) -> Result<Exit, Failure> {
         let file = self.file.display();
         if self.file.extension().is_none_or(|ending| ending != "toml") {
@@ -32,6 +66,9 @@ impl Init {
             .and_then(|mut opened| opened.write_all(TEMPLATE.as_bytes()));
         match written {
             Ok(()) => {
+                if let Some(note) = self.write_schema() {
+                    output::advise(&note);
+                }
                 output::say(&format!(
                     "Wrote {file}. Next:\n  photofinish plan {file}\n  photofinish run {file}"
                 ))?;

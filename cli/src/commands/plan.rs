@@ -10,6 +10,20 @@ use crate::output;
 use crate::request::Request;
 use crate::run::preview;
 
+/// `photofinish plan -h`, for a screen of 24 lines.
+pub const BRIEF: &str = "\
+Show the plan of a run (cells, order, duration) without running it
+
+Usage: photofinish plan [SCENARIO|FILE.toml]... [OPTIONS]
+
+Options   --order             the order of all rounds
+          --format json       the plan as in the record
+          and those of a run: --runtimes A,B, --concurrency N,N, --rounds N,
+          --duration TIME, --set KEY=VALUE, --target NAME=URL and others
+
+`photofinish plan --help` shows every option, with examples.
+";
+
 /// Show the plan of a run (cells, order, duration) without running it
 #[derive(Args)]
 #[command(after_help = "\

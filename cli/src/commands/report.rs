@@ -1,12 +1,16 @@
 //! `photofinish report`: renders page and pictures from records alone.
 
+mod site;
+
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use photofinish_reports::report;
 use serde::Deserialize;
 
+use super::serve::parse_address;
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::store::artifacts::{self, Pictures};
@@ -15,15 +19,17 @@ use crate::store::{outputs, run_directory};
 
 /// Render the report of a run (HTML and PNG) from its record
 ///
-/// A run that was killed can be rendered too: its rounds are in a hidden directory next to the others.
+/// A run that was killed can be rendered too: its rounds are in a hidden directory next to the others. With --serve, all
+/// runs of a directory can be read and compared in the browser.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   photofinish report photofinish-runs/latest
-  photofinish report record.json --out somewhere")]
+  photofinish report record.json --out somewhere
+  photofinish report --serve")]
 pub struct Report {
-    /// Run directories or record.json files
-    #[arg(required = true, value_name = "RUN")]
+    /// Run directories or record.json files; with --serve, the parent of the runs [default: photofinish-runs]
+    #[arg(required_unless_present = "serve", value_name = "RUN")]
     runs: Vec<PathBuf>,
 
     /// Output directory [default: the run's own]
@@ -33,6 +39,21 @@ pub struct Report {
     /// Write the charts as SVG as well
     #[arg(long)]
     svg: bool,
+
+    /// Serve all runs as a local page, any two of them compared, until Ctrl-C; port 0 is any free port
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        num_args = 0..=1,
+        default_missing_value = "127.0.0.1:0",
+        value_parser = parse_address,
+        conflicts_with_all = ["out", "svg"]
+    )]
+    serve: Option<SocketAddr>,
+
+    /// Allow --serve on addresses that other machines can reach
+    #[arg(long, requires = "serve")]
+    allow_remote: bool,
 }
 
 /// The part of a record that names its run.
@@ -43,6 +64,9 @@ struct RecordHead {
 
 impl Report {
     pub fn execute(self) -> Result<Exit, Failure> {
+        if let Some(address) = self.serve {
+            return self.serve(address);
+        }
         if self.runs.len() > 1 {
             self.check_directories()?;
         }
@@ -59,6 +83,30 @@ impl Report {
             output::say(&directory.join(artifacts::PAGE).display().to_string())?;
         }
         Ok(Exit::Done)
+    }
+
+    /// Serves the runs of one directory, to this machine unless others are allowed.
+    fn serve(&self, address: SocketAddr) -> Result<Exit, Failure> {
+        if !self.allow_remote && !address.ip().is_loopback() {
+            let message = format!("other machines can reach {}", address.ip());
+            return Err(Failure::usage(message).hint(
+                "serve on 127.0.0.1, or add --allow-remote to let everyone read the runs who can connect",
+            ));
+        }
+        let parent = match self.runs.as_slice() {
+            [] => PathBuf::from("photofinish-runs"),
+            [parent] => parent.clone(),
+            _ => {
+                return Err(Failure::usage("--serve takes one directory of runs")
+                    .hint("name the parent of the run directories, such as photofinish-runs"));
+            }
+        };
+        if !parent.is_dir() {
+            let message = format!("no directory at {}", parent.display());
+            return Err(Failure::usage(message)
+                .hint("name the parent of the run directories; `photofinish run` makes one"));
+        }
+        site::serve(parent, address)
     }
 
     /// Fails if two different runs would be written to one directory.

@@ -26,6 +26,32 @@ use crate::store::next_steps;
 use crate::store::outputs::Outputs;
 use crate::store::run_directory::{RECORD, RunDirectory};
 
+/// `photofinish run -h`, for a screen of 24 lines.
+pub const BRIEF: &str = "\
+Measure scenarios under several runtimes and report the results
+
+Usage: photofinish run [SCENARIO|FILE.toml]... [OPTIONS]
+
+What      --runtimes A,B      the first is the reference [default: all]
+          --concurrency N,N   sessions at once; several make a sweep
+          --rate R,R          open load: arrivals per second
+          --set KEY=VALUE     a key of the scenario, such as unit=1s
+          --target NAME=URL   your own server, such as http=http://127.0.0.1:80/
+          --server CMD        your own server, started for each round
+          --find-max GOAL     highest rate with, say, \"response_p99 < 10ms\"
+How long  --rounds N          a verdict needs 8 [default: 10]
+          --duration TIME     of each round, such as 500ms
+          --until-decided     as many rounds as it takes, up to 40
+          --quick             a smoke test
+Where     --placement KIND    split, same or shared CPUs of server and worker
+Limits    --expect TEXT       such as \"errors < 1%\"; exit code 3 if missed
+Output    --out DIR           parent of the run directory
+          --format json       the summary, for programs
+
+`photofinish run` alone is a tour; `photofinish list` shows the scenarios, and
+`photofinish run --help` every option, with examples.
+";
+
 /// Measure scenarios under several runtimes and report the results
 ///
 /// Each round runs in a fresh process. A block has one round of every cell, in random order. The record, the report

@@ -262,7 +262,7 @@ fn table(runs: &[PastRun], width: usize) -> String {
 }
 
 /// The end of a run in a few words: a gate's verdict, the counts of a run's verdicts, or its state.
-fn result(run: &PastRun) -> String {
+pub(super) fn result(run: &PastRun) -> String {
     let counts = [
         (Verdict::Faster, run.verdicts.faster),
         (Verdict::Slower, run.verdicts.slower),

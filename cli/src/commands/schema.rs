@@ -33,9 +33,9 @@ const SCHEMAS: [NamedSchema; 10] = [
 
 /// Print a JSON Schema
 ///
-/// scenario: a scenario file. config: photofinish.toml. record: the record.json of a run. summary: the output of `run --format json`. gate: of
-/// `gate --format json`. comparison: of `compare --format json`. diagnosis: of `doctor --json`. selftest: of
-/// `selftest --json`. worker-plan and worker-reply: input and output of a worker process.
+/// scenario: a scenario file. config: photofinish.toml. record: the record.json of a run. summary: the output of
+/// `run --format json`. gate: of `gate --format json`. comparison: of `compare --format json`. diagnosis: of
+/// `doctor --json`. selftest: of `selftest --json`. worker-plan and worker-reply: input and output of a worker process.
 #[derive(Args)]
 pub struct Schema {
     /// Name of the schema

@@ -44,7 +44,7 @@ pub struct Serve {
     behaviour: Option<String>,
 
     /// File with the behaviour, as JSON
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     behaviour_file: Option<PathBuf>,
 
     /// Number of threads [default: one per CPU in --cpus, else 1]
@@ -56,7 +56,7 @@ pub struct Serve {
     tls: bool,
 
     /// CPUs to use, such as 0,2-3
-    #[arg(long, value_name = "LIST")]
+    #[arg(long, value_name = "LIST", hide_short_help = true)]
     cpus: Option<CpuList>,
 
     /// Takes commands on stdin, and ends with it
@@ -81,7 +81,7 @@ impl Serve {
     }
 }
 
-fn parse_address(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn parse_address(text: &str) -> Result<SocketAddr, String> {
     let mut addresses = text.to_socket_addrs().into_iter().flatten();
     addresses
         .next()
@@ -106,8 +106,11 @@ fn behaviour(text: Option<&str>, file: Option<&Path>) -> Result<Value, Failure> 
         (Some(text), _) => (text.to_owned(), "--behaviour".to_owned()),
         (None, Some(file)) => (read(file)?, file.display().to_string()),
     };
-    serde_json::from_str(&text)
-        .map_err(|error| Failure::usage(format!("{source} is not JSON")).caused_by(error))
+    serde_json::from_str(&text).map_err(|error| {
+        Failure::usage(format!("{source} is not JSON"))
+            .caused_by(error)
+            .hint("such as --behaviour '{\"delay\": \"5ms\"}'")
+    })
 }
 
 fn read_line() -> Result<String, Failure> {

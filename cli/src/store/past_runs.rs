@@ -123,6 +123,15 @@ pub fn list(parent: &Path) -> io::Result<Vec<PastRun>> {
     Ok(runs)
 }
 
+/// The ids of the runs in `parent`, oldest first; none if it cannot be read.
+pub fn ids(parent: &Path) -> Vec<String> {
+    let directories = directories(parent).into_iter().flatten();
+    let names = directories.filter_map(|path| path.file_name()?.to_str().map(str::to_owned));
+    let mut ids: Vec<String> = names.filter(|name| run_id::is_one(name)).collect();
+    ids.sort();
+    ids
+}
+
 fn past_run(path: PathBuf) -> Option<PastRun> {
     let head: Head = load_head(&path).ok()?;
     let name = path.file_name()?.to_str()?;

@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 use super::sections::{SECTIONS_OF, Sections};
 use crate::quantity::{Factor, Ops, Rate, SessionCount, Share, Sweep, Time};
-use crate::registry::{property_names, workloads};
+use crate::registry::{WorkloadEntry, property_names, workloads};
 
 /// A scenario: a workload with its parameters, the servers it talks to, the load, and the expected outcome.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -249,6 +249,27 @@ pub(crate) const ALTERNATIVES: [(&str, &str); 4] = [
 /// The keys of a type of the format.
 pub(crate) fn keys_of<T: JsonSchema>() -> Vec<String> {
     property_names(&schema_for!(T))
+}
+
+/// Keys that an override can set, with their descriptions: of the file, of `[load]`, and the parameters of these workloads,
+/// or of all without any.
+pub fn override_keys(of_workloads: &[String]) -> BTreeMap<String, String> {
+    let named = |entry: &&WorkloadEntry| of_workloads.iter().any(|it| it == entry.about.name);
+    let params = workloads()
+        .filter(|entry| of_workloads.is_empty() || named(entry))
+        .map(|entry| ("", (entry.schema)()));
+    let file = ("", schema_for!(ScenarioFile));
+    let load = ("load.", schema_for!(LoadSection));
+    let mut keys = BTreeMap::new();
+    for (prefix, schema) in params.chain([file, load]) {
+        let properties = schema.get("properties").and_then(Value::as_object);
+        for (name, property) in properties.into_iter().flatten() {
+            let help = property["description"].as_str().unwrap_or_default();
+            keys.insert(format!("{prefix}{name}"), help.to_owned());
+        }
+    }
+    keys.retain(|name, _| !SECTIONS.contains(&name.as_str()) && name != "workload");
+    keys
 }
 
 /// The JSON Schema of scenario files, with the parameters of every workload.
