@@ -6,6 +6,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::process::ExitCode;
 
 use crate::cleaning;
@@ -111,6 +112,28 @@ impl Failure {
         self.chain().join(": ")
     }
 
+    /// Advice for an error without a hint of its own, by what the system said and by the kind of error.
+    fn general_advice(&self) -> Option<String> {
+        let source = self.source.as_deref();
+        let of_system = source.and_then(|source| source.downcast_ref::<io::Error>());
+        let by_system = of_system.and_then(|error| match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some("free some space"),
+            io::ErrorKind::PermissionDenied => {
+                Some("`ls -ld` on the path and its directory shows who may use it")
+            }
+            _ => None,
+        });
+        let is_usage = self.exit == Exit::Usage && !self.is_rendered;
+        let command = std::env::args().nth(1).unwrap_or_default();
+        let is_name = !command.is_empty() && command.bytes().all(|it| it.is_ascii_lowercase());
+        let by_kind = || match is_name {
+            true => format!("`photofinish {command} --help` shows what it takes"),
+            false => "`photofinish --help` shows all commands".to_owned(),
+        };
+        let by_system = by_system.map(str::to_owned);
+        by_system.or_else(|| is_usage.then(by_kind))
+    }
+
     /// The message and its causes, without repetitions.
     fn chain(&self) -> Vec<String> {
         let mut lines = vec![if self.is_rendered {
@@ -153,8 +176,9 @@ impl fmt::Display for Failure {
         for cause in &chain[1..] {
             write!(f, "\n  caused by: {cause}")?;
         }
-        if let Some(hint) = &self.hint {
-            write!(f, "\nhint: {}", safe(hint))?;
+        let hint = self.hint.clone().or_else(|| self.general_advice());
+        if let Some(hint) = hint {
+            write!(f, "\nhint: {}", safe(&hint))?;
         }
         Ok(())
     }
@@ -179,6 +203,16 @@ mod tests {
             "error: cannot write the record\n  caused by: disk full\nhint: free some space",
         );
         assert_eq!(failure.in_one_line(), "cannot write the record: disk full");
+    }
+
+    #[test]
+    fn an_error_without_a_hint_gets_general_advice() {
+        let denied = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        let failure = Failure::could_not_run("cannot write").caused_by(denied);
+        assert!(failure.to_string().contains("hint: `ls -ld` on the path"));
+        let failure = Failure::usage("wrong").to_string();
+        assert!(failure.contains("hint: `photofinish "), "{failure}");
+        check(&Failure::could_not_run("gone"), "error: gone");
     }
 
     #[test]

@@ -386,7 +386,10 @@ fn executable(what: &str, program: &Path, interrupt: &Interrupt) -> Result<GateA
 
 /// A copy of an arm's executable, unaffected by builds during the measurement.
 fn copied(path: &Path, arm: Arm, place: &GateDirectory) -> Result<PathBuf, Failure> {
-    let missing = || Failure::usage(format!("no executable at {}", path.display()));
+    let missing = || {
+        Failure::usage(format!("no executable at {}", path.display()))
+            .hint("name the file that the build made, such as target/release/NAME")
+    };
     let name = path.file_name().ok_or_else(missing)?;
     let directory = place.path().join(arm.name());
     let copy = directory.join(name);

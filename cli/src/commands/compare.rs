@@ -65,7 +65,8 @@ impl Compare {
                 ))
                 .hint("compare runs of the same scenario, runtimes, loads and placement"))
             }
-            (true, None) => Err(Failure::usage("neither of the two runs has a cell")),
+            (true, None) => Err(Failure::usage("neither of the two runs has a cell")
+                .hint("`photofinish runs` lists the runs with their scenarios")),
         }
     }
 }

@@ -95,13 +95,19 @@ impl ImportCommand {
             match (word.as_str(), word.strip_prefix("--out=")) {
                 ("--force", _) => self.force = true,
                 ("--out", _) => {
-                    let missing = || Failure::usage("expected a file after `--out`");
+                    let missing = || {
+                        Failure::usage("expected a file after `--out`")
+                            .hint("such as --out mine.toml")
+                    };
                     self.out = Some(words.next().ok_or_else(missing)?.into());
                 }
                 (_, Some(out)) => self.out = Some(out.into()),
                 ("--scale", _) if self.format == "pgbench" => {
                     let scale = words.next().and_then(|word| word.parse().ok());
-                    let missing = || Failure::usage("expected a number after `--scale`");
+                    let missing = || {
+                        Failure::usage("expected a number after `--scale`")
+                            .hint("such as --scale 10")
+                    };
                     self.scale = Some(scale.ok_or_else(missing)?);
                 }
                 (_, None) => self.source.push(word),
@@ -140,7 +146,8 @@ impl ImportCommand {
                 return Err(Failure::usage(format!(
                     "expected one file, got {}",
                     self.source.len()
-                )));
+                ))
+                .hint("name the file to import, or - for stdin"));
             }
         };
         let bytes = if file == "-" {
@@ -151,7 +158,9 @@ impl ImportCommand {
         } else {
             read_file(file)?
         };
-        String::from_utf8(bytes).map_err(|_| Failure::usage(format!("expected UTF-8 in `{file}`")))
+        String::from_utf8(bytes).map_err(|_| {
+            Failure::usage(format!("expected UTF-8 in `{file}`")).hint("save it as UTF-8")
+        })
     }
 
     fn check_new(&self, path: &Path) -> Result<(), Failure> {
@@ -173,9 +182,10 @@ fn read_file(file: &str) -> Result<Vec<u8>, Failure> {
         |error: std::io::Error| Failure::usage(format!("cannot read {file}")).caused_by(error);
     let metadata = fs::metadata(file).map_err(cannot)?;
     if metadata.is_file() && metadata.len() > LONGEST {
-        return Err(Failure::usage(format!(
-            "expected at most 256 MiB in {file}"
-        )));
+        return Err(
+            Failure::usage(format!("expected at most 256 MiB in {file}"))
+                .hint("import a part of it"),
+        );
     }
     fs::read(file).map_err(cannot)
 }

@@ -46,7 +46,9 @@ impl<'a> Baselines<'a> {
             Err(error) => {
                 let directory = self.directory.display();
                 let message = format!("cannot read {directory}");
-                return Err(Failure::could_not_run(message).caused_by(error));
+                return Err(Failure::could_not_run(message)
+                    .caused_by(error)
+                    .hint("use --baselines to name a directory that you can read"));
             }
         };
         let mut names: Vec<String> = entries
