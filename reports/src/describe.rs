@@ -7,6 +7,7 @@ mod cells;
 mod gate;
 mod legends;
 mod machine;
+mod matrix;
 mod parts;
 mod plan;
 mod table;
@@ -23,6 +24,10 @@ pub use legends::{
     ADVISORY, UNFINISHED, interval_legend, load_legends, mark_legends, verdict_legend,
 };
 pub use machine::{cpus, machine, placement, processor, tool_version};
+pub use matrix::{
+    certainty, disturbed_rounds, fitness, matrix_caption, matrix_legend, metric_with_direction,
+    operations, worst_level,
+};
 pub use parts::{PART_COLUMNS, PARTS, PartCell, PartColumn, part_rows};
 pub use plan::{cell, defaults, point, point_slug, rounds, servers, stop};
 pub use table::{COSTS, Column, columns, is_meaningless, mark, page_columns, result, value};
@@ -32,8 +37,8 @@ pub use thresholds::{
 };
 pub use tool::tool;
 pub use verdicts::{
-    caveat, first, glyph, headline, needed, ratio, ratio_interval, verdict, verdict_of,
-    verdict_word, verdicts,
+    caveat, glyph, headline, needed, ratio, ratio_interval, verdict, verdict_of, verdict_word,
+    verdicts,
 };
 
 use gate::{requirement_of, share_or_value};

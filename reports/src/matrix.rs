@@ -98,6 +98,12 @@ impl Matrix {
         }
     }
 
+    /// The field of a cell, by the cell's index in the summary.
+    pub fn field(&self, cell: usize) -> Option<&Field> {
+        let mut fields = self.rows.iter().flat_map(|row| row.fields.iter().flatten());
+        fields.find(|field| field.cell == cell)
+    }
+
     /// True if any runtime is compared with another.
     pub fn compares(&self) -> bool {
         self.rows.iter().any(|row| row.reference.is_some())
@@ -128,6 +134,17 @@ fn field(
         failed: count(|round| round.worker.failed_ops()),
         warnings: warnings.map(|(warning, _)| warning).collect(),
     })
+}
+
+impl Best {
+    /// The runtimes that it ties with, and those that it cannot be told from.
+    pub fn tied_and_open(&self) -> [Vec<&str>; 2] {
+        [true, false].map(|tied| {
+            let rivals = self.rivals.iter();
+            let rivals = rivals.filter(|(_, verdict)| (*verdict == Some(Verdict::Tie)) == tied);
+            rivals.map(|(name, _)| name.as_str()).collect()
+        })
+    }
 }
 
 /// The first of the ranked cells against each of the others; `None` if there are not two.

@@ -1,28 +1,13 @@
-//! Runtimes compared: the best one, the ratios to the reference, and the verdicts.
+//! Runtimes compared: the ratios to the reference, and the verdicts.
 //!
 //! All use the headline metric of a group. Runtimes with the same verdict are named together. `rule` decides verdicts,
 //! and `legends` explains them.
 
-use photofinish_record::load::Load;
-
-use super::{list, range, value};
+use super::{list, range};
 use crate::metrics::{Overhead, RESPONSE_P50, RESPONSE_P99, THROUGHPUT};
 use crate::rule::{Caveat, Verdict};
 use crate::summary::{CellSummary, Comparison, Group};
 use crate::units;
-
-/// The best runtime by the headline metric, as a sentence; `None` if none has numbers.
-pub fn first(group: &Group<'_>) -> Option<String> {
-    let first = *group.ranked().first()?;
-    let value = value(first.metric(group.headline()));
-    Some(match group.load {
-        Load::Closed { .. } => format!("{} at {value} operations per second.", first.runtime),
-        Load::Open { .. } => {
-            let by = headline(group);
-            format!("{}, whose {by} is {value}.", first.runtime)
-        }
-    })
-}
 
 /// The headline metric in words.
 pub fn headline(group: &Group<'_>) -> &'static str {

@@ -3,15 +3,16 @@
 
 use maud::{Markup, html};
 
-use super::{figures, results_table};
+use super::figures;
+use super::tables::Table;
 use crate::async_pays::{Answer, LEGEND, QUESTION};
 use crate::charts::Chart;
 
 pub(super) fn section(answer: &Answer, charts: &[&Chart]) -> Markup {
     html! {
         @if !answer.rows.is_empty() {
-            section id="where-async-pays" {
-                h2 { (QUESTION) }
+            section id="where-async-pays" aria-labelledby="where-async-pays:heading" {
+                h2 id="where-async-pays:heading" { (QUESTION) }
                 (table(answer))
                 p { (LEGEND) }
                 (figures(charts))
@@ -33,6 +34,8 @@ fn table(answer: &Answer) -> Markup {
             }
         }
     };
-    let headings = headings.iter().map(String::as_str);
-    results_table(QUESTION, ["scenario"].into_iter().chain(headings), body)
+    let headings = std::iter::once("scenario".to_owned()).chain(headings);
+    Table::new("The best asynchronous runtime of each load", headings, body)
+        .results()
+        .render()
 }

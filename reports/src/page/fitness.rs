@@ -10,8 +10,8 @@ use crate::diagnosis::{self, LEVELS};
 pub(super) fn section(findings: &[Finding]) -> Markup {
     html! {
         @if !findings.is_empty() {
-            section id="fitness" {
-                h2 { "The machine's fitness" }
+            section id="fitness" aria-labelledby="fitness:heading" {
+                h2 id="fitness:heading" { "The machine's fitness" }
                 p { (diagnosis::in_short(findings)) }
                 @for level in LEVELS {
                     @let of_level = diagnosis::at(findings, level);

@@ -1,12 +1,12 @@
 //! The procedure: everything needed to repeat a run, or to doubt it.
 //!
 //! For each scenario its parameters and details of each runtime; for the whole run the command, the plan, the machine
-//! and the exact versions. Anything that distorts numbers is a warning at the top of the page, or in `fitness`.
+//! and the exact versions. Anything that distorts numbers is a warning, or in `fitness`.
 
 use maud::{Markup, html};
 use photofinish_record::{PlannedScenario, Record};
 
-use super::table;
+use super::tables::Table;
 use crate::report::Report;
 use crate::summary::{CellSummary, Group};
 use crate::{describe, units};
@@ -34,6 +34,7 @@ pub(super) fn scenario(
         cell.rounds > 0 && (report.searches.is_empty() || cell.load.rate_hz().is_none())
     };
     let cells = groups.iter().flat_map(|group| &group.cells).filter(shown);
+    let body = html! { tbody { @for cell in cells { (particulars(report, cell)) } } };
     html! {
         details {
             summary { "How " (scenario.name) " was run" }
@@ -46,7 +47,7 @@ pub(super) fn scenario(
                 dt { "measured" } dd { (describe::stop(scenario.stop)) }
                 dt { "failures allowed" } dd { (units::tick(&units::count(100.0 * scenario.error_budget))) "%" }
             }
-            (table("Runtimes as run", HEADINGS, html! { tbody { @for cell in cells { (particulars(report, cell)) } } }))
+            (Table::new("Runtimes as run", HEADINGS, body).about(&scenario.name).render())
         }
     }
 }
@@ -80,8 +81,8 @@ pub(super) fn run(record: &Record) -> Markup {
     let machine = &record.machine;
     let known = |fact: &Option<String>| fact.clone().unwrap_or("n/a".to_owned());
     html! {
-        section id="run" {
-            h2 { "The run" }
+        section id="run" aria-labelledby="run:heading" {
+            h2 id="run:heading" { "The run" }
             dl {
                 dt { "command" } dd { code { (record.command_line.join(" ")) } }
                 @if let Some(defaults) = describe::defaults(&record.defaults) {

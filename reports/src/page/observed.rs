@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::results::number;
-use super::table;
+use super::tables::Table;
 use crate::observed::observations;
 use crate::summary::Group;
 
@@ -15,13 +15,13 @@ pub(super) fn tables(group: &Group<'_>) -> Markup {
             @let headings = observed.columns.iter().map(|column| &*column.heading);
             @let body = html! {
                 tbody { @for cell in &ranked {
-                    tr {
+                    tr data-runtime=(cell.runtime) {
                         th scope="row" { (cell.runtime) }
                         @for column in &observed.columns { (number(cell.metric(&column.metric))) }
                     }
                 } }
             };
-            (table(&observed.name, [&*observed.name].into_iter().chain(headings), body))
+            (Table::new(&observed.name, std::iter::once("runtime").chain(headings), body).of(group).render())
         }
     }
 }

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::results::number;
-use super::table;
+use super::tables::Table;
 use crate::describe::{PART_COLUMNS, PARTS, PartCell, part_rows};
 use crate::summary::Group;
 
@@ -13,7 +13,7 @@ pub(super) fn requests(group: &Group<'_>) -> Markup {
     let headings = PART_COLUMNS.iter().map(|column| column.heading);
     let body = html! {
         tbody { @for (part, cell) in &rows {
-            tr {
+            tr data-runtime=(cell.runtime) data-part=(part.name) {
                 th scope="row" { (part.name) }
                 td { (cell.runtime) }
                 @for column in PART_COLUMNS {
@@ -25,9 +25,9 @@ pub(super) fn requests(group: &Group<'_>) -> Markup {
             }
         } }
     };
-    html! {
-        @if !rows.is_empty() { div.requests { (table("Requests", [PARTS, "runtime"].into_iter().chain(headings), body)) } }
-    }
+    let headings = [PARTS, "runtime"].into_iter().chain(headings);
+    let table = Table::new("Parts of the operation", headings, body).of(group);
+    html! { @if !rows.is_empty() { div.requests { (table.render()) } } }
 }
 
 /// Keeps each count next to its name where a list wraps: `200: 4012, 503: 7`.

@@ -8,8 +8,8 @@ use crate::{describe, units};
 pub(super) fn reading(summary: &Summary) -> Markup {
     let rule = summary.rule;
     html! {
-        section id="reading" {
-            h2 { "How to read the numbers" }
+        section id="reading" aria-labelledby="reading:heading" {
+            h2 id="reading:heading" { "How to read the numbers" }
             ul {
                 li { "Numbers are medians over rounds; a round is a fresh process. Below each is the median's interval: exact, \
                       with at least 95% confidence, from six rounds on; the range of the rounds with fewer." }

@@ -1,11 +1,12 @@
 //! The results of one load on the page: the table, best runtime first, and notes below it.
 //!
-//! The small print below a number is its interval; next to a comparison is its verdict with its basis. Columns and cell
-//! texts come from `describe`; costs and observations have separate tables.
+//! Ratio and verdict come first, since they answer the question; the small print below a number is its interval. Columns
+//! and cell texts come from `describe`; costs and observations have separate tables.
 
 use maud::{Markup, PreEscaped, html};
 
-use super::{prose, results_table};
+use super::tables::Table;
+use super::{matrix, prose};
 use crate::metrics::{ACHIEVED, OFFERED};
 use crate::report::Report;
 use crate::summary::{CellSummary, Group, MetricSummary, Status};
@@ -14,39 +15,41 @@ use crate::{charts, describe, units};
 pub(super) fn table(report: &Report<'_>, group: &Group<'_>) -> Markup {
     let versus = group.baseline().map(|baseline| format!("vs {baseline}"));
     let columns = describe::page_columns(group.load).map(|column| column.heading);
-    let verdict = group.has_verdicts().then_some("verdict");
-    let compared = versus.as_deref().into_iter().chain(verdict);
-    let headings = ["runtime"].into_iter().chain(columns).chain(compared);
+    let headings = std::iter::once("runtime")
+        .chain(versus.as_deref())
+        .chain(columns)
+        .chain(["operations", "rounds"]);
     let body = html! { tbody { @for cell in group.ranked() { (row(report, cell, group)) } } };
-    results_table("Results", headings, body)
+    Table::new("Results: medians over rounds", headings, body)
+        .results()
+        .of(group)
+        .render()
 }
 
 fn row(report: &Report<'_>, cell: &CellSummary, group: &Group<'_>) -> Markup {
     html! {
-        tr {
+        tr data-runtime=(cell.runtime) {
             th scope="row" {
                 (PreEscaped(charts::swatch(report.look(&cell.runtime)))) (cell.runtime)
                 @if let Some(note) = report.note(&cell.runtime) { small { "(" (note) ")" } }
             }
-            @for column in describe::page_columns(group.load) { (result(cell, column)) }
             @if group.baseline().is_some() { (compared(cell, group)) }
+            @for column in describe::page_columns(group.load) { (result(cell, column)) }
+            (counts(report, cell))
         }
     }
 }
 
 /// The ratio by the headline metric and its verdict, with their basis.
 fn compared(cell: &CellSummary, group: &Group<'_>) -> Markup {
-    let comparison = cell.comparisons.get(group.headline());
-    let interval = describe::ratio_interval(cell, group);
-    let needed = comparison.and_then(describe::needed);
-    let reason = comparison.and_then(|comparison| comparison.reason.as_deref());
+    let Some(comparison) = cell.comparisons.get(group.headline()) else {
+        return html! { td.versus.reference { (describe::ratio(cell, group)) small { "reference" } } };
+    };
+    let needed = describe::needed(comparison);
     html! {
-        td { (describe::ratio(cell, group)) @if !interval.is_empty() { small { (interval) } } }
-        @if group.has_verdicts() {
-            td title=[reason] {
-                (describe::verdict_of(cell, group))
-                @if let Some(needed) = needed { small { (needed) } }
-            }
+        td class={ "versus " (matrix::shade(comparison)) } data-value=(comparison.ratio.value) {
+            (matrix::compared(comparison, group.has_verdicts()))
+            @if let Some(needed) = needed { small { (needed) } }
         }
     }
 }
@@ -59,10 +62,27 @@ fn result(cell: &CellSummary, column: &describe::Column) -> Markup {
     }
     let held = cell.rate_held != Some(false);
     html! {
-        td.bad[!held] {
+        td.bad[!held] data-value=[metric.map(|metric| metric.median)] {
             (describe::value(metric))
             @if !held { strong { " not held" } }
             small { " of " (describe::value(cell.metric(OFFERED))) }
+        }
+    }
+}
+
+/// Operations with the failed ones, and rounds with the disturbed ones.
+fn counts(report: &Report<'_>, cell: &CellSummary) -> Markup {
+    let index = report.rounds.index_of(cell);
+    let Some(field) = index.and_then(|index| report.matrix.field(index)) else {
+        return html! { td { "n/a" } td { "n/a" } };
+    };
+    let (operations, failed) = describe::operations(field.operations, field.failed);
+    html! {
+        td data-value=(field.operations) { (operations) @if let Some(failed) = failed { small.bad { (failed) } } }
+        td data-value=(cell.rounds) {
+            (cell.rounds)
+            @if field.disturbed > 0 { small { (field.disturbed) " disturbed" } }
+            @if cell.rounds_failed > 0 { small.bad { (cell.rounds_failed) " failed" } }
         }
     }
 }
@@ -77,7 +97,7 @@ pub(super) fn number(metric: Option<&MetricSummary>) -> Markup {
     });
     let interval = interval.filter(|_| !metric.is_some_and(describe::is_meaningless));
     html! {
-        td title=[advisory] {
+        td title=[advisory] data-value=[metric.map(|metric| metric.median)] {
             (describe::value(metric))
             @if let Some(interval) = interval { small { (interval) } }
         }
@@ -87,16 +107,15 @@ pub(super) fn number(metric: Option<&MetricSummary>) -> Markup {
 /// Cells without numbers, failures by kind, and other notes on the table above.
 pub(super) fn notes(group: &Group<'_>) -> Markup {
     let ranked = group.ranked();
-    html! {
-        ul.missing {
-            (absent(&group.cells))
-            @for sentence in group.cells.iter().filter_map(|cell| describe::errors(cell)) { li { (sentence) } }
-            @for sentence in ranked.iter().filter_map(|cell| describe::arrivals(cell)) { li.bad { (sentence) } }
-            @for sentence in ranked.iter().filter_map(|cell| describe::fewer_sessions(cell)) { li { (sentence) } }
-            @if let Some(sentence) = describe::handshakes(ranked.iter().copied()) { li { (sentence) } }
-            @for sentence in describe::tool(ranked.iter().copied()) { li { (sentence) } }
-        }
-    }
+    let notes = html! {
+        (absent(&group.cells))
+        @for sentence in group.cells.iter().filter_map(|cell| describe::errors(cell)) { li { (sentence) } }
+        @for sentence in ranked.iter().filter_map(|cell| describe::arrivals(cell)) { li.bad { (sentence) } }
+        @for sentence in ranked.iter().filter_map(|cell| describe::fewer_sessions(cell)) { li { (sentence) } }
+        @if let Some(sentence) = describe::handshakes(ranked.iter().copied()) { li { (sentence) } }
+        @for sentence in describe::tool(ranked.iter().copied()) { li { (sentence) } }
+    };
+    html! { @if !notes.0.is_empty() { ul.missing { (notes) } } }
 }
 
 /// Cells without numbers, as items of a list.

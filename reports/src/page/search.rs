@@ -6,7 +6,8 @@ use maud::{Markup, PreEscaped, html};
 use photofinish_record::SearchRound;
 
 use super::results::absent;
-use super::{Section, results_table, table};
+use super::scenario::Section;
+use super::tables::Table;
 use crate::report::Report;
 use crate::search_table::{SearchRow, SearchTable, legend};
 use crate::{charts, describe, units};
@@ -28,15 +29,19 @@ pub(super) fn results(report: &Report<'_>, search: &SearchTable<'_>) -> Markup {
     let steps = search.cells(&report.summary);
     let body = html! {
         tbody { @for row in &search.rows {
-            tr {
+            tr data-runtime=(row.result.runtime) {
                 th scope="row" { (PreEscaped(charts::swatch(report.look(&row.result.runtime)))) (row.result.runtime) }
                 @for cell in row.cells() { td { (cell) } }
             }
         } }
     };
+    let subject = format!("{}, {}", search.scenario, search.title());
+    let headings = std::iter::once("runtime").chain(search.headings());
+    let highest = Table::new("Highest rates", headings, body);
+    let highest = highest.results().about(&subject);
     html! {
         h3 { (search.title()) }
-        (results_table("Results", ["runtime"].into_iter().chain(search.headings()), body))
+        (highest.render())
         ul.missing {
             @for sentence in search.unfinished() { li.bad { (sentence) } }
             (absent(&steps))
@@ -47,7 +52,8 @@ pub(super) fn results(report: &Report<'_>, search: &SearchTable<'_>) -> Markup {
             summary { "Steps of the search" }
             @for row in &search.rows {
                 h4 { (row.result.runtime) }
-                (table("Steps", ["rate", "objective", "rounds"], steps_of(row)))
+                @let subject = format!("{subject}, {}", row.result.runtime);
+                (Table::new("Steps", ["rate", "objective", "rounds"], steps_of(row)).about(subject).render())
             }
         }
     }

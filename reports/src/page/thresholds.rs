@@ -2,7 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::{prose, results_table};
+use super::prose;
+use super::tables::Table;
 use crate::describe::{self, THRESHOLD_COLUMNS};
 use crate::thresholds::{ThresholdCheck, ThresholdVerdict};
 
@@ -15,10 +16,10 @@ pub(super) fn section(checks: &[ThresholdCheck]) -> Markup {
     let body = html! { tbody { @for check in checks { (row(check)) } } };
     let outcome = describe::thresholds_not_met(checks);
     html! {
-        section.scenario id="thresholds" {
-            h2 { "Thresholds" }
+        section id="thresholds" aria-labelledby="thresholds:heading" {
+            h2 id="thresholds:heading" { "Thresholds" }
             p { @if let Some(sentence) = outcome { (prose(&sentence)) "." } @else { "All thresholds are met." } }
-            (results_table("Thresholds", ["threshold"].into_iter().chain(headings), body))
+            (Table::new("Thresholds of the run", std::iter::once("threshold").chain(headings), body).results().render())
             ul.missing {
                 @for check in checks {
                     @if let Some(reason) = &check.reason { li { (name(check)) ": " (reason) } }

@@ -10,6 +10,7 @@ use super::thresholds;
 use super::{Detail, Style, matrix};
 use crate::async_pays::{Answer, LEGEND, QUESTION};
 use crate::describe;
+use crate::findings::findings;
 use crate::observed::observations;
 use crate::report::Report;
 use crate::search_table::{self, SearchTable};
@@ -100,10 +101,9 @@ impl Printer<'_> {
     /// The last sentence.
     fn finding(&mut self) {
         let report = self.report;
-        let finding = report.searches.is_empty().then(|| matrix::finding(report));
-        if let Some(sentence) = finding.flatten() {
+        if let Some(sentence) = findings(report).first() {
             self.text.blank();
-            self.text.paragraph(Tone::Strong, &sentence);
+            self.text.paragraph(Tone::Strong, sentence);
         }
     }
 

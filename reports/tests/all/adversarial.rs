@@ -403,10 +403,13 @@ fn one_bad_round_leaves_an_interval_and_what_a_verdict_would_need() {
 }
 
 #[test]
-fn the_verdict_column_is_left_out_without_verdicts() {
-    let without = crate::page(&ordinary(2));
-    assert!(!without.contains(">verdict</th>"));
-    assert!(crate::page(&ordinary(10)).contains(">verdict</th>"));
+fn verdicts_are_words_beside_ratios_and_left_out_without_verdicts() {
+    let words = |rounds| {
+        let page = crate::page(&ordinary(rounds));
+        page.matches("<small class=\"word\"").count()
+    };
+    assert_eq!(words(2), 0);
+    assert!(words(10) > 0);
 }
 
 #[test]
@@ -746,10 +749,7 @@ fn the_page_of_a_suite_has_its_title_and_its_commands_are_code() {
     record.plan.title = Some("A short tour".to_owned());
     record.warnings = vec!["end it: `top` shows it".to_owned(), "a ` alone".to_owned()];
     let page = crate::page(&record);
-    assert!(
-        page.contains("<h1>A short tour</h1>")
-            && page.contains("<title>Photofinish: A short tour<")
-    );
+    assert!(page.contains("<h1>A short tour</h1>") && page.contains("<title>A short tour, 20"));
     assert!(page.contains("end it: <code>top</code> shows it"));
     assert!(page.contains("a ` alone"));
 }

@@ -5,6 +5,7 @@
 mod adversarial;
 mod async_pays;
 mod charts;
+mod contrast;
 mod diagnosis;
 mod fixtures;
 mod foreign;

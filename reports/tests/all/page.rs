@@ -2,12 +2,13 @@
 //!
 //! The pages stay in the target folder, under `tmp/pages`, to be looked at.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use photofinish_record::Record;
 
-use crate::{charts, fixtures, page};
+use crate::{adversarial, charts, fixtures, page};
 
 fn fixture(name: &str) -> &'static Record {
     let mut fixtures = fixtures::all().iter();
@@ -122,8 +123,8 @@ fn a_page_has_everything_needed_to_repeat_the_run() {
 fn observed_values_have_their_own_tables() {
     let html = page(&fixtures::open_loads());
     for shown in [
-        "<th scope=\"col\">probe lag</th><th scope=\"col\">p50</th><th scope=\"col\">p99</th><th scope=\"col\">max</th>",
-        "<th scope=\"col\">idle task</th><th scope=\"col\">bytes</th>",
+        "<caption>probe lag</caption><thead><tr><th scope=\"col\">runtime</th><th scope=\"col\">p50</th>",
+        "<caption>idle task</caption><thead><tr><th scope=\"col\">runtime</th><th scope=\"col\">bytes</th>",
         "1.21KiB",
     ] {
         assert!(html.contains(shown), "{shown}");
@@ -165,15 +166,112 @@ fn the_page_of_a_search_has_its_results_and_steps_and_no_group_of_a_step() {
 }
 
 #[test]
-fn a_rate_not_held_is_prominent_and_unknown_costs_are_marked() {
+fn a_rate_not_held_is_prominent_and_costs_are_under_each_load() {
     let html = page(fixture("open-loads"));
     assert_eq!(html.matches("<strong> not held</strong>").count(), 1);
     assert!(html.contains("sync did not hold the rate in 10 of 10 rounds"));
-    assert_eq!(html.matches("Cost per operation").count(), 2);
-    assert!(html.contains("overhead of the loop</th>") && html.contains("<td>n/a</td>"));
+    assert_eq!(html.matches("<summary>Cost per operation").count(), 2);
+    assert!(html.contains("overhead of the loop</th>"));
     let closed = page(fixture("tour"));
     assert!(!closed.contains("Open load:") && closed.contains("Closed load:"));
     assert!(html.contains("Open load:") && !html.contains("Closed load:"));
+}
+
+/// The values of an attribute, in order.
+fn values<'a>(html: &'a str, attribute: &str) -> Vec<&'a str> {
+    let start = format!(" {attribute}=\"");
+    let rest = html.split(&start).skip(1);
+    rest.map(|rest| rest.split('"').next().unwrap_or_default())
+        .collect()
+}
+
+#[test]
+fn every_link_leads_somewhere_and_every_id_and_region_is_unique() {
+    let records = adversarial::records();
+    let all = fixtures::all().iter().chain(&records);
+    let mut links = 0;
+    for (name, record) in all {
+        let html = page(record);
+        let ids = values(&html, "id");
+        let unique: BTreeSet<&str> = ids.iter().copied().collect();
+        assert_eq!(ids.len(), unique.len(), "{name}: {ids:?}");
+        for link in values(&html, "href") {
+            links += 1;
+            let id = link.strip_prefix('#').expect("a link within the page");
+            assert!(unique.contains(id), "{name}: {link}");
+        }
+        let regions = html.matches("role=\"region\"").count();
+        let labels = values(&html, "aria-label");
+        let labels: Vec<&str> = labels
+            .into_iter()
+            .filter(|label| !label.starts_with("warning "))
+            .collect();
+        let distinct: BTreeSet<&str> = labels.iter().copied().collect();
+        assert!(labels.len() >= regions, "{name}");
+        assert_eq!(labels.len(), distinct.len(), "{name}: {labels:?}");
+        assert_eq!(
+            html.matches("<table").count(),
+            html.matches("<caption>").count(),
+            "{name}"
+        );
+    }
+    assert!(links > 250, "{links}");
+}
+
+/// Goal: the first screen has the answer. Method: the order of the parts, and a cell of the matrix for each of the plan.
+#[test]
+fn the_verdict_matrix_comes_first_and_the_text_of_warnings_after_the_scenarios() {
+    let record = fixtures::tour();
+    let html = page(&record);
+    let at = |text: &str| html.find(text).unwrap_or_else(|| panic!("no {text}"));
+    let order = [
+        "class=\"fitness",
+        "href=\"#warnings\">1 warning<",
+        "class=\"findings\"",
+        "class=\"matrix\"",
+        "id=\"http-get\"",
+        "The load average was 1.7",
+        "id=\"run\"",
+        "id=\"reading\"",
+    ];
+    let positions = order.map(at);
+    assert!(positions.is_sorted(), "{positions:?}");
+    let (_, matrix) = html.split_once("class=\"matrix\"").expect("a matrix");
+    let (matrix, _) = matrix.split_once("</table>").expect("its end");
+    for cell in &record.plan.cells {
+        let labelled = format!(" data-label=\"{}\"", cell.runtime);
+        assert_eq!(matrix.matches(&labelled).count(), 3, "{}", cell.runtime);
+    }
+    assert_eq!(matrix.matches("class=\"faster s4\"").count(), 18);
+    assert!(matrix.contains("href=\"#http-get:c64\"") && html.contains("id=\"http-get:c64\""));
+}
+
+#[test]
+fn a_run_too_short_for_verdicts_says_so_once_and_calls_nothing_faster() {
+    let mut record = fixtures::tour();
+    record.rounds.retain(|round| round.block < 2);
+    let html = page(&record);
+    assert_eq!(html.to_lowercase().matches("no verdict").count(), 1);
+    assert!(!html.contains("class=\"faster") && html.contains("class=\"undecided\""));
+}
+
+#[test]
+fn operations_failures_and_disturbed_rounds_are_counted_in_the_tables() {
+    let mut record = fixtures::failures();
+    for round in record
+        .rounds
+        .iter_mut()
+        .filter(|round| round.cell == 5 && round.block < 2)
+    {
+        round.conditions.disturbance = Some("other processes used 40% of the CPUs".to_owned());
+    }
+    let html = page(&record);
+    assert!(
+        html.contains("<small class=\"bad\">20 failed</small>"),
+        "{html}"
+    );
+    assert!(html.contains("<small>2 disturbed</small>"));
+    assert!(html.contains("2 of 24 rounds disturbed"));
 }
 
 /// Goal: a browser builds the page as meant, and finds nothing to complain of. Method: headless Chromium dumps the
@@ -193,7 +291,7 @@ fn a_browser_shows_every_table_and_chart_without_errors() {
             return;
         };
         assert_eq!(
-            shown.dom.matches("<table class=\"results\">").count(),
+            shown.dom.matches("<table class=\"results\"").count(),
             tables,
             "{name}"
         );

@@ -123,7 +123,7 @@ fn the_output_ends_with_the_verdicts_then_warnings_then_one_sentence() {
     let record = fixtures::tour();
     let text = plain(&record);
     let last = text.lines().collect::<Vec<_>>().join(" ");
-    let sentence = "db-select (closed, 64 in flight): smol serves 75.7 to 84.1 times what sync does;   5 other runtimes are faster too.";
+    let sentence = "db-select with 64 sessions: smol serves 75.7 to 84.1 times what sync does;   between it and tokio-current-thread no difference can be told.";
     assert!(last.ends_with(sentence), "{last}");
     let (verdicts, warning) = (text.find("\nVerdicts\n"), text.find("\nwarning: "));
     assert!(verdicts.is_some() && verdicts < warning, "{text}");
@@ -140,7 +140,7 @@ fn the_output_ends_with_the_verdicts_then_warnings_then_one_sentence() {
     let short = plain(&short);
     let last = short.trim_end().rsplit("\n\n").next().unwrap_or_default();
     assert!(
-        last.starts_with("No verdict: 8 rounds of each are needed"),
+        last.starts_with("No verdict in 18 comparisons: 8 rounds of each are needed"),
         "{short}"
     );
     let result = terminal::render_in(&Report::of(&record), PLAIN, Detail::Result);
@@ -253,8 +253,8 @@ fn a_tour_reads_well() {
     warning: The load average was 1.7 on 2 CPUs when the run began; other processes
       were busy.
 
-    db-select (closed, 64 in flight): smol serves 75.7 to 84.1 times what sync does;
-      5 other runtimes are faster too.
+    db-select with 64 sessions: smol serves 75.7 to 84.1 times what sync does;
+      between it and tokio-current-thread no difference can be told.
     "#);
 }
 
@@ -334,8 +334,7 @@ fn open_loads_are_reported_by_their_response_time() {
       ▲ faster than the reference (1×), ▼ slower, = tie, ? cannot be told; ratios of
         throughput, under an open load of response time.
 
-    http-get (open, 6000/s Poisson, 64 sessions): smol has a response p99 of 0.00072
-      to 0.00078 times that of sync; 2 other runtimes are faster too.
+    http-get at 6.00k/s: smol has 0.00072 to 0.00078 times the response p99 of sync.
     "#);
 }
 
@@ -437,7 +436,7 @@ fn everything_that_goes_wrong_is_reported_next_to_the_numbers() {
     warning: http-get / threads (closed, 16 in flight): 1 of 5 rounds failed: the
       worker was killed by signal 9
 
-    No verdict: 8 rounds of each are needed, but there are only 4.
+    No verdict in 1 comparison: 8 rounds of each are needed, but there are only 4.
     "#);
 }
 
@@ -517,7 +516,7 @@ fn an_interrupted_run_shows_its_results_so_far() {
     warning: The load average was 1.7 on 2 CPUs when the run began; other processes
       were busy.
 
-    No verdict: 8 rounds of each are needed, but there is only 1.
+    No verdict in 14 comparisons: 8 rounds of each are needed, but there are only 2.
     "#);
 }
 
@@ -576,7 +575,7 @@ fn long_names_are_cut_and_long_texts_wrapped() {
       widewidewidewidewidewidewidewidewidewidewidewidewidewidewidewidewidewidewidewi
       dewide
 
-    No verdict: 8 rounds of each are needed, but there are only 3.
+    No verdict in 2 comparisons: 8 rounds of each are needed, but there are only 3.
     "#);
 }
 
@@ -602,6 +601,6 @@ fn nanoseconds_and_minutes_fit_one_table() {
       times; queueing is hidden (coordinated omission).
     No room at 80 columns for p99.9.
 
-    No verdict: 8 rounds of each are needed, but there are only 4.
+    No verdict in 2 comparisons: 8 rounds of each are needed, but there are only 4.
     "#);
 }

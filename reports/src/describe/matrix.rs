@@ -1,0 +1,119 @@
+//! Words around the verdict matrix: its caption, the certainty of a best runtime, and the machine in one line.
+
+use photofinish_record::{Finding, FindingLevel};
+
+use super::{list, plural};
+use crate::metrics::THROUGHPUT;
+use crate::units;
+
+/// The metric of a row with its direction: `throughput, more is better`.
+pub fn metric_with_direction(metric: &str, by: &str) -> String {
+    if metric == THROUGHPUT {
+        format!("{by}, more is better")
+    } else {
+        format!("{by}, less is better")
+    }
+}
+
+/// Captions the matrix: `Throughput, more is better, as a multiple of that of sync`; without a reference the metric alone.
+pub fn matrix_caption(metric: &str, reference: Option<&str>) -> String {
+    let mut characters = metric.chars();
+    let first = characters.next().map(|first| first.to_ascii_uppercase());
+    let metric: String = first.into_iter().chain(characters).collect();
+    match reference {
+        Some(reference) => format!("{metric}, as a multiple of that of {reference}"),
+        None => metric,
+    }
+}
+
+/// The certainty of a best runtime, by the runtimes that it ties with and those it cannot be told from.
+pub fn certainty(tied: &[&str], open: &[&str]) -> String {
+    let names = |names: &[&str]| list(names.iter().map(|name| (*name).to_owned()), ", ");
+    match (tied.is_empty(), open.is_empty()) {
+        (true, true) => "certain".to_owned(),
+        (false, true) => format!("ties with {}", names(tied)),
+        (true, false) => format!("not certain against {}", names(open)),
+        (false, false) => {
+            let (tied, open) = (names(tied), names(open));
+            format!("ties with {tied}; not certain against {open}")
+        }
+    }
+}
+
+/// The worst level among the findings; `None` if the machine was not examined.
+pub fn worst_level(findings: &[Finding]) -> Option<FindingLevel> {
+    let any = |level| findings.iter().any(|finding| finding.level == level);
+    let levels = [FindingLevel::Bad, FindingLevel::Caution];
+    let worst = levels.into_iter().find(|level| any(*level));
+    (!findings.is_empty()).then(|| worst.unwrap_or(FindingLevel::Good))
+}
+
+/// The machine's fitness in a few words, with the checks that were worse than good.
+pub fn fitness(findings: &[Finding]) -> String {
+    let of = |level| {
+        let found = findings
+            .iter()
+            .filter(move |finding| finding.level == level);
+        list(found.map(|finding| finding.check.clone()), ", ")
+    };
+    match worst_level(findings) {
+        None => "Fitness of the machine not recorded".to_owned(),
+        Some(FindingLevel::Bad) => {
+            format!("Machine unfit for measuring: {}", of(FindingLevel::Bad))
+        }
+        Some(FindingLevel::Caution) => {
+            format!("Machine fit, with caution: {}", of(FindingLevel::Caution))
+        }
+        Some(_) => "Machine fit for measuring".to_owned(),
+    }
+}
+
+/// `82 of 128 rounds disturbed`; `None` if none was.
+pub fn disturbed_rounds(disturbed: usize, all: usize) -> Option<String> {
+    (disturbed > 0).then(|| format!("{disturbed} of {} disturbed", plural(all, "round")))
+}
+
+/// The operations of a cell: `12.3k`, and the failed ones.
+pub fn operations(operations: u64, failed: u64) -> (String, Option<String>) {
+    let failed = (failed > 0).then(|| format!("{} failed", units::count(failed as f64)));
+    (units::count(operations as f64), failed)
+}
+
+/// The legend of the matrix: the meaning of its verdicts, if it has any, and of its marks.
+pub fn matrix_legend(verdicts: Option<&str>, marks: bool) -> String {
+    let first = verdicts.map_or(
+        "Without verdicts all ratios are grey.".to_owned(),
+        |verdicts| format!("{verdicts} A deeper shade is a larger factor: from 1.1, 1.5 and 3."),
+    );
+    let second = marks.then_some(" ⚠ leads to a warning about the cell.");
+    first + second.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_best_runtime_is_certain_only_against_no_rival() {
+        assert_eq!(certainty(&[], &[]), "certain");
+        assert_eq!(certainty(&["smol"], &[]), "ties with smol");
+        assert_eq!(
+            certainty(&["smol"], &["tokio", "pool"]),
+            "ties with smol; not certain against tokio, pool"
+        );
+    }
+
+    #[test]
+    fn a_caption_names_metric_direction_and_reference() {
+        let metric = metric_with_direction(THROUGHPUT, "throughput");
+        assert_eq!(
+            matrix_caption(&metric, Some("sync")),
+            "Throughput, more is better, as a multiple of that of sync"
+        );
+        let metric = metric_with_direction("response_p99_ns", "response p99");
+        assert_eq!(
+            matrix_caption(&metric, None),
+            "Response p99, less is better"
+        );
+    }
+}

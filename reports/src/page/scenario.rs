@@ -1,0 +1,135 @@
+//! A scenario on the page: what it does, its charts over all loads, then each load with its table, notes and charts.
+//!
+//! Every load has an id, so that the matrix and other documents can link to it.
+
+use maud::{Markup, html};
+use photofinish_record::load::Load;
+use photofinish_record::{Arm, PlannedScenario};
+
+use super::{Page, cost, figures, how, observed, parts, results, search};
+use crate::charts::Chart;
+use crate::describe;
+use crate::names::{Unique, slug};
+use crate::summary::Group;
+
+/// Ids that a scenario's name must not take.
+const RESERVED: [&str; 8] = [
+    "verdicts",
+    "gate",
+    "thresholds",
+    "where-async-pays",
+    "warnings",
+    "fitness",
+    "run",
+    "reading",
+];
+
+/// A scenario with its groups, and its anchor on the page.
+pub(super) struct Section<'a> {
+    pub(super) anchor: String,
+    pub(super) name: &'a str,
+    scenario: Option<&'a PlannedScenario>,
+    groups: Vec<Group<'a>>,
+}
+
+/// The id of a load within the scenario with this anchor: `http-get:c64`; no slug has a colon.
+pub(super) fn load_id(anchor: &str, load: Load, arm: Option<Arm>) -> String {
+    format!("{anchor}:{}", describe::point_slug(load, arm))
+}
+
+impl Page<'_> {
+    pub(super) fn sections(&self) -> Vec<Section<'_>> {
+        let mut unique = Unique::default();
+        for id in RESERVED {
+            unique.name(id.to_owned());
+        }
+        let groups = self.report.summary.groups();
+        let by_scenario = groups.chunk_by(|a, b| a.scenario == b.scenario);
+        by_scenario
+            .map(|groups| Section {
+                anchor: unique.name(slug(groups[0].scenario)),
+                name: groups[0].scenario,
+                scenario: self.report.rounds.scenario(groups[0].scenario),
+                groups: groups.to_vec(),
+            })
+            .collect()
+    }
+
+    pub(super) fn section(&self, section: &Section<'_>) -> Markup {
+        let title = section
+            .scenario
+            .map_or("", |scenario| scenario.title.as_str());
+        let heading = format!("{}:heading", section.anchor);
+        html! {
+            section.scenario id=(section.anchor) aria-labelledby=(heading) data-scenario=(section.name) {
+                h2 id=(heading) { (section.name) @if !title.is_empty() { small { (title) } } }
+                @if let Some(scenario) = section.scenario { (about(scenario)) }
+                @if self.report.searches.is_empty() { (loads(section)) }
+                @let overview = self.drawings(Some(section.name), None);
+                @if !overview.is_empty() { (figures(&overview)) }
+                @for search in self.report.searches.iter().filter(|search| search.scenario == section.name) {
+                    (search::results(self.report, search))
+                }
+                @for (index, group) in section.groups.iter().enumerate().filter(|_| self.report.searches.is_empty()) {
+                    @let last = index + 1 == section.groups.len();
+                    (self.group(group, section, last))
+                }
+                @if let Some(scenario) = section.scenario { (how::scenario(self.report, scenario, &section.groups)) }
+            }
+        }
+    }
+
+    /// One load: the table, notes, and charts; a sweep's earlier loads are collapsed.
+    fn group(&self, group: &Group<'_>, section: &Section<'_>, unfolded: bool) -> Markup {
+        let charts = self.drawings(Some(group.scenario), Some((group.load, group.arm)));
+        let point = describe::point(group.load, group.arm);
+        let rounds = describe::rounds(group.rounds(), section.scenario);
+        html! {
+            h3 id=(load_id(&section.anchor, group.load, group.arm)) { (point) small { (rounds) } }
+            @if !group.ranked().is_empty() { (results::table(self.report, group)) }
+            (results::notes(group))
+            (parts::requests(group))
+            (observed::tables(group))
+            (cost::details(group))
+            @if !charts.is_empty() {
+                details.charts open[unfolded] { summary { "Charts: " (point) } (figures(&charts)) }
+            }
+        }
+    }
+
+    pub(super) fn drawings(
+        &self,
+        scenario: Option<&str>,
+        point: Option<(Load, Option<Arm>)>,
+    ) -> Vec<&Chart> {
+        self.charts
+            .iter()
+            .filter(|chart| chart.scenario.as_deref() == scenario)
+            .filter(|chart| chart.load.map(|load| (load, chart.arm)) == point)
+            .collect()
+    }
+}
+
+/// Links to the loads of a scenario that has several.
+fn loads(section: &Section<'_>) -> Markup {
+    html! {
+        @if section.groups.len() > 1 {
+            p.loads {
+                "Loads:"
+                @for group in &section.groups {
+                    @let id = load_id(&section.anchor, group.load, group.arm);
+                    " " a href={ "#" (id) } { (describe::point(group.load, group.arm)) }
+                }
+            }
+        }
+    }
+}
+
+fn about(scenario: &PlannedScenario) -> Markup {
+    html! {
+        p {
+            "One operation: " (scenario.operation.trim_end_matches('.')) "."
+            @if !scenario.servers.is_empty() { " Server: " (describe::servers(scenario)) "." }
+        }
+    }
+}
