@@ -150,6 +150,72 @@ impl RecordComparison {
     }
 }
 
+/// A compared metric with its cell.
+#[derive(Clone, Copy, Debug)]
+pub struct Change<'a> {
+    pub cell: &'a ComparedCell,
+    /// The part of the operation; `None` for the whole.
+    pub part: Option<&'a str>,
+    pub metric: &'a str,
+    pub compared: &'a ComparedMetric,
+}
+
+impl Change<'_> {
+    /// `throughput`; of a part, `login: service_p50`.
+    pub fn name(&self) -> String {
+        let metric = metrics::short_name(self.metric);
+        self.part
+            .map_or(metric.clone(), |part| format!("{part}: {metric}"))
+    }
+
+    /// True if the head is certainly faster or slower.
+    pub fn is_certain(&self) -> bool {
+        let verdict = self.compared.verdict;
+        matches!(verdict, Some(Verdict::Faster | Verdict::Slower))
+    }
+
+    /// The distance of the ratio from 1, on a logarithmic axis.
+    fn size(&self) -> f64 {
+        let ratio = self.compared.ratio;
+        ratio.map_or(0.0, |ratio| ratio.value.ln().abs())
+    }
+}
+
+impl RecordComparison {
+    /// Every metric that something is compared by, in every cell: certain changes first, and the largest first.
+    pub fn changes(&self) -> Vec<Change<'_>> {
+        let mut changes: Vec<Change<'_>> = self.cells.iter().flat_map(changes_of).collect();
+        changes.sort_by(|a, b| {
+            let certain = b.is_certain().cmp(&a.is_certain());
+            certain.then(b.size().total_cmp(&a.size()))
+        });
+        changes
+    }
+}
+
+fn changes_of(cell: &ComparedCell) -> impl Iterator<Item = Change<'_>> {
+    let is_compared = |name: &str| {
+        metrics::named(name).is_some_and(|metric| metric.compared_under(cell.load).is_some())
+    };
+    let whole = cell.metrics.iter();
+    let whole = whole.filter(move |(name, _)| is_compared(name));
+    let whole = whole.map(move |(metric, compared)| Change {
+        cell,
+        part: None,
+        metric,
+        compared,
+    });
+    let parts = cell.parts.iter().flat_map(move |(part, metrics)| {
+        metrics.iter().map(move |(metric, compared)| Change {
+            cell,
+            part: Some(part),
+            metric,
+            compared,
+        })
+    });
+    whole.chain(parts)
+}
+
 /// The JSON Schema of [`RecordComparison`].
 pub fn schema() -> serde_json::Value {
     schemars::schema_for!(RecordComparison).to_value()

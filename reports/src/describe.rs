@@ -18,7 +18,7 @@ mod verdicts;
 pub use cells::{Absent, absent, arrivals, errors, fewer_sessions, handshakes, status};
 pub use gate::{
     CHECK_COLUMNS, CheckColumn, check_name, check_subject, gate_finding, gate_heading, gate_rule,
-    requirement, too_few_samples, undecided, whole_check,
+    requirement, slowdown_legend, too_few_samples, undecided, whole_check,
 };
 pub use legends::{
     ADVISORY, UNFINISHED, interval_legend, load_legends, mark_legends, verdict_legend,
@@ -37,8 +37,8 @@ pub use thresholds::{
 };
 pub use tool::tool;
 pub use verdicts::{
-    caveat, glyph, headline, needed, ratio, ratio_interval, verdict, verdict_of, verdict_word,
-    verdicts,
+    caveat, change_counts, change_legend, glyph, headline, needed, ratio, ratio_interval, verdict,
+    verdict_counts, verdict_of, verdict_word, verdicts,
 };
 
 use gate::{requirement_of, share_or_value};

@@ -10,7 +10,7 @@ use crate::gate::GateReport;
 use crate::report::Report;
 use crate::resolution::Resolution;
 use crate::terminal::{self, Style};
-use crate::{charts, page};
+use crate::{charts, comparison_page, page};
 
 /// Widths of a terminal: the narrowest, a usual and a wide one.
 const WIDTHS: [usize; 3] = [40, 80, 200];
@@ -25,7 +25,10 @@ pub fn renderings(record: &Record, bitmaps: bool) -> Vec<File> {
     let report = Report::of(record);
     let comparison = RecordComparison::of(record, record);
     let against_itself = GateReport::against(record, record).ok();
-    let mut files = vec![File::text("report.html", page(&report))];
+    let mut files = vec![
+        File::text("report.html", page(&report)),
+        File::text("compare.html", comparison_page(&comparison)),
+    ];
     for width in WIDTHS {
         let style = Style {
             width,

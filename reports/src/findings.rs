@@ -209,23 +209,6 @@ fn counts(matrix: &Matrix, summary: &Summary) -> Option<String> {
     }
     Some(format!(
         "Of {of} with the reference: {}.",
-        verdict_counts(all.iter().map(|it| it.verdict))
+        describe::verdict_counts(all.iter().map(|it| it.verdict))
     ))
-}
-
-/// Verdicts counted by kind: `2 faster, 1 slower, 48 inconclusive, 3 without a verdict`.
-pub(crate) fn verdict_counts(verdicts: impl Iterator<Item = Option<Verdict>> + Clone) -> String {
-    let kinds = [
-        Some(Verdict::Faster),
-        Some(Verdict::Slower),
-        Some(Verdict::Tie),
-        Some(Verdict::Inconclusive),
-        None,
-    ];
-    let counts = kinds.into_iter().filter_map(|kind| {
-        let count = verdicts.clone().filter(|verdict| *verdict == kind).count();
-        let word = kind.map_or("without a verdict", describe::verdict_word);
-        (count > 0).then(|| format!("{count} {word}"))
-    });
-    describe::list(counts, ", ")
 }

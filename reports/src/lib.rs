@@ -44,4 +44,4 @@ pub mod terminal;
 
 pub use charts::{Chart, charts};
 pub use everything::everything;
-pub use page::page;
+pub use page::{comparison_page, page};

@@ -8,6 +8,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 mod contents;
+mod interval;
 mod matrix;
 mod overview;
 mod results;
@@ -15,6 +16,7 @@ mod scenario;
 mod tables;
 
 mod async_pays;
+mod comparison;
 mod cost;
 mod fitness;
 mod gate;
@@ -25,6 +27,8 @@ mod reading;
 mod search;
 mod thresholds;
 mod warnings;
+
+pub use comparison::comparison_page;
 
 use crate::charts::{self, Chart};
 use crate::gate::GateReport;

@@ -1,14 +1,15 @@
-//! `photofinish compare`: two records side by side.
+//! `photofinish compare`: two records side by side, as a table, a document or a page.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use photofinish_reports::compare::RecordComparison;
-use photofinish_reports::terminal;
+use photofinish_reports::{comparison_page, terminal};
 
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::store::baselines::{Baselines, DIRECTORY};
+use crate::store::files::write_user_file;
 
 /// Compare two runs: ratios with intervals and verdicts, and other differences between them
 ///
@@ -19,7 +20,7 @@ use crate::store::baselines::{Baselines, DIRECTORY};
 Examples:
   photofinish compare photofinish-runs/20261120T183000Z-3fa9c1 \\
       photofinish-runs/latest
-  photofinish compare main photofinish-runs/latest --format json")]
+  photofinish compare main photofinish-runs/latest --html compare.html")]
 pub struct Compare {
     /// The run to compare with: a run directory, a record.json, or the name of a baseline
     base: String,
@@ -30,6 +31,10 @@ pub struct Compare {
     /// Directory of the baselines
     #[arg(long, value_name = "DIR", default_value = DIRECTORY)]
     baselines: PathBuf,
+
+    /// Also write the comparison as a page that opens offline
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -49,6 +54,10 @@ impl Compare {
         let baselines = Baselines::of(&self.baselines);
         let (base, head) = (baselines.find(&self.base)?, baselines.find(&self.head)?);
         let comparison = RecordComparison::of(&base, &head);
+        if let Some(file) = &self.html {
+            let page = comparison_page(&comparison);
+            write_user_file(file, page.as_bytes())?;
+        }
         match self.format {
             Format::Json => output::emit_json(&comparison)?,
             Format::Table => {

@@ -583,7 +583,12 @@ fn two_runs_are_compared_unless_their_work_differs() {
     sandbox
         .run(&["compare", "one", "missing"])
         .check(1, &["unknown baseline `missing`"]);
-    let table = sandbox.run(&["compare", "one", "two"]).check(0, &[]).stdout;
+    let table = sandbox
+        .run(&["compare", "one", "two", "--html", "compared.html"])
+        .check(0, &[" faster, "])
+        .stdout;
+    let page = std::fs::read_to_string(sandbox.path().join("compared.html")).expect("a page");
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("id=\"changes\""));
     assert!(
         table.lines().all(|line| line.chars().count() <= 80),
         "{table}"

@@ -322,8 +322,11 @@ impl Drawing {
         drawing
     }
 
+    /// A line through these points; nothing without points, since an empty path is an error to a browser.
     pub(super) fn path(&mut self, points: Vec<Point>, stroke: Stroke) {
-        self.shapes.push(Shape::Path { points, stroke });
+        if !points.is_empty() {
+            self.shapes.push(Shape::Path { points, stroke });
+        }
     }
 
     pub(super) fn rectangle(&mut self, from: Point, to: Point, ink: Ink, opacity: f64) {

@@ -205,7 +205,9 @@ mod tests {
             drawing.dot(at(x, 7.0), 3.0, Ink::TEXT);
         }
         drawing.hint(at(0.0, 0.0), at(5.0, 5.0), "a < b");
+        drawing.path(Vec::new(), Stroke::new(Ink::TEXT, 1.0));
         let svg = elements(&drawing);
+        assert!(!svg.contains("d=\"M\""), "{svg}");
         assert!(
             svg.contains("d=\"M1 7h0M20 7h0M30.6 7h0\" fill=\"none\""),
             "{svg}"

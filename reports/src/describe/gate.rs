@@ -178,6 +178,15 @@ pub fn gate_heading(verdict: GateVerdict) -> String {
     verdict.name().to_uppercase()
 }
 
+/// The legend of the pictures of slowdowns.
+pub fn slowdown_legend(tolerance: f64) -> String {
+    format!(
+        "Slower is to the right. The grey band is the tolerance of {}, the dashed line the limit: a check fails if its whole \
+         interval is beyond the band, and passes if all of it is before the line.",
+        units::percent(tolerance)
+    )
+}
+
 /// The procedure and the meaning of the verdicts.
 pub fn gate_rule(report: &GateReport) -> String {
     let (block, procedure) = if report.paired {

@@ -126,6 +126,46 @@ pub fn verdict_word(verdict: Verdict) -> &'static str {
     }
 }
 
+/// Verdicts counted by kind: `2 faster, 1 slower, 48 inconclusive, 3 without a verdict`.
+pub fn verdict_counts(verdicts: impl Iterator<Item = Option<Verdict>> + Clone) -> String {
+    let kinds = [
+        Some(Verdict::Faster),
+        Some(Verdict::Slower),
+        Some(Verdict::Tie),
+        Some(Verdict::Inconclusive),
+        None,
+    ];
+    let counts = kinds.into_iter().filter_map(|kind| {
+        let count = verdicts.clone().filter(|verdict| *verdict == kind).count();
+        let word = kind.map_or("without a verdict", verdict_word);
+        (count > 0).then(|| format!("{count} {word}"))
+    });
+    list(counts, ", ")
+}
+
+/// The verdicts of a comparison of two records: those of all metrics counted, faster and slower even if there are none.
+pub fn change_counts(verdicts: impl Iterator<Item = Option<Verdict>> + Clone) -> String {
+    let count = |kind| verdicts.clone().filter(|verdict| *verdict == kind).count();
+    let [faster, slower] = [Verdict::Faster, Verdict::Slower].map(|verdict| count(Some(verdict)));
+    let rest = verdicts
+        .clone()
+        .filter(|verdict| !matches!(verdict, Some(Verdict::Faster | Verdict::Slower)));
+    let first = format!("{faster} faster, {slower} slower");
+    match verdict_counts(rest) {
+        none if none.is_empty() => first,
+        rest => format!("{first}, {rest}"),
+    }
+}
+
+/// The legend of a comparison's pictures.
+pub fn change_legend(margin: f64) -> String {
+    format!(
+        "head / base, with its interval; faster is more operations, or less time or cost. The grey band is the margin of {}, in \
+         which a difference does not matter; all intervals have one logarithmic axis.",
+        units::percent(margin)
+    )
+}
+
 /// The glyph of a verdict, the same everywhere.
 pub fn glyph(verdict: Verdict) -> &'static str {
     match verdict {

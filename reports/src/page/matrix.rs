@@ -199,7 +199,7 @@ pub(super) fn compared(comparison: &Comparison, others_have_verdicts: bool) -> M
 /// The verdict and the shade of a cell.
 fn class(cell: &CellSummary, row: &Row, comparison: Option<&Comparison>) -> String {
     match comparison {
-        Some(comparison) => shade(comparison),
+        Some(comparison) => shade(comparison.verdict, comparison.ratio.value),
         None if cell.status == Status::Failed || cell.status == Status::Invalid => "bad".to_owned(),
         None if row.reference.as_ref() == Some(&cell.runtime) => "reference".to_owned(),
         None if row.reference.is_none() => "value".to_owned(),
@@ -208,10 +208,10 @@ fn class(cell: &CellSummary, row: &Row, comparison: Option<&Comparison>) -> Stri
 }
 
 /// `faster s4`; without a decided difference the verdict alone.
-pub(super) fn shade(comparison: &Comparison) -> String {
-    let factor = comparison.ratio.value.ln().abs().exp();
+pub(super) fn shade(verdict: Option<Verdict>, ratio: f64) -> String {
+    let factor = ratio.ln().abs().exp();
     let shade = 1 + SHADES.iter().filter(|from| factor >= **from).count();
-    match comparison.verdict {
+    match verdict {
         Some(verdict @ (Verdict::Faster | Verdict::Slower)) => {
             format!("{} s{shade}", describe::verdict_word(verdict))
         }

@@ -28,9 +28,10 @@ pub(super) fn table(report: &Report<'_>, group: &Group<'_>) -> Markup {
 
 fn row(report: &Report<'_>, cell: &CellSummary, group: &Group<'_>) -> Markup {
     html! {
-        tr data-runtime=(cell.runtime) {
+        tr data-runtime=(cell.runtime) data-arm=[cell.arm.map(|arm| arm.name())] {
             th scope="row" {
                 (PreEscaped(charts::swatch(report.look(&cell.runtime)))) (cell.runtime)
+                @if let Some(arm) = cell.arm { " · " (arm.name()) }
                 @if let Some(note) = report.note(&cell.runtime) { small { "(" (note) ")" } }
             }
             @if group.baseline().is_some() { (compared(cell, group)) }
@@ -47,7 +48,7 @@ fn compared(cell: &CellSummary, group: &Group<'_>) -> Markup {
     };
     let needed = describe::needed(comparison);
     html! {
-        td class={ "versus " (matrix::shade(comparison)) } data-value=(comparison.ratio.value) {
+        td class={ "versus " (matrix::shade(comparison.verdict, comparison.ratio.value)) } data-value=(comparison.ratio.value) {
             (matrix::compared(comparison, group.has_verdicts()))
             @if let Some(needed) = needed { small { (needed) } }
         }

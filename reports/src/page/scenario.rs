@@ -43,7 +43,7 @@ impl Page<'_> {
         for id in RESERVED {
             unique.name(id.to_owned());
         }
-        let groups = self.report.summary.groups();
+        let groups = side_by_side(self.report.summary.groups());
         let by_scenario = groups.chunk_by(|a, b| a.scenario == b.scenario);
         by_scenario
             .map(|groups| Section {
@@ -81,7 +81,7 @@ impl Page<'_> {
 
     /// One load: the table, notes, and charts; a sweep's earlier loads are collapsed.
     fn group(&self, group: &Group<'_>, section: &Section<'_>, unfolded: bool) -> Markup {
-        let charts = self.drawings(Some(group.scenario), Some((group.load, group.arm)));
+        let charts = self.drawings(Some(group.scenario), Some(group.load));
         let point = describe::point(group.load, group.arm);
         let rounds = describe::rounds(group.rounds(), section.scenario);
         html! {
@@ -97,17 +97,27 @@ impl Page<'_> {
         }
     }
 
-    pub(super) fn drawings(
-        &self,
-        scenario: Option<&str>,
-        point: Option<(Load, Option<Arm>)>,
-    ) -> Vec<&Chart> {
+    pub(super) fn drawings(&self, scenario: Option<&str>, load: Option<Load>) -> Vec<&Chart> {
         self.charts
             .iter()
             .filter(|chart| chart.scenario.as_deref() == scenario)
-            .filter(|chart| chart.load.map(|load| (load, chart.arm)) == point)
+            .filter(|chart| chart.load == load)
             .collect()
     }
+}
+
+/// The groups of a gate with both arms in one, so that its tables have base and head in neighbouring rows.
+fn side_by_side(groups: Vec<Group<'_>>) -> Vec<Group<'_>> {
+    let mut merged: Vec<Group<'_>> = Vec::new();
+    for group in groups {
+        let same =
+            |known: &&mut Group<'_>| known.scenario == group.scenario && known.load == group.load;
+        match merged.iter_mut().find(same) {
+            Some(known) => known.cells.extend(group.cells),
+            None => merged.push(Group { arm: None, ..group }),
+        }
+    }
+    merged
 }
 
 /// Links to the loads of a scenario that has several.

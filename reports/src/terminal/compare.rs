@@ -1,12 +1,12 @@
-//! Terminal output of a comparison of two records: a table of the compared metrics of each cell, then all other
-//! differences.
+//! Terminal output of a comparison of two records: the verdicts counted, the changes by size, a table of the compared metrics
+//! of each cell, then all other differences.
 
 use std::cmp::Ordering;
 
 use super::Style;
 use super::table::Table;
 use super::text::{Text, Tone};
-use crate::compare::{ComparedCell, ComparedMetric, Difference, RecordComparison};
+use crate::compare::{Change, ComparedCell, ComparedMetric, Difference, RecordComparison};
 use crate::metrics::named;
 use crate::rule::Verdict;
 use crate::{describe, units};
@@ -17,6 +17,31 @@ const MOST_DIFFERENCES: usize = 12;
 /// Heading, rank and text of a column.
 type Column = (&'static str, u8, fn(&ComparedMetric) -> String);
 
+/// The columns of a table of metrics.
+const COLUMNS: [Column; 6] = [
+    ("base", 5, |metric| {
+        units::with_unit(metric.base, &metric.unit)
+    }),
+    ("head", 4, |metric| {
+        units::with_unit(metric.head, &metric.unit)
+    }),
+    ("ratio", 1, |metric| {
+        let ratio = metric.ratio.map(|ratio| units::ratio(ratio.value));
+        ratio.unwrap_or_default()
+    }),
+    ("interval", 3, |metric| interval(metric).unwrap_or_default()),
+    ("rounds", 6, |metric| {
+        format!("{}, {}", metric.base_rounds, metric.head_rounds)
+    }),
+    ("verdict", 0, |metric| {
+        let word = |verdict| {
+            let (glyph, word) = (describe::glyph(verdict), describe::verdict_word(verdict));
+            format!("{glyph} {word}")
+        };
+        metric.verdict.map_or("none".to_owned(), word)
+    }),
+];
+
 /// The comparison as text.
 pub fn comparison(comparison: &RecordComparison, style: Style) -> String {
     let mut text = Text::new(style);
@@ -25,6 +50,11 @@ pub fn comparison(comparison: &RecordComparison, style: Style) -> String {
         text.paragraph(Tone::Faint, &format!("{side}  {} · {time}", record.id));
     }
     text.blank();
+    let changes = comparison.changes();
+    let counts = describe::change_counts(changes.iter().map(|change| change.compared.verdict));
+    text.paragraph(Tone::Strong, &counts);
+    text.blank();
+    certain_changes(&mut text, &changes);
     for cell in &comparison.cells {
         table(&mut text, cell);
     }
@@ -45,6 +75,33 @@ pub fn comparison(comparison: &RecordComparison, style: Style) -> String {
         text.paragraph(Tone::Warning, &format!("note: {caution}"));
     }
     text.finish()
+}
+
+/// The certain changes of all cells in one table, the largest first.
+fn certain_changes(text: &mut Text, changes: &[Change<'_>]) {
+    let changes = changes.iter().filter(|change| change.is_certain());
+    let changes: Vec<&Change<'_>> = changes.collect();
+    if changes.is_empty() {
+        return;
+    }
+    text.paragraph(Tone::Strong, "Changes, the largest first");
+    let rows = changes.iter().map(|change| {
+        let ComparedCell {
+            scenario,
+            runtime,
+            load,
+            ..
+        } = change.cell;
+        let name = format!("{}: {scenario} / {runtime}, {load}", change.name());
+        (name, Tone::of(change.compared.verdict))
+    });
+    let mut table = Table::new("metric", rows);
+    for (heading, rank, column) in COLUMNS {
+        let texts = changes.iter().map(|change| column(change.compared));
+        table.column(heading, rank, texts);
+    }
+    table.print(text);
+    text.blank();
 }
 
 /// The meaning of the columns, with the confidence that the rounds allow.
@@ -127,30 +184,7 @@ fn table(text: &mut Text, cell: &ComparedCell) {
         (name.clone(), tone)
     });
     let mut table = Table::new("metric", rows);
-    let columns: [Column; 6] = [
-        ("base", 5, |metric| {
-            units::with_unit(metric.base, &metric.unit)
-        }),
-        ("head", 4, |metric| {
-            units::with_unit(metric.head, &metric.unit)
-        }),
-        ("ratio", 1, |metric| {
-            let ratio = metric.ratio.map(|ratio| units::ratio(ratio.value));
-            ratio.unwrap_or_default()
-        }),
-        ("interval", 3, |metric| interval(metric).unwrap_or_default()),
-        ("rounds", 6, |metric| {
-            format!("{}, {}", metric.base_rounds, metric.head_rounds)
-        }),
-        ("verdict", 0, |metric| {
-            let word = |verdict| {
-                let (glyph, word) = (describe::glyph(verdict), describe::verdict_word(verdict));
-                format!("{glyph} {word}")
-            };
-            metric.verdict.map_or("none".to_owned(), word)
-        }),
-    ];
-    for (heading, rank, text) in columns {
+    for (heading, rank, text) in COLUMNS {
         let texts = shown.iter().map(|(_, metric)| text(metric));
         table.column(heading, rank, texts);
     }

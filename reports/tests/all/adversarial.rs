@@ -238,7 +238,7 @@ fn renamed(name: &str) -> Record {
 }
 
 /// Both arms of a gate, the head slower by this share.
-fn gate(rounds: usize, slowdown: f64) -> Record {
+pub(crate) fn gate(rounds: usize, slowdown: f64) -> Record {
     let sweep = Sweep {
         concurrency: &[1],
         rounds,

@@ -4,6 +4,7 @@
 
 mod adversarial;
 mod async_pays;
+mod browser;
 mod charts;
 mod contrast;
 mod diagnosis;
