@@ -4,7 +4,8 @@
 //! or not readable by this user makes a number unknown, never an error.
 
 use std::collections::BTreeSet;
-use std::fs::{read_dir, read_link, read_to_string};
+use std::fs::{File, read_dir, read_link, read_to_string};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use nix::sys::wait::{WaitPidFlag, waitpid};
@@ -185,8 +186,8 @@ fn overflows_of(netstat: &str) -> Option<u64> {
 pub fn listeners_on(port: u16) -> Option<Vec<u32>> {
     let sockets: BTreeSet<u64> = ["/proc/net/tcp", "/proc/net/tcp6"]
         .iter()
-        .filter_map(|path| read_to_string(path).ok())
-        .flat_map(|table| listening_sockets(&table, port))
+        .filter_map(|path| File::open(path).ok())
+        .flat_map(|table| listening_sockets(BufReader::new(table), port))
         .collect();
     owners(&sockets)
 }
@@ -199,6 +200,9 @@ pub fn listeners_at(path: &Path) -> Option<Vec<u32>> {
 
 /// The processes that hold any of `sockets`; `None` if none is visible, or if one of them only forwards.
 fn owners(sockets: &BTreeSet<u64>) -> Option<Vec<u32>> {
+    if sockets.is_empty() {
+        return None;
+    }
     let owners: Vec<u32> = pids()?.filter(|&pid| holds_any(pid, sockets)).collect();
     let forwards = |&pid: &u32| {
         read_to_string(format!("/proc/{pid}/comm"))
@@ -207,17 +211,21 @@ fn owners(sockets: &BTreeSet<u64>) -> Option<Vec<u32>> {
     (!owners.is_empty() && !owners.iter().any(forwards)).then_some(owners)
 }
 
-/// The inodes of the sockets that listen on `port`, from `/proc/net/tcp`.
-fn listening_sockets(table: &str, port: u16) -> Vec<u64> {
+/// The inodes of the sockets that listen on `port`, from `/proc/net/tcp`. The kernel lists listening sockets first; the
+/// connections after them may be thousands, which it formats only for those who read on.
+fn listening_sockets(table: impl BufRead, port: u16) -> Vec<u64> {
     const LISTENING: &str = "0A";
-    let inode = |line: &str| {
+    let inode = |line: String| {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let (_address, its_port) = fields.get(1)?.rsplit_once(':')?;
-        let fits =
-            u16::from_str_radix(its_port, 16) == Ok(port) && fields.get(3) == Some(&LISTENING);
+        let fits = u16::from_str_radix(its_port, 16) == Ok(port);
         fits.then(|| fields.get(9)?.parse().ok()).flatten()
     };
-    table.lines().skip(1).filter_map(inode).collect()
+    let lines = table.lines().skip(1).map_while(Result::ok);
+    lines
+        .take_while(|line| line.split_whitespace().nth(3) == Some(LISTENING))
+        .filter_map(inode)
+        .collect()
 }
 
 /// The inodes of the sockets that listen at `path`, from `/proc/net/unix`.
@@ -252,6 +260,8 @@ fn socket_of(target: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use super::*;
 
     const STAT: &str = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 10 1 5 70 10 3 3 2 4 0\ncpu1 20 0 5 1 1 0 0 1 0 0\n\
@@ -357,13 +367,17 @@ mod tests {
     }
 
     #[test]
-    fn listening_sockets_are_distinguished_from_connections() {
-        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
+    fn listening_sockets_are_distinguished_from_connections_which_are_not_read() {
+        const LISTENING: &[u8] = b"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
             0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  0  0 4711 1 0 100\n\
-            1: 0100007F:1F90 0100007F:C350 01 00000000:00000000 00:00000000 00000000  0  0 4712 1 0 100\n\
-            2: 00000000000000000000000000000000:1F91 00:0000 0A 0:0 00:0 0 0 0 4713 1\n";
-        assert_eq!(listening_sockets(table, 8080), [4711]);
-        assert_eq!(listening_sockets(table, 8081), [4713]);
+            1: 00000000000000000000000000000000:1F91 00:0000 0A 0:0 00:0 0 0 0 4713 1\n";
+        const CONNECTION: &[u8] = b"2: 0100007F:1F90 0100007F:C350 01 0:0 00:0 0 0 0 4712 1\n";
+        for (port, expected) in [(8080, 4711), (8081, 4713)] {
+            let mut more = CONNECTION;
+            let table = LISTENING.chain(CONNECTION).chain(&mut more);
+            assert_eq!(listening_sockets(table, port), [expected]);
+            assert_eq!(more, CONNECTION);
+        }
         assert_eq!(socket_of("socket:[4711]"), Some(4711));
         assert_eq!(socket_of("/dev/null"), None);
     }
