@@ -144,11 +144,12 @@ impl WorkloadEntry {
             about: W::ABOUT,
             check: check::<W>,
             schema: || schema_for!(W::Params),
-            #[cfg(not(fuzzing))]
+            #[cfg(not(any(fuzzing, test)))]
             run: photofinish_harness::measure::run_round::<W>,
-            // Fuzzers run no round. Compiling every workload under every runtime with coverage takes ten minutes.
-            #[cfg(fuzzing)]
-            run: |plan| unreachable!("a fuzzer ran {plan:?}"),
+            // Fuzzers and unit tests run no round. Compiling every workload under every runtime takes a minute, and ten with
+            // coverage.
+            #[cfg(any(fuzzing, test))]
+            run: |plan| unreachable!("a fuzzer or a unit test ran {plan:?}"),
         }
     }
 }
