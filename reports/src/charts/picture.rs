@@ -2,6 +2,8 @@
 //!
 //! plotters' bitmap backend draws it three times as large as the picture, whose pixels are averages; text is set here.
 
+use std::array;
+
 use ab_glyph::{Font as _, point};
 use plotters::backend::BitMapBackend;
 use plotters::coord::Shift;
@@ -38,24 +40,41 @@ pub(super) fn png(drawing: &Drawing) -> Vec<u8> {
 
 /// Averages over squares of [`OVERSAMPLING`] pixels.
 fn scaled_down(large: &[u8], width: usize, height: usize) -> Vec<u8> {
-    const AREA: u32 = (OVERSAMPLING * OVERSAMPLING) as u32;
-    let row_len = 3 * width * OVERSAMPLING;
-    let mut small = Vec::with_capacity(3 * width * height);
-    for rows in large.chunks_exact(row_len * OVERSAMPLING) {
-        for x in 0..width {
-            let mut sums = [0_u32; 3];
-            for row in rows.chunks_exact(row_len) {
-                let square = &row[3 * OVERSAMPLING * x..][..3 * OVERSAMPLING];
-                for pixel in square.chunks_exact(3) {
-                    for (sum, channel) in sums.iter_mut().zip(pixel) {
-                        *sum += u32::from(*channel);
-                    }
-                }
+    /// Picture pixels that are looked at together.
+    const SPAN: usize = 16;
+    const WHITE: [u8; 3 * OVERSAMPLING * SPAN] = [0xFF; 3 * OVERSAMPLING * SPAN];
+    let row_len = 3 * OVERSAMPLING * width;
+    let mut small = vec![0xFF; 3 * width * height];
+    let squares = large.chunks_exact(row_len * OVERSAMPLING);
+    for (rows, row) in squares.zip(small.chunks_exact_mut(3 * width)) {
+        let rows: [&[u8]; OVERSAMPLING] = array::from_fn(|y| &rows[row_len * y..][..row_len]);
+        for (index, span) in row.chunks_mut(3 * SPAN).enumerate() {
+            let drawn = rows.map(|row| &row[WHITE.len() * index..][..OVERSAMPLING * span.len()]);
+            // Most of a picture is white, which is compared faster than it is averaged.
+            if drawn.iter().any(|row| **row != WHITE[..row.len()]) {
+                average(drawn, span);
             }
-            small.extend(sums.map(|sum| ((sum + AREA / 2) / AREA) as u8));
         }
     }
     small
+}
+
+/// Fills `span` with the averages of `drawn`, rows of [`OVERSAMPLING`] times as many pixels.
+fn average(drawn: [&[u8]; OVERSAMPLING], span: &mut [u8]) {
+    const AREA: u32 = (OVERSAMPLING * OVERSAMPLING) as u32;
+    for (x, pixel) in span.chunks_exact_mut(3).enumerate() {
+        let mut sums = [AREA / 2; 3];
+        for row in drawn {
+            for drawn_pixel in row[3 * OVERSAMPLING * x..][..3 * OVERSAMPLING].chunks_exact(3) {
+                for (sum, channel) in sums.iter_mut().zip(drawn_pixel) {
+                    *sum += u32::from(*channel);
+                }
+            }
+        }
+        for (channel, sum) in pixel.iter_mut().zip(sums) {
+            *channel = (sum / AREA) as u8;
+        }
+    }
 }
 
 fn encode(width: usize, height: usize, rgb: &[u8]) -> Vec<u8> {
@@ -65,7 +84,8 @@ fn encode(width: usize, height: usize, rgb: &[u8]) -> Vec<u8> {
     encoder.set_depth(png::BitDepth::Eight);
     // Flat areas repeat themselves and compress well; filter predictions do not.
     encoder.set_filter(png::Filter::NoFilter);
-    encoder.set_deflate_compression(png::DeflateCompression::Level(9));
+    // Level 9 takes six times as long, for 5 % fewer bytes.
+    encoder.set_deflate_compression(png::DeflateCompression::Level(2));
     encoder
         .write_header()
         .and_then(|mut writer| writer.write_image_data(rgb))
