@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use photofinish_record::Requirement;
 
-use crate::metrics::{self, Better, METRICS, Metric, short_name};
+use crate::metrics::{self, Better, METRICS, Metric, part_and_metric, short_name};
 use crate::units;
 
 /// The share of failed operations.
@@ -107,8 +107,20 @@ pub fn find(name: &str) -> Option<(Cow<'static, Metric>, Better)> {
 
 /// True if two names, with or without unit, mean the same metric.
 pub fn same_metric(a: &str, b: &str) -> bool {
-    let full = |name: &str| find(name).map(|(metric, _)| metric.name.to_string());
+    let full = |name: &str| match find(name) {
+        Some((metric, _)) => Some(metric.name.to_string()),
+        None => errors_name(name),
+    };
     a == b || full(a).is_some_and(|name| Some(name) == full(b))
+}
+
+/// The full name of the share of failed operations, or failed runs of a part: `errors`, `request.NAME.errors`.
+pub fn errors_name(name: &str) -> Option<String> {
+    match part_and_metric(name) {
+        (None, ERRORS) => Some(ERRORS.to_owned()),
+        (Some(part), ERRORS) => Some(format!("request.{part}.{ERRORS}")),
+        _ => None,
+    }
 }
 
 /// A name and a text from one line: `response_p99 < 50ms`, `retries = 0`; a sign of comparison stays with the text.
@@ -192,7 +204,8 @@ pub fn holds(requirement: Requirement, value: f64) -> bool {
 
 /// True if the metric of that name is a share of operations.
 pub fn is_share(name: &str) -> bool {
-    [ERRORS, RETRIES, RECONNECTS].contains(&name)
+    let (_, metric) = part_and_metric(name);
+    [ERRORS, RETRIES, RECONNECTS].contains(&metric)
 }
 
 /// Rejects a requirement of the metric `name`, with this unit (`None` of a share), that no measurement could break or meet.
@@ -222,11 +235,12 @@ pub fn decides(
 
 /// The reason that no measurement could break a requirement.
 fn never_fails(name: &str, unit: Option<&str>, requirement: Requirement) -> Option<&'static str> {
+    let is_errors = errors_name(name).is_some();
     match requirement {
-        Requirement::Errors { most } if most >= 1.0 && name == ERRORS => {
+        Requirement::Errors { most } if most >= 1.0 && is_errors => {
             Some("no more than all operations can fail")
         }
-        Requirement::Below { value } if value > 1.0 && name == ERRORS => {
+        Requirement::Below { value } if value > 1.0 && is_errors => {
             Some("no more than all operations can fail")
         }
         Requirement::Above { value } if value <= 0.0 => Some("everything measured is above it"),
@@ -285,6 +299,15 @@ mod tests {
         check("< 1%", Some(Requirement::Below { value: 0.01 }));
         check("> 0", None);
         check("5", None);
+    }
+
+    #[test]
+    fn names_of_the_same_metric_are_recognized() {
+        assert!(same_metric("service_p99", "service_p99_ns"));
+        let [quoted, plain] = ["request.\"log in\".errors", "transaction.log in.errors"];
+        assert!(same_metric(quoted, plain));
+        assert!(!same_metric(quoted, "errors"));
+        assert!(!same_metric(quoted, "request.buy.errors"));
     }
 
     #[test]

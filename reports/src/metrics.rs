@@ -367,7 +367,7 @@ pub fn of_part(name: &str) -> impl Iterator<Item = Metric> {
     .into_iter()
 }
 
-fn part<'a>(name: &str, round: &'a Measurement) -> Option<&'a Part> {
+pub(crate) fn part<'a>(name: &str, round: &'a Measurement) -> Option<&'a Part> {
     round.parts.iter().find(|part| part.name == name)
 }
 

@@ -16,7 +16,7 @@ use photofinish_record::{Completion, Failures, Measurement, Plan, Requirement, R
 use crate::conditions::{self, ConditionError, ERRORS, RECONNECTS, RETRIES};
 use crate::describe;
 use crate::gate::terms::exists_under;
-use crate::metrics::{Better, Metric, THROUGHPUT, Times};
+use crate::metrics::{self, Better, Metric, THROUGHPUT, Times};
 use crate::rounds::{Rounds, measured, own_cells};
 use crate::rule::Caveat;
 use crate::statistics::{self, CONFIDENCE};
@@ -148,7 +148,7 @@ struct RoundValue {
 
 /// The part with this name in a round; empty if it never ran.
 fn part_of(round: &Measurement, name: &str) -> Measurement {
-    let Some(part) = round.parts.iter().find(|part| part.name == name) else {
+    let Some(part) = metrics::part(name, round) else {
         return Measurement::default();
     };
     let failures = part.failures.iter().map(|(kind, count)| {

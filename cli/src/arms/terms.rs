@@ -64,7 +64,11 @@ impl TermArguments {
             for (metric, text, place) in all {
                 let term = terms::parse(&metric, &text).map_err(|error| {
                     Failure::usage(error.to_string())
-                        .hint(format!("metrics to gate: {}", terms::names().join(", ")))
+                        .hint(format!(
+                            "metrics to gate: {}; of a part: request.NAME.throughput, request.NAME.errors, and service times \
+                             such as request.NAME.service_p99",
+                            terms::names().join(", ")
+                        ))
                 })?;
                 check_part(&term.metric, spec)?;
                 terms.push(GateTerm {

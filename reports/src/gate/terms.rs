@@ -1,7 +1,7 @@
 //! The terms of a gate: texts such as `5%` or `< 20ms` as requirements of a metric.
 //!
 //! A percentage limits the slowdown, a comparison is an objective for the head's own value, and `errors` is a share of
-//! all operations; `conditions` parses the parts. Terms that no measurement could break are rejected: a gate that
+//! all operations, or of all runs of a part; `conditions` parses the texts. Terms that no measurement could break are rejected: a gate that
 //! cannot fail protects nothing.
 
 use photofinish_record::load::Load;
@@ -14,7 +14,7 @@ use crate::rule::Rule;
 /// A term without its scenario.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Term {
-    /// The metric's full name, or [`ERRORS`].
+    /// The metric's full name, or that of a share of errors.
     pub metric: String,
     pub requirement: Requirement,
 }
@@ -30,10 +30,10 @@ pub fn parse(name: &str, text: &str) -> Result<Term, ConditionError> {
     let (name, text) = (name.trim(), text.trim());
     let found = conditions::find(name);
     let gated = found.as_ref().map(|(metric, better)| (&**metric, *better));
-    let (full_name, requirement) = match gated {
-        Some((metric, better)) => (&*metric.name, requirement(metric, better, text)),
-        None if name == ERRORS => (ERRORS, conditions::share(text)),
-        None => {
+    let (full_name, requirement) = match (gated, conditions::errors_name(name)) {
+        (Some((metric, better)), _) => (metric.name.to_string(), requirement(metric, better, text)),
+        (None, Some(errors)) => (errors, conditions::share(text)),
+        (None, None) => {
             return Err(ConditionError::UnknownMetric {
                 name: name.to_owned(),
                 known: names(),
@@ -54,7 +54,7 @@ pub fn parse(name: &str, text: &str) -> Result<Term, ConditionError> {
     let unit = gated.map(|(metric, _)| metric.unit);
     conditions::decides(name, text, unit, requirement)?;
     Ok(Term {
-        metric: full_name.to_owned(),
+        metric: full_name,
         requirement,
     })
 }
@@ -144,6 +144,11 @@ mod tests {
         check("throughput", "> 10k", "throughput_ops_s", above);
         check("errors", "0", "errors", Requirement::Errors { most: 0.0 });
         check("errors", "1%", "errors", Requirement::Errors { most: 0.01 });
+        let most = |most| Requirement::Errors { most };
+        check("request.buy.errors", "1%", "request.buy.errors", most(0.01));
+        let (quoted, full) = ("transaction.\"a.b c\".errors", "request.a.b c.errors");
+        check(quoted, "0", full, most(0.0));
+        check(quoted, "< 1%", full, Requirement::Below { value: 0.01 });
     }
 
     #[test]
@@ -164,11 +169,14 @@ mod tests {
         check("throughput", &["> 0"], never_fails);
         check("response_p99", &["< 60s"], never_fails);
         check("errors", &["100%"], never_fails);
+        check("request.buy.errors", &["100%", "< 101%"], never_fails);
         let never_met = |error: &ConditionError| matches!(error, ConditionError::NeverMet { .. });
         check("response_p99", &["< 0ms"], never_met);
         check("errors", &["< 0%"], never_met);
         let unknown =
             |error: &ConditionError| matches!(error, ConditionError::UnknownMetric { .. });
         check("through_put", &["5%"], unknown);
+        check("request.buy.retries", &["5%"], unknown);
+        check("request.errors", &["0"], unknown);
     }
 }

@@ -16,7 +16,7 @@ use photofinish_reports::compare::RecordComparison;
 use photofinish_reports::describe;
 use photofinish_reports::everything::{everything, renderings};
 use photofinish_reports::formats::{self, File};
-use photofinish_reports::gate::{CheckVerdict, GateReport, terms};
+use photofinish_reports::gate::{CheckVerdict, GateReport, GateVerdict, terms};
 use photofinish_reports::report::Report;
 use photofinish_reports::resolution::Resolution;
 use photofinish_reports::rule::Verdict;
@@ -637,6 +637,94 @@ fn a_gate_limits_the_times_of_a_part() {
     let text = terminal::gate(&gate, style);
     assert!(text.contains("request.a.b.service_p99.5"), "{text}");
     assert!(terms::parse("request.log in.response_p99", "10%").is_err());
+}
+
+/// Goal: a limit on a part's errors counts that part alone, and the scenario's budget is checked first. Method: 2 % of the runs
+/// of one part fail, and either every operation succeeds (a retry helped) or 2 % fail.
+#[test]
+fn a_gate_limits_the_errors_of_a_part_within_the_budget() {
+    let gated = |budget: f64, operations_fail: bool| {
+        let mut record = gate(16, 0.0);
+        record.plan.scenarios[0].error_budget = budget;
+        each_measured(&mut record, |_, _, measured| {
+            let part = |name: &str, failed: u64| Part {
+                name: name.to_owned(),
+                succeeded: 100 - failed,
+                failed,
+                ..Part::default()
+            };
+            measured.worker.parts = vec![part("log in", 2), part("buy", 0)];
+            if operations_fail {
+                let failed = measured.worker.ops / 49;
+                fail(&mut measured.worker, "status", failed);
+            }
+        });
+        let gate = record.plan.gate.as_mut().expect("a gate");
+        let like = gate.terms[0].clone();
+        let limits = [
+            ("log in", "< 2%"),
+            ("log in", "2%"),
+            ("buy", "0"),
+            ("gone", "0"),
+        ];
+        let terms = limits.map(|(part, text)| {
+            let term = terms::parse(&format!("request.\"{part}\".errors"), text).expect("a term");
+            GateTerm {
+                metric: term.metric,
+                requirement: term.requirement,
+                ..like.clone()
+            }
+        });
+        gate.terms = terms.to_vec();
+        GateReport::of(&record).expect("a gate")
+    };
+    let [regression, inconclusive, pass] = [
+        CheckVerdict::Regression,
+        CheckVerdict::Inconclusive,
+        CheckVerdict::Pass,
+    ];
+    for (budget, operations_fail, expected) in [
+        (0.0, false, GateVerdict::Regression),
+        (0.05, true, GateVerdict::Regression),
+        (0.0, true, GateVerdict::Wrong),
+    ] {
+        let gate = gated(budget, operations_fail);
+        assert_eq!(gate.verdict, expected, "{}", gate.reason);
+        let checks = gate.checks.iter();
+        let checks = checks.map(|check| (&*check.metric, check.verdict, check.reason.as_deref()));
+        let expected = [
+            (
+                "request.log in.errors",
+                regression,
+                Some("32 of 1600 runs of `log in` failed"),
+            ),
+            (
+                "request.gone.errors",
+                inconclusive,
+                Some("the head completed 0 runs of `gone`"),
+            ),
+            (
+                "request.log in.errors",
+                pass,
+                Some("32 of 1600 runs of `log in` failed"),
+            ),
+            (
+                "request.buy.errors",
+                pass,
+                Some("0 of 1600 runs of `buy` failed"),
+            ),
+        ];
+        assert_eq!(checks.collect::<Vec<_>>(), expected);
+    }
+    let text = terminal::gate(
+        &gated(0.05, true),
+        Style {
+            width: 120,
+            colour: false,
+        },
+    );
+    assert!(text.contains("request.log in.errors"), "{text}");
+    assert!(text.contains("2%"), "{text}");
 }
 
 #[test]

@@ -61,7 +61,8 @@ pub(crate) struct ScenarioFile {
     pub(crate) expect: ExpectSection,
     /// Conditions that `photofinish gate` checks on a new build, by metric: `throughput = "5%"` limits the slowdown,
     /// `response_p99 = "< 20ms"` limits the new build's own value, and a list may hold both. `errors` is a share of all
-    /// operations, `request.NAME.service_p99` the metric of a part, and `tolerance` the slowdown that is not reported yet, by default `"2%"`.
+    /// operations, `request.NAME.service_p99` the metric of a part, `request.NAME.errors` a share of its runs, and `tolerance` the
+    /// slowdown that is not reported yet, by default `"2%"`.
     #[serde(default)]
     pub(crate) gate: BTreeMap<String, GateEntry>,
 }

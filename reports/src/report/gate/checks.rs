@@ -3,13 +3,13 @@
 //! The rule decides by numbers; this module adds the validity of a decision if a value has too few operations behind
 //! it, or can only be worse than it looks. The share of failed operations needs no rule.
 
-use photofinish_record::{GateTerm, Requirement};
+use photofinish_record::{GateTerm, Measurement, Requirement};
 
 use super::{Pair, Side};
-use crate::conditions::{self, ERRORS};
+use crate::conditions;
 use crate::describe;
 use crate::gate::{Check, Interval};
-use crate::metrics::Metric;
+use crate::metrics::{self, Metric, part_and_metric};
 use crate::rule::{Caveat, CheckVerdict, Decision, Rule, Samples};
 use crate::statistics;
 
@@ -18,7 +18,8 @@ pub(super) fn check(term: &GateTerm, rule: &Rule, pair: &Pair<'_>) -> Check {
     let metric = found.as_ref().map(|(metric, better)| (&**metric, *better));
     let base = pair.base.as_ref();
     let blank = blank(term, base.ok().copied(), Some(pair.head));
-    if term.metric == ERRORS || matches!(term.requirement, Requirement::Errors { .. }) {
+    let is_share = matches!(term.requirement, Requirement::Errors { .. });
+    if is_share || conditions::errors_name(&term.metric).is_some() {
         return errors(pair.head, term.requirement, blank);
     }
     let Some((metric, better)) = metric else {
@@ -94,17 +95,21 @@ fn samples(pair: &Pair<'_>, base: Side<'_>, metric: &Metric) -> Samples {
     }
 }
 
-/// The share of operations that failed: exact, without bounds.
+/// The share of operations that failed, or of runs of the part in the metric's name: exact, without bounds.
 fn errors(head: Side<'_>, requirement: Requirement, blank: Check) -> Check {
     let rounds = || head.rounds.measured(head.cell).map(|round| &round.worker);
-    let failed = rounds()
-        .map(|round| round.failed_ops())
-        .fold(0, u64::saturating_add);
-    let all = rounds()
-        .map(|round| round.ops)
-        .fold(failed, u64::saturating_add);
+    let (part, _) = part_and_metric(&blank.metric);
+    let sum = |count: fn(&Ended) -> u64| {
+        let counts = rounds().filter_map(|round| Ended::of(round, part));
+        counts
+            .map(|ended| count(&ended))
+            .fold(0, u64::saturating_add)
+    };
+    let failed = sum(|ended| ended.failed);
+    let all = sum(|ended| ended.succeeded).saturating_add(failed);
+    let what = part.map_or("operations".to_owned(), |part| format!("runs of `{part}`"));
     if all == 0 {
-        return undecided(blank, "no operation of the head ended".to_owned());
+        return undecided(blank, format!("the head completed 0 {what}"));
     }
     let share = failed as f64 / all as f64;
     Check {
@@ -113,7 +118,7 @@ fn errors(head: Side<'_>, requirement: Requirement, blank: Check) -> Check {
         } else {
             CheckVerdict::Regression
         },
-        reason: Some(format!("{failed} of {all} operations failed")),
+        reason: Some(format!("{failed} of {all} {what} failed")),
         head: Some(share),
         value: Some(Interval {
             estimate: share,
@@ -122,6 +127,28 @@ fn errors(head: Side<'_>, requirement: Requirement, blank: Check) -> Check {
         }),
         samples: rounds().count(),
         ..blank
+    }
+}
+
+/// Operations of a round, or runs of one of its parts, that ended.
+struct Ended {
+    succeeded: u64,
+    failed: u64,
+}
+
+impl Ended {
+    /// `None` if the round has no such part.
+    fn of(round: &Measurement, part: Option<&str>) -> Option<Self> {
+        let Some(name) = part else {
+            return Some(Self {
+                succeeded: round.ops,
+                failed: round.failed_ops(),
+            });
+        };
+        metrics::part(name, round).map(|part| Self {
+            succeeded: part.succeeded,
+            failed: part.failed,
+        })
     }
 }
 
