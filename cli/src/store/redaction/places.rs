@@ -9,7 +9,7 @@ use photofinish_scenarios::secret_names::{Key, is_of_key};
 const LONGEST: usize = 1024;
 
 /// Placeholder values in messages, which are not secrets.
-const PLACEHOLDERS: [&str; 5] = [REDACTED, "…", "PASSWORD", "VALUE", "value"];
+const PLACEHOLDERS: [&str; 6] = [REDACTED, "…", "PASSWORD", "VALUE", "value", "FILE"];
 
 /// Words before the secret of an `Authorization` header.
 const SCHEMES: [&str; 4] = ["basic", "bearer", "digest", "token"];
@@ -230,10 +230,39 @@ fn value(text: &str, begin: usize) -> Option<Secret> {
     };
     let secret = rest[inside.clone()].trim_end_matches('\\');
     let range = begin + inside.start..begin + inside.start + secret.len();
-    (!secret.is_empty() && !PLACEHOLDERS.contains(&secret)).then_some(Secret {
+    (!secret.is_empty() && !is_public(secret)).then_some(Secret {
         range,
         replacement: REDACTED,
     })
+}
+
+/// True for a placeholder, or the name of the variable that holds the secret, with the punctuation of its sentence.
+fn is_public(value: &str) -> bool {
+    let value = value.trim_end_matches([',', '.', ';', ')']);
+    PLACEHOLDERS.contains(&value) || is_reference(value)
+}
+
+/// True for `$API_TOKEN`, `${API_TOKEN}`, and slots such as `{token}`, `{{token}}` and `{{env.API_TOKEN}}`. Only names that say that
+/// they hold a secret are recognized, since a password may have a dollar sign or braces too.
+fn is_reference(value: &str) -> bool {
+    let between = |open: &str, close: &str| value.strip_prefix(open)?.strip_suffix(close);
+    let is_name = |name: &str, is_letter: fn(&u8) -> bool| {
+        let key = Key::of(name);
+        name.bytes().all(|byte| is_letter(&byte)) && (key.is_secret() || key.is_password())
+    };
+    let variable = between("${", "}").or_else(|| value.strip_prefix('$'));
+    let slot = between("{{", "}}").or_else(|| between("{", "}"));
+    match (variable, slot) {
+        (Some(name), _) => is_name(name, |byte| byte.is_ascii_uppercase() || *byte == b'_'),
+        (None, Some(name)) => {
+            let name = name.trim_matches(' ');
+            let name = name.strip_prefix("env.").unwrap_or(name);
+            is_name(name, |byte| {
+                byte.is_ascii_alphabetic() || b"_.".contains(byte)
+            })
+        }
+        (None, None) => false,
+    }
 }
 
 /// Text up to the first such character, at most [`LONGEST`]: hostile text must not cost quadratic time.
