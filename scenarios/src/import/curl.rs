@@ -65,6 +65,10 @@ const OPTIONS: &[CurlOption] = &[
         &["-u", "--user"],
         Value(|it, value, _| it.set(|it| it.user = Some(value.to_owned()))),
     ),
+    option(
+        &["--oauth2-bearer"],
+        Value(|it, value, _| it.set(|it| it.bearer = Some(value.to_owned()))),
+    ),
     option(&["-b", "--cookie"], Value(|it, value, _| it.cookie(value))),
     option(
         &["-A", "--user-agent"],
@@ -96,8 +100,12 @@ const OPTIONS: &[CurlOption] = &[
     option(&["-I", "--head"], Flag(|it| it.head = true)),
     option(&["-g", "--globoff"], Flag(|it| it.literal_url = true)),
     option(&["--compressed"], Flag(|it| it.compressed = true)),
-    option(&["--http1.1"], Flag(|_| ())),
-    option(&["--http2", "--http2-prior-knowledge", "--http3"], Ignored),
+    option(&["--http1.1"], Flag(|it| it.version = Version::Http1)),
+    option(&["--http2"], Flag(|it| it.version = Version::Http2)),
+    option(
+        &["--http2-prior-knowledge"],
+        Flag(|it| it.version = Version::Http2WithoutUpgrade),
+    ),
     option(&["-s", "--silent"], Ignored),
     option(&["-S", "--show-error"], Ignored),
     option(&["-i", "--include", "--show-headers"], Ignored),
@@ -113,6 +121,16 @@ const fn option(names: &'static [&'static str], meaning: Meaning) -> CurlOption 
     CurlOption { names, meaning }
 }
 
+/// The HTTP version of a command; the last option decides.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Version {
+    #[default]
+    Http1,
+    /// Negotiated over TLS, an upgrade request otherwise.
+    Http2,
+    Http2WithoutUpgrade,
+}
+
 /// A command as far as it is read.
 #[derive(Default)]
 struct Command {
@@ -126,6 +144,8 @@ struct Command {
     is_json: bool,
     parts: Vec<(String, String)>,
     user: Option<String>,
+    bearer: Option<String>,
+    version: Version,
     cookies: Vec<String>,
     socket: Option<String>,
     timeout: Option<String>,
@@ -355,6 +375,21 @@ impl Command {
         if all.requests.is_empty() {
             return Err(ImportError::new("expected a URL in the command, got none"));
         }
+        let is_secure = all
+            .requests
+            .iter()
+            .any(|(_, it)| it.url.scheme() == "https");
+        match self.version {
+            Version::Http2 if !is_secure => all.notes.push(
+                "`--http2` asks to upgrade without TLS, which no scenario does: HTTP/1.1 is measured. `version = \"2\"` in `[http]` is \
+                 curl's --http2-prior-knowledge."
+                    .to_owned(),
+            ),
+            Version::Http1 => {}
+            Version::Http2 | Version::Http2WithoutUpgrade => {
+                all.settings.push("version = \"2\"".to_owned());
+            }
+        }
         if self.follows {
             let most = self.redirects.as_deref().unwrap_or(REDIRECTS);
             all.settings.push(format!("redirects = {most}"));
@@ -404,6 +439,9 @@ impl Command {
         }
         if let Some(user) = &self.user {
             request.default_header("authorization", &format!("Basic {user}"))?;
+        }
+        if let Some(token) = &self.bearer {
+            request.default_header("authorization", &format!("Bearer {token}"))?;
         }
         if self.compressed {
             self.unless_removed(&mut request, "accept-encoding", "deflate, gzip")?;
@@ -508,6 +546,11 @@ fn stdin() -> ImportError {
 }
 
 fn unknown(name: &str) -> ImportError {
+    if let Some((name, _)) = name.split_once('=') {
+        return ImportError::new(format!("curl's option `{name}` takes no value after `=`")).hint(
+            format!("write the value as a word of its own: `{name} VALUE`"),
+        );
+    }
     let all = OPTIONS.iter().flat_map(|it| it.names).copied();
     let similar = crate::diagnostic::did_you_mean(name, all.filter(|it| it.starts_with("--")));
     let error = ImportError::new(format!("curl's option `{name}` is not understood"));
@@ -604,6 +647,11 @@ body.text = "user=ann&password={{env.PASSWORD}}"
             ("-G -d a=1 'h/?b=2'", "[[request]]\nsend = \"GET /?b=2&a=1\"".to_owned()),
             ("--json '[1]' h", "[[request]]\nsend = \"POST /\"\nheaders.accept = \"application/json\"\nheaders.content-type = \"application/json\"\nbody.text = \"[1]\"".to_owned()),
             ("-u ann:s3cret h", "[[request]]\nsend = \"GET /\"\nheaders.authorization = \"Basic {{env.AUTHORIZATION}}\"".to_owned()),
+            ("--oauth2-bearer s3cret h", "[[request]]\nsend = \"GET /\"\nheaders.authorization = \"Bearer {{env.AUTHORIZATION}}\"".to_owned()),
+            ("--http2 https://h", "[http]\nversion = \"2\"\n\n[[request]]\nsend = \"GET /\"".to_owned()),
+            ("--http2-prior-knowledge -L h", "[http]\nversion = \"2\"\nredirects = 50\n\n[[request]]\nsend = \"GET /\"".to_owned()),
+            ("--http2 --http1.1 https://h", "[[request]]\nsend = \"GET /\"".to_owned()),
+            ("--http2 h", "[[request]]\nsend = \"GET /\"".to_owned()),
             ("-e http://r/ -H 'X-Empty;' h", "[[request]]\nsend = \"GET /\"\nheaders.referer = \"http://r/\"\nheaders.X-Empty = \"\"".to_owned()),
             ("--unix-socket /run/a.sock http://app/x", "[[request]]\nsend = \"GET /x\"\nheaders.host = \"app\"".to_owned()),
             ("-g 'h/{a}' --url h/b", "[[request]]\nsend = \"GET /%7Ba%7D\"\n\n[[request]]\nsend = \"GET /b\"".to_owned()),
@@ -615,9 +663,11 @@ body.text = "user=ann&password={{env.PASSWORD}}"
             "http=unix:/run/a.sock"
         );
         assert_eq!(
-            imported("curl -sS -o /dev/null --http2 h").notes,
-            ["Ignored: -s, -S, -o, --http2."]
+            imported("curl -sS -o /dev/null h").notes,
+            ["Ignored: -s, -S, -o."]
         );
+        let notes = imported("curl --http2 h").notes;
+        assert!(notes[0].contains("HTTP/1.1 is measured"), "{notes:?}");
         let parts = imported("curl -F a=1 -F password=s3cret h").scenario;
         assert!(
             parts.contains("name=\"a\"")
@@ -633,7 +683,10 @@ body.text = "user=ann&password={{env.PASSWORD}}"
             ("curl --proxy p h", "`--proxy`"),
             ("curl -Z h", "`-Z`"),
             ("curl -sx p h", "`-x`"),
-            ("curl --request=POST h", "`--request=POST`"),
+            ("curl --request=POST h", "`--request` takes no value"),
+            ("curl --user=ann:s3cret h", "`--user` takes no value"),
+            ("curl --http3 https://h", "`--http3`"),
+            ("curl --proxy-user a:s3cret h", "`--proxy-user`"),
             ("curl -H", "`-H`"),
             ("curl -H x h", "`-H`: expected `name: value`"),
             ("curl -H @f h", "`-H`: header fields from a file"),
@@ -654,6 +707,7 @@ body.text = "user=ann&password={{env.PASSWORD}}"
         ] {
             let error = import(&words(command).expect("words"), &context()).expect_err(command);
             assert!(error.message.contains(expected), "{command}: {error}");
+            assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
         }
     }
 }

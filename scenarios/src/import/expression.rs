@@ -40,6 +40,8 @@ pub(super) fn evaluate(
 #[derive(Clone, Debug, PartialEq)]
 enum Token {
     Integer(i64),
+    /// 2^63, the magnitude of the smallest integer: valid after a minus only.
+    SmallestMagnitude,
     Double(f64),
     Name(String),
     Variable(String),
@@ -87,9 +89,16 @@ fn number(text: &str) -> Result<(Token, usize), ImportError> {
         length += 1;
     }
     let number = &text[..length];
+    let is_integer = number.bytes().all(|byte| byte.is_ascii_digit());
     let token = match (number.parse(), number.parse()) {
         (Ok(integer), _) => Token::Integer(integer),
-        (_, Ok(double)) => Token::Double(double),
+        _ if number.parse() == Ok(i64::MIN.unsigned_abs()) => Token::SmallestMagnitude,
+        (_, Ok(double)) if !is_integer => Token::Double(double),
+        _ if is_integer => {
+            return Err(ImportError::new(format!(
+                "expected a 64-bit integer, got `{number}`"
+            )));
+        }
         _ => {
             return Err(ImportError::new(format!(
                 "expected a number, got `{number}`"
@@ -167,6 +176,12 @@ impl Parser<'_> {
         match self.next() {
             Some(Token::Integer(integer)) => Ok(Value::Integer(integer)),
             Some(Token::Double(double)) => Ok(Value::Double(double)),
+            Some(Token::Sign('-'))
+                if self.tokens.get(self.at) == Some(&Token::SmallestMagnitude) =>
+            {
+                self.at += 1;
+                Ok(Value::Integer(i64::MIN))
+            }
             Some(Token::Sign('-')) => calculate(Value::Integer(0), '-', self.factor()?),
             Some(Token::Sign('+')) => self.factor(),
             Some(Token::Sign('(')) => {
@@ -200,6 +215,7 @@ fn unexpected(token: Option<&Token>) -> ImportError {
         None => "the end of the expression".to_owned(),
         Some(Token::Sign(sign)) => format!("`{sign}`"),
         Some(Token::Integer(integer)) => format!("`{integer}`"),
+        Some(Token::SmallestMagnitude) => format!("`{}`", i64::MIN.unsigned_abs()),
         Some(Token::Double(double)) => format!("`{double}`"),
         Some(Token::Name(name)) => format!("`{name}`"),
         Some(Token::Variable(name)) => format!("`:{name}`"),
@@ -244,7 +260,7 @@ fn calculate(left: Value, sign: char, right: Value) -> Result<Value, ImportError
                 '-' => left.checked_sub(*right),
                 '*' => left.checked_mul(*right),
                 '/' => left.checked_div(*right),
-                _ => left.checked_rem(*right),
+                _ => (*right != 0).then(|| left.wrapping_rem(*right)),
             };
             let wrong = || {
                 ImportError::new(format!(
@@ -315,7 +331,14 @@ fn call(name: &str, arguments: &[Value]) -> Result<Value, ImportError> {
             ))
             .hint("`permute(random_zipfian(1, N, …), N)` becomes a draw with `scatter = true`"))
         }
-        ("abs", [Integer(integer)]) => Ok(Integer(integer.saturating_abs())),
+        ("abs", [Integer(integer)]) => {
+            let wrong = || {
+                ImportError::new(format!(
+                    "expected a 64-bit integer, got `abs({integer})`"
+                ))
+            };
+            integer.checked_abs().map(Integer).ok_or_else(wrong)
+        }
         ("abs", [Double(double)]) => Ok(Double(double.abs())),
         ("int", [Integer(integer)]) => Ok(Integer(*integer)),
         ("int", [Double(double)]) => rounded(*double),
@@ -422,6 +445,13 @@ mod tests {
             ),
             ("permute(random(1, 9), 9)", draw(0, 8)),
             (":aid", Value::Drawn("aid".to_owned())),
+            ("-9223372036854775808", Value::Integer(i64::MIN)),
+            ("- 9223372036854775808 + 1", Value::Integer(-i64::MAX)),
+            ("-9223372036854775808 % -1", Value::Integer(0)),
+            (
+                "random(-9223372036854775808, 9223372036854775807)",
+                draw(i64::MIN, i64::MAX),
+            ),
         ] {
             assert_eq!(evaluate(text, &variables()), Ok(expected), "{text}");
         }
@@ -439,6 +469,14 @@ mod tests {
             ("pi()", "got `pi`"),
             ("1 / 0", "`1 / 0`"),
             ("9223372036854775807 + 1", "64-bit"),
+            ("9223372036854775808", "got `9223372036854775808`"),
+            (
+                "-9223372036854775809",
+                "64-bit integer, got `9223372036854775809`",
+            ),
+            ("-9223372036854775808 / -1", "64-bit"),
+            ("abs(-9223372036854775808)", "64-bit"),
+            ("1 % 0", "`1 % 0`"),
             (":nothing", "got `:nothing`"),
             ("1 < 2", "got `<`"),
             ("int(1e300)", "64 bits"),

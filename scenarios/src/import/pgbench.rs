@@ -30,6 +30,9 @@ pub(super) fn import(text: &str, context: &Context<'_>) -> Result<Import, Import
         }
         let (taken, read) = if rest.starts_with("--") {
             (end_of_line(rest), Ok(()))
+        } else if rest.starts_with("\\;") {
+            script.joins_next = true;
+            (2, Ok(()))
         } else if rest.starts_with('\\') {
             let taken = end_of_command(rest);
             (taken, script.command(&rest[1..taken]))
@@ -80,6 +83,10 @@ struct Script {
     statements: Vec<String>,
     /// Number of statements before the start and before the end of the pipeline.
     pipeline: (Option<usize>, Option<usize>),
+    /// Number of statements sent in one message with the one before, by `\;`.
+    joined: usize,
+    /// True after `\;`.
+    joins_next: bool,
     notes: Vec<String>,
 }
 
@@ -91,6 +98,8 @@ impl Script {
             used: BTreeSet::new(),
             statements: Vec::new(),
             pipeline: (None, None),
+            joined: 0,
+            joins_next: false,
             notes: Vec::new(),
         }
     }
@@ -169,25 +178,28 @@ impl Script {
     }
 
     fn statement(&mut self, sql: &str) -> Result<(), ImportError> {
-        if sql.is_empty() {
+        let plain = Text::without_comments(sql);
+        if plain.is_empty() {
             return Ok(());
         }
-        let text = Text::parse(sql).map_err(ImportError::new)?;
+        let quoted = Text::parse(&plain).map_err(ImportError::new)?.literals;
         for name in self.variables.keys() {
-            let mut literals = text.literals.iter();
-            if literals.any(|literal| has_name(literal, name)) {
+            if quoted.iter().any(|literal| has_name(literal, name)) {
                 return Err(ImportError::new(format!(
-                    "expected `:{name}` outside of quotes and comments, where a scenario cannot insert a value"
+                    "expected `:{name}` outside of quotes, where a scenario cannot insert a value"
                 ))
-                .hint(format!("write `'…' || :{name}`, or remove the comment")));
+                .hint(format!("write `'…' || :{name}`")));
             }
         }
+        let text = Text::parse(sql).map_err(ImportError::new)?;
         let mut literals = text.literals.iter();
         let mut statement = literals.next().cloned().unwrap_or_default();
         for (name, literal) in text.names.iter().zip(literals) {
             let drawn = self.value(name)?;
             let _ = write!(statement, ":{drawn}{literal}");
         }
+        let continues = std::mem::take(&mut self.joins_next) && !self.statements.is_empty();
+        self.joined += usize::from(continues);
         self.statements.push(statement.trim_end().to_owned());
         Ok(())
     }
@@ -209,17 +221,28 @@ impl Script {
         Ok(drawn)
     }
 
+    /// True if all statements are sent at once: a pipeline, or one message of statements joined by `\;`, which the server
+    /// runs in one transaction as well.
+    fn is_pipeline(&self) -> Result<bool, ImportError> {
+        match (self.pipeline, self.joined) {
+            ((None, _), 0) => Ok(false),
+            ((None, _), joined) if joined + 1 == self.statements.len() => Ok(true),
+            (_, 1..) => Err(ImportError::new(
+                "expected `;` between statements, got `\\;`, which sends some of them in one message",
+            )
+            .hint("write `;`, or join all statements of the script with `\\;`")),
+            ((Some(0), Some(end)), 0) if end == self.statements.len() => Ok(true),
+            _ => Err(ImportError::new(
+                "expected a pipeline from the first statement to the last",
+            )
+            .hint(
+                "remove `\\startpipeline` and `\\endpipeline`, or put all statements between them",
+            )),
+        }
+    }
+
     fn write(mut self) -> Result<Import, ImportError> {
-        let pipeline = match self.pipeline {
-            (None, _) => false,
-            (Some(0), Some(end)) if end == self.statements.len() => true,
-            _ => {
-                return Err(ImportError::new(
-                    "expected a pipeline from the first statement to the last",
-                )
-                .hint("remove `\\startpipeline` and `\\endpipeline`, or put all statements between them"));
-            }
-        };
+        let pipeline = self.is_pipeline()?;
         if self.statements.is_empty() {
             return Err(ImportError::new("expected a statement, got none"));
         }
@@ -238,13 +261,16 @@ impl Script {
             .contains(&&*verb)
         };
         let controls = self.statements.iter().filter(|sql| is_control(sql)).count();
+        let is_one_of = |sql: &String, words: &[&str]| {
+            let sql = Text::without_comments(sql);
+            words.iter().any(|word| sql.eq_ignore_ascii_case(word))
+        };
         let is_whole = self.statements.len() > if pipeline { 2 } else { 3 }
-            && self.statements[0].eq_ignore_ascii_case("begin")
-            && self.statements.last().is_some_and(|last| {
-                ["end", "commit"]
-                    .iter()
-                    .any(|end| last.eq_ignore_ascii_case(end))
-            });
+            && is_one_of(&self.statements[0], &["begin"])
+            && self
+                .statements
+                .last()
+                .is_some_and(|last| is_one_of(last, &["end", "commit"]));
         let mut keys = String::new();
         match controls {
             // The workload sends BEGIN and COMMIT itself.
@@ -383,6 +409,29 @@ UPDATE a SET b = b + :delta
     }
 
     #[test]
+    fn comments_and_joined_statements_are_understood() {
+        let one = "\n[[transaction]]\nstatements = [\n  \"SELECT 1\",\n  \"SELECT 2\",\n]\n";
+        let pipeline = format!("{one}pipeline = true\n");
+        let apart = format!("{one}transaction = false\n");
+        for (script, expected) in [
+            (
+                "/* a; */ -- b\nBEGIN /* c */; SELECT 1; SELECT 2; /* d */ END -- e\n; /* f */",
+                one,
+            ),
+            ("SELECT 1\\; SELECT 2;", &pipeline),
+            ("BEGIN\\;\nSELECT 1 \\;\\; SELECT 2\\; COMMIT\\;", &pipeline),
+            ("SELECT 1; /* \\; :scale */\n-- \\sleep ;\nSELECT 2", &apart),
+        ] {
+            assert_eq!(scenario(script), expected, "{script}");
+        }
+        let commented = "SELECT 1 -- not :scale\n, 2 /*+ :scale */";
+        assert_eq!(
+            scenario(commented),
+            "\n[[transaction]]\nstatements = [\n  \"\"\"\nSELECT 1 -- not :scale\n, 2 /*+ :scale */\"\"\",\n]\n"
+        );
+    }
+
+    #[test]
     fn commands_that_a_scenario_cannot_express_are_refused_with_their_line() {
         for (script, expected) in [
             (
@@ -413,6 +462,15 @@ UPDATE a SET b = b + :delta
                 "SELECT 1;\n\\startpipeline\nSELECT 2;\n\\endpipeline",
                 "expected a pipeline from the first",
             ),
+            (
+                "SELECT 1\\; SELECT 2; SELECT 3",
+                "expected `;` between statements, got `\\;`",
+            ),
+            (
+                "\\startpipeline\nSELECT 1\\; SELECT 2;\n\\endpipeline",
+                "got `\\;`",
+            ),
+            ("/* nothing */ -- at all", "expected a statement, got none"),
             (";;\n", "expected a statement, got none"),
             ("\\set a 1\n", "expected a statement, got none"),
         ] {

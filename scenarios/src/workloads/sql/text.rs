@@ -3,6 +3,8 @@
 //! A colon is no value in a string, a quoted name, a comment or a dollar quote, in `::`, and between the two bounds of an
 //! array's slice. Nothing else of the language is known here.
 
+use std::ops::Range;
+
 /// A statement: literals with a name between each two of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Text {
@@ -63,19 +65,23 @@ impl Text {
         (sql, names)
     }
 
+    /// A statement with a space in place of each comment, trimmed.
+    pub(crate) fn without_comments(sql: &str) -> String {
+        let mut scanner = Scanner::new(sql);
+        scanner.scan(false);
+        let mut text = String::with_capacity(sql.len());
+        let mut start = 0;
+        for comment in scanner.comments {
+            text += &sql[start..comment.start];
+            text.push(' ');
+            start = comment.end;
+        }
+        (text + &sql[start..]).trim().to_owned()
+    }
+
     /// The first word, in capitals: `SELECT`.
     pub(crate) fn verb(&self) -> String {
-        let mut rest = self.literals[0].trim_start();
-        loop {
-            let behind = if rest.starts_with("--") {
-                rest.find('\n').map(|end| end + 1)
-            } else if rest.starts_with("/*") {
-                rest.find("*/").map(|end| end + 2)
-            } else {
-                break;
-            };
-            rest = behind.map_or("", |end| &rest[end..]).trim_start();
-        }
+        let rest = Self::without_comments(&self.literals[0]);
         let word = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
         rest[..word].to_ascii_uppercase()
     }
@@ -97,6 +103,7 @@ struct Scanner<'a> {
     brackets: u32,
     /// True if there is a `$1`.
     is_numbered: bool,
+    comments: Vec<Range<usize>>,
     text: Text,
 }
 
@@ -109,6 +116,7 @@ impl<'a> Scanner<'a> {
             last: b' ',
             brackets: 0,
             is_numbered: false,
+            comments: Vec::new(),
             text: Text {
                 literals: Vec::new(),
                 names: Vec::new(),
@@ -131,8 +139,8 @@ impl<'a> Scanner<'a> {
             match byte {
                 b'\'' => self.skip_quoted(b'\'', false),
                 b'"' => self.skip_quoted(b'"', false),
-                b'-' if self.byte(1) == b'-' => self.skip_line(),
-                b'/' if self.byte(1) == b'*' => self.skip_comment(),
+                b'-' if self.byte(1) == b'-' => self.comment(Self::skip_line),
+                b'/' if self.byte(1) == b'*' => self.comment(Self::skip_comment),
                 b'$' => self.dollar(),
                 b':' => self.colon(),
                 b';' => return,
@@ -169,6 +177,12 @@ impl<'a> Scanner<'a> {
             return self.skip_quoted(quote, true);
         }
         self.last = quote;
+    }
+
+    fn comment(&mut self, skip: fn(&mut Self)) {
+        let start = self.at;
+        skip(self);
+        self.comments.push(start..self.at);
     }
 
     fn skip_line(&mut self) {
@@ -336,9 +350,22 @@ mod tests {
     }
 
     #[test]
+    fn only_comments_are_left_out() {
+        for (sql, expected) in [
+            ("-- a\n BEGIN /* b /* c */ */ -- d", "BEGIN"),
+            ("SELECT 1--a\n+2", "SELECT 1 \n+2"),
+            ("SELECT '--a', $$/* b */$$", "SELECT '--a', $$/* b */$$"),
+            ("/* never ends", ""),
+        ] {
+            assert_eq!(Text::without_comments(sql), expected, "{sql}");
+        }
+    }
+
+    #[test]
     fn the_verb_is_found_after_comments() {
         let verb = |sql| Text::parse(sql).expect("sound").verb();
         assert_eq!(verb(" /* a */ -- b\n select(1)"), "SELECT");
+        assert_eq!(verb("/* /* a */ b */ insert"), "INSERT");
         assert_eq!(verb("(SELECT 1)"), "");
     }
 }
