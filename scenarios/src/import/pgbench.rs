@@ -420,7 +420,7 @@ UPDATE a SET b = b + :delta
             ),
             ("SELECT 1\\; SELECT 2;", &pipeline),
             ("BEGIN\\;\nSELECT 1 \\;\\; SELECT 2\\; COMMIT\\;", &pipeline),
-            ("SELECT 1; /* \\; :scale */\n-- \\sleep ;\nSELECT 2", &apart),
+            ("SELECT 1; -- \\; :scale\nSELECT 2", &apart),
         ] {
             assert_eq!(scenario(script), expected, "{script}");
         }

@@ -99,8 +99,8 @@ fn samples(pair: &Pair<'_>, base: Side<'_>, metric: &Metric) -> Samples {
 fn errors(head: Side<'_>, requirement: Requirement, blank: Check) -> Check {
     let rounds = || head.rounds.measured(head.cell).map(|round| &round.worker);
     let (part, _) = part_and_metric(&blank.metric);
-    let sum = |count: fn(&Ended) -> u64| {
-        let counts = rounds().filter_map(|round| Ended::of(round, part));
+    let sum = |count: fn(&OutcomeCounts) -> u64| {
+        let counts = rounds().filter_map(|round| OutcomeCounts::of(round, part));
         counts
             .map(|ended| count(&ended))
             .fold(0, u64::saturating_add)
@@ -131,12 +131,12 @@ fn errors(head: Side<'_>, requirement: Requirement, blank: Check) -> Check {
 }
 
 /// Operations of a round, or runs of one of its parts, that ended.
-struct Ended {
+struct OutcomeCounts {
     succeeded: u64,
     failed: u64,
 }
 
-impl Ended {
+impl OutcomeCounts {
     /// `None` if the round has no such part.
     fn of(round: &Measurement, part: Option<&str>) -> Option<Self> {
         let Some(name) = part else {
