@@ -105,6 +105,7 @@ fn refused(url: &Url, error: Http2Error) -> Failure {
     let url = redaction::url(url);
     let message = match error {
         Http2Error::AnotherProtocol => format!("{url} does not speak HTTP/2"),
+        Http2Error::NoStreams => format!("{url} accepts no request over HTTP/2"),
         Http2Error::NotChosen(_) => format!("{url} does not speak HTTP/2 over TLS"),
         _ => format!("{url} did not give a valid HTTP/2 response"),
     };
@@ -122,11 +123,13 @@ impl Probe {
         self.process(false)?;
         let part = self.received.spare();
         let count = self.connection.read(part).map_err(|failure| {
-            // A server that does not expect the preface may drop the connection.
-            if self.client.is_settled() || self.connection.is_late() {
-                Flaw::Connection(failure)
-            } else {
-                Flaw::Protocol(Http2Error::AnotherProtocol)
+            match (self.client.is_settled(), self.connection.is_late()) {
+                (true, true) if self.client.most_streams() == 0 => {
+                    Flaw::Protocol(Http2Error::NoStreams)
+                }
+                // A server that does not expect the preface may drop the connection.
+                (false, false) => Flaw::Protocol(Http2Error::AnotherProtocol),
+                _ => Flaw::Connection(failure),
             }
         })?;
         self.received.commit(count);

@@ -49,6 +49,7 @@ pub struct Http2Client {
     opening: Vec<u8>,
     greeting: Greeting,
     is_over: bool,
+    is_own_end: bool,
 }
 
 /// A request in flight and its response; dropping it early cancels it.
@@ -91,6 +92,9 @@ pub enum Http2Error {
     /// The server broke the protocol.
     #[error("the server broke the HTTP/2 protocol ({})", name(*.0))]
     Malformed(Reason),
+    /// The server allows no request.
+    #[error("the server allows no concurrent streams (SETTINGS_MAX_CONCURRENT_STREAMS is 0)")]
+    NoStreams,
     /// The connection ended.
     #[error("the connection ended before the end of the response")]
     Closed,
@@ -103,7 +107,7 @@ impl Http2Error {
     /// Kind of failure in records: `http2`, `goaway`, `refused-stream`, `stream-reset`, `malformed`, `short` or `data`.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::AnotherProtocol | Self::NotChosen(_) => "http2",
+            Self::AnotherProtocol | Self::NotChosen(_) | Self::NoStreams => "http2",
             Self::GoneAway(_) => "goaway",
             Self::Refused => "refused-stream",
             Self::Reset(_) => "stream-reset",
@@ -122,6 +126,10 @@ impl Http2Error {
             ),
             Self::NotChosen(_) => Some(
                 "enable HTTP/2 in the server (`http2` in nginx), or measure HTTP/1.1 with `version = \"1.1\"` in `[http]`",
+            ),
+            Self::NoStreams => Some(
+                "raise the limit in the server (`http2_max_concurrent_streams` in nginx), or wait until it is ready; `version = \"1.1\"` \
+                 in `[http]` measures HTTP/1.1",
             ),
             _ => None,
         }
@@ -196,6 +204,7 @@ impl Http2Client {
             opening,
             greeting: Greeting::default(),
             is_over: false,
+            is_own_end: false,
         }
     }
 
@@ -226,6 +235,7 @@ impl Http2Client {
         self.exchange_queues(input, output, is_ended);
         // Its error is known to the exchanges.
         self.is_over |= polled.is_ready();
+        self.is_own_end |= matches!(&polled, Poll::Ready(Err(error)) if error.is_library());
         Ok(())
     }
 
@@ -250,6 +260,11 @@ impl Http2Client {
     /// True if the connection has ended.
     pub fn is_over(&self) -> bool {
         self.is_over
+    }
+
+    /// True if this side ended the connection, because the server broke the protocol.
+    pub fn is_own_end(&self) -> bool {
+        self.is_own_end
     }
 
     /// Maximum number of concurrent exchanges that the server currently allows.

@@ -2,7 +2,8 @@
 //!
 //! Connecting, sending and receiving only; the exchanges belong to the caller. All requests begun so far leave in one write,
 //! and all data that has arrived is processed at once. Nothing reads between operations, so the connection is checked before
-//! the first request after a pause: a GOAWAY must be noticed before a request is sent in vain.
+//! the first request after an idle time: a GOAWAY must be noticed before a request is sent in vain. In a pause within a flow,
+//! the connection is checked at intervals, so that the server's PINGs and SETTINGS are answered.
 
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,9 @@ const WRITTEN_AT_ONCE: usize = 16 * 1024;
 
 /// Idle time after which the connection is checked for a GOAWAY or a close.
 const IDLE: Duration = Duration::from_millis(10);
+
+/// Interval at which the connection is checked during a pause.
+const LISTENING: Duration = Duration::from_millis(100);
 
 /// Maximum number of requests over one connection, well below the number of stream identifiers.
 const MOST_REQUESTS: u32 = 1_000_000_000;
@@ -113,18 +117,44 @@ impl<R: Runtime> Http2Connection<R> {
     /// Reads what arrived while idle, and closes a connection that the server has ended.
     pub(super) async fn refresh(&mut self) {
         if self.used.elapsed() > IDLE {
-            while self.is_alive() && self.wire.is_stale().await {
-                // There is something to read: this does not wait.
-                self.turn_with(Turn::Receive).await;
-            }
+            self.receive_arrived().await;
         }
         self.close_if_retired();
     }
 
-    /// Closes a connection that the server has ended or is about to end, and counts a reconnect.
+    /// Waits until `due` and answers what the server sends meanwhile. No exchange may be open.
+    pub(super) async fn pause_until(&mut self, due: Instant) {
+        let runtime = self.dialer.runtime().clone();
+        loop {
+            let next = due.min(Instant::now() + LISTENING);
+            runtime.sleep_until(next).await;
+            self.receive_arrived().await;
+            if self.is_alive() {
+                self.turn_with(Turn::Send).await;
+            }
+            self.close_if_retired();
+            if next == due {
+                return;
+            }
+        }
+    }
+
+    /// Processes what has arrived, without waiting for more.
+    async fn receive_arrived(&mut self) {
+        while self.is_alive() && self.wire.is_stale().await {
+            self.turn_with(Turn::Receive).await;
+        }
+    }
+
+    /// Closes a connection that has ended or is about to end; counts a reconnect unless this side ended it.
     pub(super) fn close_if_retired(&mut self) {
-        if self.client.as_mut().is_some_and(Http2Client::is_retired) {
-            self.wire.traffic().reconnected();
+        let Some(client) = &mut self.client else {
+            return;
+        };
+        if client.is_retired() {
+            if !client.is_own_end() {
+                self.wire.traffic().reconnected();
+            }
             self.close();
         }
     }
@@ -286,7 +316,7 @@ enum Turn {
     Receive,
 }
 
-fn failure_of(error: &Http2Error) -> Failure {
+pub(super) fn failure_of(error: &Http2Error) -> Failure {
     let failure = Failure::new(error.kind(), error.to_string());
     match error.hint() {
         Some(hint) => failure.hint(hint),

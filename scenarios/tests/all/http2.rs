@@ -15,8 +15,8 @@ use photofinish_scenarios::worker::work;
 use serde_json::{Value, json};
 
 use crate::support::http2_peer::{
-    CANCEL, DATA, INITIAL_WINDOW_SIZE, MAX_CONCURRENT_STREAMS, NO_ERROR, PING, Peer,
-    REFUSED_STREAM, WINDOW_UPDATE,
+    CANCEL, DATA, HEADERS, INITIAL_WINDOW_SIZE, MAX_CONCURRENT_STREAMS, NO_ERROR, PING, Peer,
+    REFUSED_STREAM, SETTINGS, WINDOW_UPDATE,
 };
 use crate::support::rounds::{measured, plan};
 use crate::support::tiny_server;
@@ -264,6 +264,96 @@ fn a_zero_or_lowered_stream_limit_is_waited_for() {
     });
 }
 
+/// Method: a server that sends a PING in the pause of a flow, and another once the first is answered. Both answers must arrive
+/// before the next request, and so must that to the new settings.
+#[test]
+fn pings_and_settings_are_answered_in_a_pause() {
+    let params = json!({
+        "http": { "version": "2" },
+        "flow": [{ "request": [
+            { "send": "GET /first", "pause": "700ms" },
+            { "send": "GET /second" },
+        ] }],
+    });
+    let serve = |client: &std::net::TcpStream, log: &Mutex<Vec<Vec<u8>>>| {
+        let Some(mut peer) = Peer::greet(client, &[]) else {
+            return;
+        };
+        while let Some(stream) = peer.request() {
+            peer.respond(stream, b"");
+            let mut seen = Vec::new();
+            peer.send(PING, 0, 0, b"pingpong");
+            while let Some(frame) = peer.frame() {
+                seen.push(frame.kind);
+                if frame.kind == PING && seen.len() == 1 {
+                    peer.settings(&[(INITIAL_WINDOW_SIZE, 70_000)]);
+                    peer.send(PING, 0, 0, b"pongping");
+                }
+                if frame.kind == HEADERS {
+                    peer.respond(frame.stream, b"");
+                    break;
+                }
+            }
+            log.lock().expect("sound").push(seen);
+        }
+    };
+    std::thread::scope(|scope| {
+        for runtime in DESCRIPTORS {
+            let params = &params;
+            scope.spawn(move || {
+                let log = Arc::new(Mutex::new(Vec::new()));
+                let logged = Arc::clone(&log);
+                let address = tiny_server::start(move |client| serve(client, &logged));
+                let seen = round(params, &address, runtime.name, 1);
+                check_success(runtime.name, &seen, 1, 4);
+                for seen in log.lock().expect("sound").iter_mut() {
+                    // The last two answers may leave in either order.
+                    seen[1..3].sort_unstable();
+                    let expected = [PING, SETTINGS, PING, HEADERS];
+                    assert_eq!(seen[..], expected, "{}", runtime.name);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_server_that_allows_no_streams_fails_the_requests_with_a_hint() {
+    let serve = |peer: &mut Peer<'_>| while peer.frame().is_some() {};
+    let none: &[(u16, u32)] = &[(MAX_CONCURRENT_STREAMS, 0)];
+    let mut params = streams(2, json!({ "send": "GET /" }));
+    params["http"]["timeout"] = json!("50ms");
+    under_every_runtime(&params, 2, serve, none, |runtime, seen| {
+        let failures = &seen.errors["http2"];
+        assert_eq!((failures.count, seen.ops), (2, 0), "{runtime}");
+        for expected in ["no concurrent streams", "raise the limit in the server"] {
+            assert!(
+                failures.example.contains(expected),
+                "{runtime}: {failures:?}"
+            );
+        }
+    });
+}
+
+/// Method: a server that breaks the protocol behind each response, so that the client ends the connection.
+#[test]
+fn a_connection_that_the_client_ends_is_no_reconnect() {
+    let serve = |peer: &mut Peer<'_>| {
+        while let Some(stream) = peer.request() {
+            peer.respond(stream, b"");
+            peer.data(0, b"not on a stream", false);
+        }
+    };
+    let params = streams(1, json!({ "send": "GET /" }));
+    under_every_runtime(&params, 4, serve, &[], |runtime, seen| {
+        let traffic = &seen.traffic["http"];
+        assert!(traffic.connections > 1, "{runtime}: {traffic:?}");
+        assert_eq!(traffic.reconnects, 0, "{runtime}");
+        let kinds: Vec<&String> = seen.errors.keys().collect();
+        assert!(kinds.iter().all(|kind| *kind == "malformed"), "{kinds:?}");
+    });
+}
+
 /// Method: a server that grants windows in small steps and takes part of a granted window back.
 #[test]
 fn windows_of_any_size_stall_no_body_in_either_direction() {
@@ -388,7 +478,7 @@ fn a_server_without_http2_is_reported_before_anything_is_measured() {
         });
         let params = streams(2, json!({ "send": "GET /" }));
         let result = work(&worker_plan(&params, &address, "tokio", 1)).result;
-        let WorkerResult::Failed { reason, hint } = &result else {
+        let WorkerResult::Failed { reason, hint, .. } = &result else {
             panic!("{result:?}");
         };
         assert!(

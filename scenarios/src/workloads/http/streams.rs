@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use photofinish_harness::measure::FIRST_WARMUP_OP;
 use photofinish_harness::parts::{PartRecorder, Parts};
@@ -13,7 +13,7 @@ use photofinish_harness::runtime::{Elapsed, Runtime};
 use photofinish_harness::workload::{Failure, RoundEnv};
 
 use super::super::http_connection::{Endpoint, http2_dialer};
-use super::super::http2_connection::Http2Connection;
+use super::super::http2_connection::{Http2Connection, failure_of};
 use super::compile::Script;
 use super::lane::{Lane, LaneContext, MOST_UNPROCESSED};
 use super::spec::HttpVersion;
@@ -21,6 +21,9 @@ use super::walk::Walk;
 use super::{Shared, too_late};
 use crate::data::{RoundData, Values};
 use crate::protocol::http2::Http2Error;
+
+/// Maximum time for which a server may allow no streams while requests wait.
+const LONGEST_WITHOUT_STREAMS: Duration = Duration::from_secs(5);
 
 /// One client.
 pub struct Streams<R: Runtime> {
@@ -134,21 +137,26 @@ impl<R: Runtime> Streams<R> {
         };
         connection.refresh().await;
         let mut vain = 0;
+        let mut blocked_since = None;
         loop {
             submit(connection, lanes, &context);
             let is_open = lanes.iter().any(Lane::is_open);
             let is_waiting = lanes.iter().any(Lane::is_waiting);
             if !is_open && is_waiting && connection.sender(most_requests(script)).is_none() {
                 reopen(connection, lanes, &context, &mut vain).await;
+                blocked_since = None;
             } else if is_open || is_waiting {
                 if is_open {
                     vain = 0;
+                    blocked_since = None;
+                } else {
+                    // The connection takes requests, but no streams are allowed.
+                    blocked_since = blocked_since.or_else(|| Some(Instant::now()));
                 }
-                turn(connection, lanes, &context).await;
+                turn(connection, lanes, &context, blocked_since).await;
                 advance(connection, lanes, &context);
             } else if let Some(pause) = lanes.iter().find_map(Lane::pause) {
-                let due = Instant::now() + pause;
-                connection.runtime().clone().sleep_until(due).await;
+                connection.pause_until(Instant::now() + pause).await;
                 lanes.iter_mut().for_each(|lane| lane.resume(script));
             } else {
                 break;
@@ -208,14 +216,19 @@ async fn reopen<R: Runtime>(
     }
 }
 
-/// Sends and receives once. A late request fails, and all others on the connection with it.
+/// Sends and receives once. A late request fails, and all others on the connection with it. `blocked_since` is the time since
+/// which requests have waited because the server allows no streams.
 async fn turn<R: Runtime>(
     connection: &mut Http2Connection<R>,
     lanes: &mut [Lane],
     context: &LaneContext<'_>,
+    blocked_since: Option<Instant>,
 ) {
-    let deadlines = lanes.iter().filter_map(Lane::deadline);
-    let Some(due) = deadlines.min() else {
+    let due = match blocked_since {
+        None => lanes.iter().filter_map(Lane::deadline).min(),
+        Some(since) => Some(since + longest_without_streams(lanes, context.script)),
+    };
+    let Some(due) = due else {
         return connection.turn().await;
     };
     let left = due.saturating_duration_since(Instant::now());
@@ -223,8 +236,11 @@ async fn turn<R: Runtime>(
     let ended = runtime.timeout(left, Box::pin(connection.turn())).await;
     if let Err(Elapsed) = ended {
         connection.close();
-        for lane in lanes.iter_mut().filter(|lane| lane.is_open()) {
+        let is_blocked = blocked_since.is_some();
+        let late = |lane: &&mut Lane| lane.is_open() || is_blocked && lane.is_waiting();
+        for lane in lanes.iter_mut().filter(late) {
             let failure = match lane.time_limit(context.script) {
+                _ if is_blocked => failure_of(&Http2Error::NoStreams),
                 Some(limit) => too_late(limit),
                 None => Failure::new(
                     Failure::TIMEOUT,
@@ -234,6 +250,16 @@ async fn turn<R: Runtime>(
             lane.fail(failure, context);
         }
     }
+}
+
+/// Time for which the waiting requests wait for a stream: the shortest limit of one, or a default.
+fn longest_without_streams(lanes: &[Lane], script: &Script) -> Duration {
+    let waiting = lanes.iter().filter(|lane| lane.is_waiting());
+    let limits = waiting.filter_map(|lane| lane.time_limit(script));
+    limits
+        .min()
+        .unwrap_or(Duration::MAX)
+        .min(LONGEST_WITHOUT_STREAMS)
 }
 
 /// Hands received data to the requests in flight.
