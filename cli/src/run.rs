@@ -16,3 +16,4 @@ pub mod selftest;
 mod conditions;
 mod identity;
 mod round;
+mod silence;

@@ -78,16 +78,16 @@ fn run_supervised<W: Workload>(plan: &WorkerPlan, supervisor: &Supervisor) -> Wo
         Err(SelectError::Start(StartError::Unsupported(reason))) => {
             WorkerResult::Unsupported { reason }
         }
-        Err(SelectError::Start(StartError::Threads(error))) => WorkerResult::Failed {
-            reason: format!("cannot start the runtime's threads: {error}"),
-            hint: Some(os::RAISE_THREAD_LIMIT.to_owned()),
-        },
+        Err(SelectError::Start(StartError::Threads(error))) => WorkerResult::failed(
+            format!("cannot start the runtime's threads: {error}"),
+            Some(os::RAISE_THREAD_LIMIT.to_owned()),
+        ),
         Err(error) => failed(error.to_string()),
     }
 }
 
 fn failed(reason: String) -> WorkerResult {
-    WorkerResult::Failed { reason, hint: None }
+    WorkerResult::failed(reason, None)
 }
 
 /// Reasons a round gave no measurement.
@@ -130,11 +130,14 @@ impl RoundError {
 impl From<RoundError> for WorkerResult {
     fn from(error: RoundError) -> Self {
         let reason = error.to_string();
+        let is_prepare = matches!(error, RoundError::Prepare(_));
         match error.failure() {
             Some(failure) if failure.kind == Failure::WRONG_CONTENT => Self::Wrong { reason },
             failure => Self::Failed {
                 reason,
                 hint: failure.and_then(|failure| failure.hint.as_deref().map(str::to_owned)),
+                is_silent: is_prepare
+                    && failure.is_some_and(|failure| failure.kind == Failure::TIMEOUT),
             },
         }
     }

@@ -15,7 +15,7 @@ mod thresholds;
 mod tool;
 mod verdicts;
 
-pub use cells::{Absent, absent, arrivals, errors, fewer_sessions, handshakes, status};
+pub use cells::{Absent, absent, arrivals, errors, fewer_sessions, handshakes, is_alike, status};
 pub use gate::{
     CHECK_COLUMNS, CheckColumn, check_name, check_subject, gate_finding, gate_heading, gate_rule,
     requirement, slowdown_legend, too_few_samples, undecided, whole_check,

@@ -24,5 +24,5 @@ fn run(plan: &WorkerPlan) -> WorkerResult {
         Some(entry) => return (entry.run)(plan),
         None => format!("unknown workload `{}`", plan.workload),
     };
-    WorkerResult::Failed { reason, hint: None }
+    WorkerResult::failed(reason, None)
 }

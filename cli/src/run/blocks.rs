@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use std::mem;
 use std::time::Instant;
 
-use photofinish_record::{Cell, Completion, PlannedScenario, Record, Round, nanoseconds};
+use photofinish_record::{Cell, Completion, Outcome, PlannedScenario, Record, Round, nanoseconds};
+use photofinish_reports::describe;
 
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
@@ -18,6 +19,7 @@ use crate::request::redo::RedoBudget;
 use crate::run::course::Course;
 use crate::run::progress::Progress;
 use crate::run::round::RoundResult;
+use crate::run::silence::SilentTargets;
 use crate::store::run_directory::RunDirectory;
 
 /// A run: its record, and everything that takes part in filling it.
@@ -33,6 +35,7 @@ pub struct Run<'a> {
     pub progress: Progress,
     /// Cells that could not run, each with the reason.
     pub broken: BrokenCells,
+    pub silent: SilentTargets,
 }
 
 /// Failures by index of their cell.
@@ -79,7 +82,9 @@ impl Run<'_> {
     /// The outcome of a complete course, with the failure of cells that could not run.
     fn end(&mut self) -> (Completion, Option<Failure>) {
         let (broken, all) = (self.broken.len(), self.record.plan.cells.len());
-        let failures = mem::take(&mut self.broken).into_values();
+        let in_order = self.in_order_of_failure(&self.broken);
+        let mut broken_cells = mem::take(&mut self.broken);
+        let failures = in_order.iter().filter_map(|cell| broken_cells.remove(cell));
         let could_not_run = |failure: &Failure| failure.exit() == Exit::CouldNotRun;
         let first = failures.reduce(|first, next| {
             if could_not_run(&first) || !could_not_run(&next) {
@@ -142,14 +147,51 @@ impl Run<'_> {
     fn leave_out(&mut self, block: usize, broken: BrokenCells) {
         let later: Vec<_> = self.record.plan.blocks.iter().skip(block + 1).collect();
         let cells = &self.record.plan.cells;
-        for (cell, failure) in &broken {
-            let skipped = later.iter().filter(|cells| cells.contains(cell)).count();
+        for alike in self.failing_alike(&broken, block) {
+            let skipped = |cell: &usize| later.iter().filter(|cells| cells.contains(cell)).count();
+            let skipped = alike.iter().map(skipped).sum();
             self.progress.fewer_rounds(skipped);
             if cells.len() > 1 {
-                self.progress.cell_failed(&failure.in_one_line(), skipped);
+                let first = broken[&alike[0]].in_one_line();
+                let others = alike[1..].iter().map(|cell| cells[*cell].to_string());
+                self.progress
+                    .cells_failed(&first, others.collect(), skipped);
             }
         }
         self.broken.extend(broken);
+    }
+
+    /// The cells in the order of their last rounds: a cause comes before the cells that were not run because of it.
+    fn in_order_of_failure(&self, broken: &BrokenCells) -> Vec<usize> {
+        let rounds = &self.record.rounds;
+        let mut cells: Vec<usize> = broken.keys().copied().collect();
+        cells.sort_by_key(|cell| rounds.iter().rposition(|round| round.cell == *cell));
+        cells
+    }
+
+    /// The broken cells of a block, those together whose reasons differ in numbers only.
+    fn failing_alike(&self, broken: &BrokenCells, block: usize) -> Vec<Vec<usize>> {
+        let rounds = self.record.rounds.iter().rev();
+        let rounds = rounds.take_while(|round| round.block == block);
+        let reasons: BTreeMap<usize, &str> = rounds
+            .filter_map(|round| match &round.outcome {
+                Outcome::Failed { reason } => Some((round.cell, reason.as_str())),
+                _ => None,
+            })
+            .collect();
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        for cell in self.in_order_of_failure(broken) {
+            let reason = reasons.get(&cell).copied();
+            let same = |group: &&mut Vec<usize>| match (reason, reasons.get(&group[0])) {
+                (Some(reason), Some(other)) => describe::is_alike(reason, other),
+                _ => false,
+            };
+            match groups.iter_mut().find(same) {
+                Some(group) => group.push(cell),
+                None => groups.push(vec![cell]),
+            }
+        }
+        groups
     }
 
     fn next_block(&mut self) -> Result<Option<usize>, Failure> {
@@ -190,7 +232,14 @@ impl Run<'_> {
                 return Err(Stop::Interrupted);
             }
             let offset_ns = nanoseconds(started.elapsed());
-            let result = (self.measure)(plan.scenario_of(cell), cell);
+            let scenario = plan.scenario_of(cell);
+            let result = match self.silent.reason(scenario, cell) {
+                Some(reason) => RoundResult::not_run(reason),
+                None => (self.measure)(scenario, cell),
+            };
+            if result.is_silent {
+                self.silent.add(scenario, cell);
+            }
             let Some(outcome) = result.outcome else {
                 return Err(Stop::Interrupted);
             };
@@ -241,7 +290,7 @@ mod tests {
     use crate::run::course::PlannedCourse;
     use crate::store::run_directory;
     use photofinish_harness::os;
-    use photofinish_record::{Conditions, Outcome, RECORD_SCHEMA};
+    use photofinish_record::{Conditions, RECORD_SCHEMA};
     use serde_json::json;
     use std::time::Duration;
 
@@ -256,7 +305,8 @@ mod tests {
         let stop = json!({ "ops": 1 });
         let scenario = json!({
             "name": "null", "title": "", "class": "overhead", "workload": "null", "operation": "", "params": {},
-            "unit_ns": 1, "servers": {}, "warmup": stop, "stop": stop, "error_budget": 0.0,
+            "unit_ns": 1, "servers": { "db": { "kind": "external", "url": "postgres://h/" } }, "warmup": stop, "stop": stop,
+            "error_budget": 0.0,
         });
         let orders = [[0, 1], [1, 0]];
         let blocks: Vec<_> = (0..blocks).map(|block| orders[block % 2]).collect();
@@ -282,6 +332,8 @@ mod tests {
         disturbed: &'a dyn Fn(usize) -> bool,
         interrupted: Option<usize>,
         failing: Option<usize>,
+        /// True if it fails because its target is silent.
+        is_silent: bool,
         /// True if the run has to end with a failure.
         fails: bool,
     }
@@ -300,6 +352,7 @@ mod tests {
                 }),
                 failure: (script.failing == Some(number))
                     .then(|| Failure::could_not_run("the worker died")),
+                is_silent: script.is_silent && script.failing == Some(number),
                 conditions: Conditions {
                     disturbance: disturbed.then(|| format!("disturbed {number}")),
                     ..Conditions::default()
@@ -318,6 +371,7 @@ mod tests {
             measure: &mut measure,
             progress,
             broken: BrokenCells::new(),
+            silent: SilentTargets::default(),
         }
         .execute();
         assert_eq!(failure.is_some(), script.fails);
@@ -341,6 +395,7 @@ mod tests {
             disturbed,
             interrupted: None,
             failing: None,
+            is_silent: false,
             fails: false,
         }
     }
@@ -406,6 +461,24 @@ mod tests {
         });
         assert_eq!(positions(&finished), [(0, 0, 0), (0, 0, 1), (0, 1, 0)]);
         assert_eq!(finished.completion, Completion::Interrupted);
+    }
+
+    #[test]
+    fn a_silent_target_is_waited_for_once() {
+        let finished = run(&Script {
+            failing: Some(0),
+            is_silent: true,
+            fails: true,
+            ..script(3, &|_| false)
+        });
+        assert_eq!(positions(&finished), [(0, 0, 0), (0, 0, 1)]);
+        let Outcome::Failed { reason } = &finished.rounds[1].outcome else {
+            panic!("{:?}", finished.rounds[1].outcome);
+        };
+        assert_eq!(
+            reason,
+            "not run: the target `db` was silent while null / sync (closed, 1 in flight) was set up"
+        );
     }
 
     #[test]

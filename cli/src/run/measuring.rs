@@ -34,6 +34,7 @@ use crate::run::fitness;
 use crate::run::preview;
 use crate::run::progress::Progress;
 use crate::run::round::{self, RoundContext};
+use crate::run::silence::SilentTargets;
 use crate::store::artifacts;
 use crate::store::past_runs;
 use crate::store::redaction;
@@ -243,6 +244,7 @@ impl<'a> ReadyRun<'a> {
                 round::run(scenario, &cell, &mut context)
             },
             broken: BrokenCells::new(),
+            silent: SilentTargets::default(),
         }
         .execute();
         drop(self.targets);

@@ -179,14 +179,19 @@ impl Progress {
         self.view().rounds = self.blocks.map(|_| self.rounds);
     }
 
-    /// Announces that a cell could not run, and that its other rounds are skipped.
-    pub fn cell_failed(&self, reason: &str, skipped: usize) {
-        let others = match skipped {
-            0 => String::new(),
-            1 => "; its other round is skipped".to_owned(),
-            _ => format!("; its other {skipped} rounds are skipped"),
+    /// Announces cells that could not run for the same reason, and that their other rounds are skipped; `others` are all but the
+    /// one in the reason.
+    pub fn cells_failed(&self, reason: &str, others: Vec<String>, skipped: usize) {
+        let (likewise, whose) = match others.as_slice() {
+            [] => (String::new(), "its"),
+            others => (format!("; likewise {}", others.join(", ")), "their"),
         };
-        let message = format!("{reason}{others}");
+        let rounds = match skipped {
+            0 => String::new(),
+            1 => format!("; {whose} other round is skipped"),
+            _ => format!("; {whose} other {skipped} rounds are skipped"),
+        };
+        let message = format!("{reason}{likewise}{rounds}");
         self.bar.suspend(|| output::inform(&message));
     }
 

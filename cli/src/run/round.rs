@@ -56,8 +56,22 @@ pub struct RoundResult {
     pub outcome: Option<Outcome>,
     /// The reason the cell cannot continue, if any.
     pub failure: Option<Failure>,
+    /// True if a target was silent in set-up until the time limit.
+    pub is_silent: bool,
     /// From the start of the servers to their end.
     pub conditions: Conditions,
+}
+
+impl RoundResult {
+    /// A round that was not run, for this reason.
+    pub fn not_run(reason: String) -> Self {
+        Self {
+            failure: Some(Failure::could_not_run(reason.clone())),
+            outcome: Some(Outcome::Failed { reason }),
+            is_silent: false,
+            conditions: Conditions::default(),
+        }
+    }
 }
 
 /// A failure that ends the cell.
@@ -65,6 +79,7 @@ struct FatalFailure {
     failure: Failure,
     /// The worker's measurement, if there was one before the failure.
     outcome: Option<Outcome>,
+    is_silent: bool,
 }
 
 impl From<Failure> for FatalFailure {
@@ -72,6 +87,7 @@ impl From<Failure> for FatalFailure {
         Self {
             failure,
             outcome: None,
+            is_silent: false,
         }
     }
 }
@@ -81,10 +97,13 @@ pub fn run(scenario: &PlannedScenario, cell: &Cell, context: &mut RoundContext<'
     context.round += 1;
     let watch = context.watch.clone();
     let (result, conditions) = watch.during(|| measure(scenario, cell, context));
+    let is_silent = matches!(&result, Err(fatal) if fatal.is_silent);
     let (outcome, failure) = match result {
         Ok(outcome) => (Some(outcome), None),
         Err(_) if context.interrupt.requested() => (None, None),
-        Err(FatalFailure { failure, outcome }) => {
+        Err(FatalFailure {
+            failure, outcome, ..
+        }) => {
             let reason = failure.in_one_line();
             let outcome = outcome.unwrap_or(Outcome::Failed { reason });
             (Some(outcome), Some(failure))
@@ -93,6 +112,7 @@ pub fn run(scenario: &PlannedScenario, cell: &Cell, context: &mut RoundContext<'
     RoundResult {
         outcome,
         failure,
+        is_silent,
         conditions,
     }
 }
@@ -132,7 +152,10 @@ fn measure(
     // A server that died is the cause of any failure of the worker, so its error comes first.
     match (result, counts.map_err(of_arm)) {
         (Ok(reply), Ok(counts)) => {
-            Ok(outcome(reply, counts, scenario, &plan.runtime).map_err(of_arm)?)
+            outcome(reply, counts, scenario, &plan.runtime).map_err(|fatal| FatalFailure {
+                failure: of_arm(fatal.failure),
+                ..fatal
+            })
         }
         (Ok(reply), Err(failure)) => Err(without_counts(reply, failure)),
         (Err(_), Err(failure)) => Err(failure.into()),
@@ -172,7 +195,11 @@ fn without_counts(reply: WorkerResult, failure: Failure) -> FatalFailure {
         | WorkerResult::Failed { .. }
         | WorkerResult::Wrong { .. } => None,
     };
-    FatalFailure { failure, outcome }
+    FatalFailure {
+        failure,
+        outcome,
+        is_silent: false,
+    }
 }
 
 fn outcome(
@@ -180,17 +207,23 @@ fn outcome(
     counts: TargetCounts,
     scenario: &PlannedScenario,
     runtime: &str,
-) -> Result<Outcome, Failure> {
+) -> Result<Outcome, FatalFailure> {
     match reply {
         WorkerResult::Ok { measurement, .. } => {
             let compared = compared(*measurement, counts, scenario, runtime);
             Ok(Outcome::Ok(Box::new(compared)))
         }
         WorkerResult::Unsupported { reason } => Ok(Outcome::Unsupported { reason }),
-        WorkerResult::Failed { reason, hint } => {
-            Err(Failure::could_not_run(reason).maybe_hint(hint))
-        }
-        WorkerResult::Wrong { reason } => Err(Failure::new(Exit::Wrong, reason)),
+        WorkerResult::Failed {
+            reason,
+            hint,
+            is_silent,
+        } => Err(FatalFailure {
+            failure: Failure::could_not_run(reason).maybe_hint(hint),
+            outcome: None,
+            is_silent,
+        }),
+        WorkerResult::Wrong { reason } => Err(Failure::new(Exit::Wrong, reason).into()),
     }
 }
 

@@ -296,7 +296,7 @@ impl Bench<'_> {
             WorkerResult::Unsupported { reason } | WorkerResult::Wrong { reason } => {
                 Err(Failure::could_not_run(reason))
             }
-            WorkerResult::Failed { reason, hint } => {
+            WorkerResult::Failed { reason, hint, .. } => {
                 Err(Failure::could_not_run(reason).maybe_hint(hint))
             }
         }

@@ -106,6 +106,10 @@ impl Audit {
     pub const MOST_SAMPLES: usize = 100_000;
 }
 
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
 /// The outcome of a round in the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "status", rename_all = "kebab-case")]
@@ -125,10 +129,24 @@ pub enum WorkerResult {
         reason: String,
         /// Advice, if there is any.
         hint: Option<String>,
+        /// True if a target was silent in set-up until the time limit: it would be in the next round.
+        #[serde(default, skip_serializing_if = "is_false")]
+        is_silent: bool,
     },
     /// The content was wrong before the measurement began: in a session's set-up, say.
     Wrong {
         /// One sentence.
         reason: String,
     },
+}
+
+impl WorkerResult {
+    /// A round that could not run.
+    pub fn failed(reason: String, hint: Option<String>) -> Self {
+        Self::Failed {
+            reason,
+            hint,
+            is_silent: false,
+        }
+    }
 }

@@ -195,8 +195,7 @@ fn threads_needed(plan: &WorkerPlan) -> u32 {
 }
 
 fn out_of_threads(reason: String) -> WorkerResult {
-    let hint = Some(os::RAISE_THREAD_LIMIT.to_owned());
-    WorkerResult::Failed { reason, hint }
+    WorkerResult::failed(reason, Some(os::RAISE_THREAD_LIMIT.to_owned()))
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> WorkerResult {

@@ -254,10 +254,7 @@ impl Unfinished {
 
     /// The result of a round whose warm-up did not end.
     pub(super) fn failed(&self) -> WorkerResult {
-        WorkerResult::Failed {
-            reason: self.reason(),
-            hint: Some(self.hint()),
-        }
+        WorkerResult::failed(self.reason(), Some(self.hint()))
     }
 }
 

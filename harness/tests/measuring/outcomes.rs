@@ -185,7 +185,7 @@ fn check_stuck_in_the_warm_up(runtime: &Descriptor) {
         warmup: Some(1),
     };
     match short_round(runtime, script) {
-        WorkerResult::Failed { reason, hint } => {
+        WorkerResult::Failed { reason, hint, .. } => {
             let message = format!("1 of {} sessions", sessions(runtime, 4));
             assert!(reason.starts_with(&message), "{reason}");
             assert!(reason.contains("of the warm-up"), "{reason}");

@@ -17,14 +17,15 @@ pub struct Absent {
     pub reason: String,
 }
 
-/// The runtimes among these cells that have no numbers, by reason, in the cells' order, each once.
+/// The runtimes among these cells that have no numbers, by reason, in the cells' order, each once. Numbers in a reason are those of
+/// the first runtime.
 pub fn absent<'a>(cells: impl IntoIterator<Item = &'a CellSummary>) -> Vec<Absent> {
     let mut absent: Vec<Absent> = Vec::new();
     for cell in cells.into_iter().filter(|cell| cell.status != Status::Ok) {
         let reason = cell.reason.clone().unwrap_or("no reason given".to_owned());
         match absent
             .iter_mut()
-            .find(|known| known.status == cell.status && known.reason == reason)
+            .find(|known| known.status == cell.status && is_alike(&known.reason, &reason))
         {
             Some(known) if known.runtimes.split(", ").any(|name| name == cell.runtime) => {}
             Some(known) => known.runtimes += &format!(", {}", cell.runtime),
@@ -36,6 +37,38 @@ pub fn absent<'a>(cells: impl IntoIterator<Item = &'a CellSummary>) -> Vec<Absen
         }
     }
     absent
+}
+
+/// Words after a count or a time, which differs from cell to cell; other numbers, such as a status, tell failures apart.
+const COUNTED: [&str; 9] = [
+    "s",
+    "ms",
+    "of",
+    "bytes",
+    "operations",
+    "sessions",
+    "responses",
+    "connections",
+    "rounds",
+];
+
+/// True if two reasons differ only in counts, times, and names made for a round, such as `photofinish_3`.
+pub fn is_alike(a: &str, b: &str) -> bool {
+    a == b || shape(a) == shape(b)
+}
+
+/// The words of a reason, without those that differ from cell to cell.
+fn shape(reason: &str) -> Vec<&str> {
+    let separators = [' ', ',', ';', ':', '`', '(', ')'];
+    let words: Vec<&str> = reason.split(separators).collect();
+    let differs = |index: usize| {
+        let word = words[index];
+        let next = words.get(index + 1);
+        word.bytes().any(|byte| byte.is_ascii_digit())
+            && (word.contains('_') || next.is_some_and(|next| COUNTED.contains(next)))
+    };
+    let kept = (0..words.len()).map(|index| if differs(index) { "0" } else { words[index] });
+    kept.collect()
 }
 
 pub fn status(status: Status) -> &'static str {
@@ -116,4 +149,41 @@ pub fn arrivals(cell: &CellSummary) -> Option<String> {
     };
     let scheduled = units::count(arrivals.scheduled as f64);
     Some(format!("{held} of {scheduled} operations due, {phrases}."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_that_differ_in_counts_and_times_are_alike() {
+        for (a, b, expected) in [
+            ("took longer than 10 s", "took longer than 11 s", true),
+            (
+                "waited 8.6 s of the warm-up",
+                "waited 9 s of the warm-up",
+                true,
+            ),
+            ("16 of 16 sessions", "8 of 16 sessions", true),
+            (
+                "`CREATE SCHEMA photofinish_a1_2`",
+                "`CREATE SCHEMA photofinish_a1_3`",
+                true,
+            ),
+            (
+                "expected status 200, got 404",
+                "expected status 200, got 500",
+                false,
+            ),
+            (
+                "relation missing (42P01)",
+                "relation missing (53300)",
+                false,
+            ),
+            ("port 80 refused", "port 81 refused", false),
+            ("took longer than 10 s", "took longer than ten s", false),
+        ] {
+            assert_eq!(is_alike(a, b), expected, "{a} and {b}");
+        }
+    }
 }

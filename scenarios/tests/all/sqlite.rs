@@ -18,7 +18,7 @@ fn a_parameter_without_a_value_is_refused_before_anything_is_measured() {
         let unit = Duration::from_millis(1);
         let plan = plan(entry, &params, unit, "sync", 3, directory.path());
         match work(&plan).result {
-            WorkerResult::Failed { reason, hint } => {
+            WorkerResult::Failed { reason, hint, .. } => {
                 let expected = "expected 0 parameters, got 1 in SQLite";
                 assert!(reason.contains(expected), "{statement}: {reason}");
                 assert!(hint.is_some_and(|hint| hint.contains("`:name`")));

@@ -190,7 +190,7 @@ fn two_connections_with_one_session_are_refused_before_anything_is_made() {
     for name in WORKLOADS {
         let (statements, result) = round(name, "nothing", Some("4711"));
         assert_eq!(statements, [""; 0]);
-        let WorkerResult::Failed { reason, hint } = result else {
+        let WorkerResult::Failed { reason, hint, .. } = result else {
             panic!("{name}: {result:?}");
         };
         assert!(reason.contains("transaction pooling"), "{reason}");
