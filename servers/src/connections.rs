@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::server::TlsStream;
@@ -122,7 +123,11 @@ fn is_about_one_connection(error: &io::Error) -> bool {
 
 /// An accepted connection that is counted as open, with its bytes on the wire: ciphertext, with TLS.
 #[derive(Debug)]
-pub struct CountedStream(Transport);
+pub struct CountedStream {
+    transport: Transport,
+    /// Bytes to be read again.
+    unread: Bytes,
+}
 
 #[derive(Debug)]
 enum Transport {
@@ -131,25 +136,37 @@ enum Transport {
 }
 
 impl CountedStream {
+    fn over(transport: Transport) -> Self {
+        Self {
+            transport,
+            unread: Bytes::new(),
+        }
+    }
+
+    /// The same connection, from which `unread` is read first.
+    pub fn with_unread(self, unread: Bytes) -> Self {
+        Self { unread, ..self }
+    }
+
     /// Counts `stream` as accepted and open, until it is dropped.
     pub fn new(stream: TcpStream, counts: Arc<Counts>) -> Self {
-        Self(Transport::Plain(CountedTcp::new(stream, counts)))
+        Self::over(Transport::Plain(CountedTcp::new(stream, counts)))
     }
 
     /// The same connection after the TLS handshake.
     pub async fn secure(self, identity: &Identity) -> io::Result<Self> {
-        match self.0 {
+        match self.transport {
             Transport::Plain(stream) => {
                 let stream = identity.acceptor().accept(stream).await?;
-                Ok(Self(Transport::Tls(Box::new(stream))))
+                Ok(Self::over(Transport::Tls(Box::new(stream))))
             }
-            secured @ Transport::Tls(_) => Ok(Self(secured)),
+            secured @ Transport::Tls(_) => Ok(Self::over(secured)),
         }
     }
 
     /// The socket itself, for options and addresses; bytes transferred through it directly are not counted.
     pub fn socket(&self) -> &TcpStream {
-        match &self.0 {
+        match &self.transport {
             Transport::Plain(stream) => &stream.stream,
             Transport::Tls(stream) => &stream.get_ref().0.stream,
         }
@@ -162,7 +179,13 @@ impl AsyncRead for CountedStream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().0 {
+        let this = self.get_mut();
+        if !this.unread.is_empty() {
+            let count = this.unread.len().min(buffer.remaining());
+            buffer.put_slice(&this.unread.split_to(count));
+            return Poll::Ready(Ok(()));
+        }
+        match &mut this.transport {
             Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
@@ -175,7 +198,7 @@ impl AsyncWrite for CountedStream {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().0 {
+        match &mut self.get_mut().transport {
             Transport::Plain(stream) => Pin::new(stream).poll_write(cx, data),
             Transport::Tls(stream) => Pin::new(stream).poll_write(cx, data),
         }
@@ -186,28 +209,28 @@ impl AsyncWrite for CountedStream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().0 {
+        match &mut self.get_mut().transport {
             Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.0 {
+        match &self.transport {
             Transport::Plain(stream) => stream.is_write_vectored(),
             Transport::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().0 {
+        match &mut self.get_mut().transport {
             Transport::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().0 {
+        match &mut self.get_mut().transport {
             Transport::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }

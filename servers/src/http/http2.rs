@@ -4,20 +4,17 @@
 //! read. A fault resets its stream, and the connection continues. The stream limit and GOAWAY are part of the behaviour.
 
 use std::future::{Future, poll_fn};
-use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::Service;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::answers::{Answer, HttpService};
 use super::payload::Payload;
@@ -36,7 +33,7 @@ pub(super) async fn serve(answers: HttpService, stream: CountedStream, read: Byt
         answers,
         requests: requests.clone(),
     };
-    let stream = TokioIo::new(PrefixedStream { read, stream });
+    let stream = TokioIo::new(stream.with_unread(read));
     let mut connection = pin!(protocol.serve_connection(stream, service));
     let mut is_announced = false;
     let serving = poll_fn(|cx| {
@@ -69,58 +66,5 @@ impl Service<Request<Incoming>> for CountingService {
     fn call(&self, request: Request<Incoming>) -> Answer {
         self.requests.fetch_add(1, Relaxed);
         self.answers.call(request)
-    }
-}
-
-/// A stream whose first bytes have been read already.
-struct PrefixedStream {
-    read: Bytes,
-    stream: CountedStream,
-}
-
-impl AsyncRead for PrefixedStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let Self { read, stream } = self.get_mut();
-        if read.is_empty() {
-            return Pin::new(stream).poll_read(cx, buffer);
-        }
-        let count = read.len().min(buffer.remaining());
-        buffer.put_slice(&read[..count]);
-        read.advance(count);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for PrefixedStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, data)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
