@@ -9,6 +9,7 @@ mod cpu;
 mod curves;
 mod drawing;
 mod font;
+mod gate;
 mod heat_map;
 mod latency;
 mod load_latency;
@@ -56,6 +57,7 @@ pub static CHARTS: &[&Kind] = &[
     &timeline::KIND,
     &heat_map::KIND,
     &requests::KIND,
+    &gate::KIND,
     &concurrency::KIND,
     &load_latency::KIND,
     &memory::BY_SESSIONS,

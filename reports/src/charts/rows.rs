@@ -46,6 +46,15 @@ impl Labels {
             tick,
         }
     }
+
+    /// The labels of a chart over all loads of a scenario.
+    pub(super) fn of_scenario(kind: &Kind, subject: String, tick: fn(f64) -> String) -> Self {
+        Self {
+            title: kind.title,
+            subject,
+            tick,
+        }
+    }
 }
 
 const TOP: f64 = 64.0;

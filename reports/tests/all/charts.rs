@@ -43,7 +43,14 @@ fn closed_open_and_search_records_have_every_kind_of_chart() {
     let mut asked = fixtures::tour();
     asked.plan.suite = Some("where-async-pays".to_owned());
     let parts = fixtures::with_parts(1);
-    let records = [fixtures::sweep(), fixtures::open_loads(), asked, parts];
+    let gate = fixtures::gate_of_two_loads();
+    let records = [
+        fixtures::sweep(),
+        fixtures::open_loads(),
+        asked,
+        parts,
+        gate,
+    ];
     let all: Vec<Chart> = records.iter().flat_map(charts).collect();
     for kind in CHARTS {
         assert!(
@@ -93,6 +100,36 @@ fn open_load_charts_show_response_time_and_no_throughput() {
         "{}",
         by_rate[0]
     );
+}
+
+/// Method: the head takes 1.25 times as long under both loads.
+#[test]
+fn a_gate_of_several_loads_has_one_chart_of_them_all() {
+    let record = fixtures::gate_of_two_loads();
+    let svg = of_kind(&record, "http-get.gate");
+    for expected in [
+        "1 in flight",
+        "16 in flight",
+        "1.25×",
+        "regression",
+        "throughput",
+    ] {
+        assert!(svg.contains(expected), "{expected}: {svg}");
+    }
+    // A single load is a line of the table.
+    let mut single = record;
+    single.plan.cells.truncate(2);
+    single
+        .plan
+        .blocks
+        .iter_mut()
+        .for_each(|block| block.retain(|cell| *cell < 2));
+    single.rounds.retain(|round| round.cell < 2);
+    let charts = charts(&single);
+    let kinds = charts
+        .iter()
+        .filter(|chart| chart.file_stem.ends_with(".gate"));
+    assert_eq!(kinds.count(), 0);
 }
 
 #[test]

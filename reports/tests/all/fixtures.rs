@@ -12,10 +12,11 @@ use photofinish_record::latency::LatencyRecorder;
 use photofinish_record::load::{Arrivals, Load, RateHz, Stop};
 use photofinish_record::machine::Machine;
 use photofinish_record::{
-    Cell, Completion, Conditions, Cost, Failures, LoopOverhead, Measured, Measurement, OpenLoad,
-    Outcome, Part, Placement, PlacementKind, Plan, PlannedScenario, PlannedServer, RECORD_SCHEMA,
-    Record, Requirement, Round, RuntimeFamily, RuntimeTraits, Search, SearchResult, SearchRound,
-    SearchStep, ServerCounts, SourceLocation, Threshold, Tool, Traffic,
+    Arm, ArmKind, ArmSource, Cell, Completion, Conditions, Cost, Failures, Gate, GateTerm,
+    LoopOverhead, Measured, Measurement, OpenLoad, Outcome, Part, Placement, PlacementKind, Plan,
+    PlannedScenario, PlannedServer, RECORD_SCHEMA, Record, Requirement, Round, RuntimeFamily,
+    RuntimeTraits, Search, SearchResult, SearchRound, SearchStep, ServerCounts, SourceLocation,
+    Threshold, Tool, Traffic,
 };
 use photofinish_reports::summary::{CellSummary, Summary};
 use serde_json::json;
@@ -575,6 +576,46 @@ fn open(round: &mut Measurement, rate_hz: f64) {
 pub(crate) fn of(sweep: Sweep<'_>, runtimes: &[&str]) -> Record {
     let mut record = base();
     add(&mut record, http(), runtimes, sweep);
+    record
+}
+
+/// A gate under two loads, whose head takes 1.25 times as long.
+pub(crate) fn gate_of_two_loads() -> Record {
+    let sweep = Sweep {
+        concurrency: &[1, 16],
+        rounds: 16,
+        operation_ns: 100_000.0,
+        ops: 1_000,
+    };
+    let mut record = of(sweep, &["tokio", "tokio"]);
+    for (index, cell) in record.plan.cells.iter_mut().enumerate() {
+        cell.arm = Some([Arm::Base, Arm::Head][index % 2]);
+    }
+    let source = |what: &str| ArmSource {
+        kind: ArmKind::Server,
+        what: what.to_owned(),
+        identity: None,
+        sha256: None,
+    };
+    let term = GateTerm {
+        scenario: record.plan.scenarios[0].name.clone(),
+        metric: "throughput_ops_s".to_owned(),
+        requirement: Requirement::Slowdown { limit: 0.1 },
+        text: "throughput = 10%".to_owned(),
+        place: None,
+    };
+    record.plan.gate = Some(Gate {
+        base: source("./old"),
+        head: source("./new"),
+        tolerance: 0.02,
+        terms: vec![term],
+        content_may_differ: false,
+    });
+    record.plan.looks = vec![10, 16];
+    each_measured(&mut record, |cell, block, measured| {
+        let noise = 1.0 + 0.01 * (block % 3) as f64;
+        measured.worker.throughput_ops_s = 5_000.0 * noise / [1.0, 1.25][cell % 2];
+    });
     record
 }
 
