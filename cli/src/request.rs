@@ -69,9 +69,13 @@ struct WhatArguments {
     )]
     suite: Option<String>,
 
-    /// Runtimes to compare; the first is the reference [default: all]
+    /// Runtimes to compare; the first is the reference [default: all but floors]
     #[arg(long, value_delimiter = ',', value_name = "A,B")]
     runtimes: Option<Vec<String>>,
+
+    /// Add the runtime `epoll`, a minimal event loop of our own: how far each runtime is from it
+    #[arg(long)]
+    with_floor: bool,
 
     /// Number of concurrent sessions; several numbers make a sweep
     #[arg(

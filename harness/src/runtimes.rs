@@ -8,6 +8,7 @@ mod async_std;
 mod blocking;
 #[cfg(feature = "compio")]
 mod compio;
+mod epoll;
 mod listen;
 mod panics;
 mod pool;
@@ -20,6 +21,8 @@ mod tokio_current_thread;
 mod transfer;
 
 pub(crate) use self::panics::message as panic_message;
+
+use photofinish_record::RuntimeFamily;
 
 use crate::runtime::{Descriptor, Runtime, RuntimeConfig, StartError};
 
@@ -71,9 +74,22 @@ runtimes![
     tokio_current_thread,
     async_std,
     smol,
+    epoll,
     #[cfg(feature = "compio")]
     compio,
 ];
+
+/// The runtimes that are compared by default: all but floors, which nobody can choose.
+pub fn default_runtimes() -> impl Iterator<Item = &'static Descriptor> {
+    let choosable = |known: &&'static Descriptor| known.family != RuntimeFamily::Floor;
+    DESCRIPTORS.iter().copied().filter(choosable)
+}
+
+/// The floors: the distance of each runtime from the least that an event loop can do.
+pub fn floors() -> impl Iterator<Item = &'static Descriptor> {
+    let is_floor = |known: &&'static Descriptor| known.family == RuntimeFamily::Floor;
+    DESCRIPTORS.iter().copied().filter(is_floor)
+}
 
 /// Runtimes that need the Cargo feature of the same name.
 pub const OPTIONAL: [&str; 1] = ["compio"];

@@ -37,8 +37,8 @@ pub use thresholds::{
 };
 pub use tool::tool;
 pub use verdicts::{
-    caveat, change_counts, change_legend, glyph, headline, needed, ratio, ratio_interval, verdict,
-    verdict_counts, verdict_of, verdict_word, verdicts,
+    caveat, change_counts, change_legend, distances, glyph, headline, needed, ratio,
+    ratio_interval, verdict, verdict_counts, verdict_of, verdict_word, verdicts,
 };
 
 use gate::{requirement_of, share_or_value};

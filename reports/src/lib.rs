@@ -22,6 +22,7 @@ pub mod runtimes;
 pub mod units;
 
 mod comparison;
+mod floor;
 mod validity;
 
 pub mod matrix;

@@ -88,7 +88,7 @@ impl Matrix {
                 metric: group.headline(),
                 by: describe::headline(group),
                 reference: group.baseline().map(str::to_owned),
-                best: best(rounds, &group.ranked(), group.headline()),
+                best: best(rounds, &group.choices(), group.headline()),
                 fields: runtimes.iter().map(field).collect(),
             }
         });
@@ -173,7 +173,7 @@ impl Row {
         comparison.filter(|_| cell.status == Status::Ok)
     }
 
-    /// The cells of this row with their comparisons, in the order of the columns.
+    /// The cells of this row, floors aside, with their comparisons, in the order of the columns.
     pub(crate) fn comparisons<'a>(
         &self,
         summary: &'a Summary,
@@ -182,6 +182,7 @@ impl Row {
         cells
             .filter_map(|field| {
                 let cell = summary.cells.get(field.cell)?;
+                let cell = (!cell.is_floor).then_some(cell)?;
                 Some((cell, self.comparison(cell)?))
             })
             .collect()

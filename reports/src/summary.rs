@@ -67,6 +67,9 @@ pub struct CellSummary {
     /// The scenario in one line.
     pub title: String,
     pub runtime: String,
+    /// True if the runtime is a floor: in comparisons, but never ranked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_floor: bool,
     pub load: Load,
     /// The side of a gate it is on.
     #[serde(default)]

@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use photofinish_harness::runtime::Descriptor;
-use photofinish_harness::runtimes::{DESCRIPTORS, OPTIONAL, descriptor};
+use photofinish_harness::runtimes::{DESCRIPTORS, OPTIONAL, default_runtimes, descriptor, floors};
 use photofinish_record::draw::shuffle;
 use photofinish_record::load::{Arrivals, RateHz, Stop};
 use photofinish_record::{
@@ -48,6 +48,8 @@ pub struct PlanOptions {
     pub suite: Option<String>,
     /// Replaces the runtimes of the scenarios, in order.
     pub runtimes: Option<Vec<String>>,
+    /// Adds the floors to the runtimes of every scenario.
+    pub floor: bool,
     /// Replaces the sweep of the scenarios, in order.
     pub concurrency: Option<Vec<NonZeroU32>>,
     /// Arrivals per second, in order; makes every load open.
@@ -162,7 +164,7 @@ impl PlanError {
                     format!("not part of this build; build with `--features {name}`")
                 }
                 Some(name) => format!("did you mean `{name}`?"),
-                None => format!("expected {}", listed(&all_runtimes())),
+                None => format!("expected {}", listed(&names(DESCRIPTORS.iter().copied()))),
             },
             Self::UnknownTarget { known, .. } if known.is_empty() => {
                 "they talk to no server at all".to_owned()
@@ -301,11 +303,8 @@ fn check_among(
     })
 }
 
-fn all_runtimes() -> Vec<String> {
-    DESCRIPTORS
-        .iter()
-        .map(|known| known.name.to_owned())
-        .collect()
+fn names<'a>(descriptors: impl Iterator<Item = &'a Descriptor>) -> Vec<String> {
+    descriptors.map(|known| known.name.to_owned()).collect()
 }
 
 /// The runtimes of a scenario, each once.
@@ -313,12 +312,15 @@ fn runtimes(
     scenario: &Scenario,
     options: &PlanOptions,
 ) -> Result<Vec<&'static Descriptor>, PlanError> {
-    let names = options
+    let mut requested = options
         .runtimes
         .clone()
         .or_else(|| scenario.runtimes.clone())
-        .unwrap_or_else(all_runtimes);
-    let known = each_once(names).into_iter().map(|name| {
+        .unwrap_or_else(|| names(default_runtimes()));
+    if options.floor {
+        requested.extend(names(floors()));
+    }
+    let known = each_once(requested).into_iter().map(|name| {
         descriptor(&name).ok_or_else(|| PlanError::UnknownRuntime {
             suggestion: did_you_mean(&name, DESCRIPTORS.iter().map(|known| known.name)),
             name,

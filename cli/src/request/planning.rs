@@ -117,6 +117,7 @@ impl Request {
         PlanOptions {
             suite: what.suite.clone(),
             runtimes: what.runtimes.clone(),
+            floor: what.with_floor,
             concurrency: what.concurrency.clone(),
             rates: what.rate.clone(),
             arrivals: what.arrivals.filter(|_| what.find_max.is_none()),

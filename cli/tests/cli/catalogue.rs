@@ -44,7 +44,13 @@ fn every_scenario_runs_under_every_runtime_with_equal_counts_on_both_sides() {
     let scenarios = scenarios(&sandbox);
     let names: Vec<&str> = scenarios.iter().map(String::as_str).collect();
     let small = [SMALL_FILE, SMALL_CROWD, SMALL_SUMS];
-    let arguments = [&["run"], &names[..], &ONE_SHORT_BLOCK, &small].concat();
+    let arguments = [
+        &["run", "--with-floor"],
+        &names[..],
+        &ONE_SHORT_BLOCK,
+        &small,
+    ]
+    .concat();
     sandbox.run(&arguments).check(0, &[]);
     let record = sandbox.record();
     assert_eq!(record.completion, Completion::Complete);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use photofinish_harness::runtimes::DESCRIPTORS;
+use photofinish_harness::runtimes::default_runtimes;
 use photofinish_record::{Outcome, Record};
 
 use crate::support::{Finished, Sandbox, TINY, program};
@@ -73,7 +73,7 @@ fn a_custom_workload_runs_under_every_runtime() {
         assert!(outcome.worker.ops > 0 && outcome.worker.errors.is_empty());
         measured.push(&record.plan.cells[round.cell].runtime);
     }
-    for runtime in DESCRIPTORS {
+    for runtime in default_runtimes() {
         let rounds = measured.iter().filter(|name| **name == runtime.name);
         assert_eq!(rounds.count(), 2, "{}", runtime.name);
     }

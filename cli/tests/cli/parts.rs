@@ -1,6 +1,6 @@
 //! Figures per part as users see them: a scripted mix whose counts are all known in advance, under every runtime.
 
-use photofinish_harness::runtimes::DESCRIPTORS;
+use photofinish_harness::runtimes::default_runtimes;
 use serde_json::{Value, json};
 
 use crate::support::Sandbox;
@@ -44,7 +44,7 @@ fn every_runtime_counts_the_same_parts_and_shows_them() {
     let finished = sandbox.run(&arguments).check(0, &[]);
     let summary: Value = serde_json::from_str(&finished.stdout).expect("one document");
     let cells = summary["cells"].as_array().expect("cells");
-    assert_eq!(cells.len(), DESCRIPTORS.len());
+    assert_eq!(cells.len(), default_runtimes().count());
     for cell in cells {
         let parts = cell["parts"].as_array().expect("parts");
         let counts: Vec<Value> = parts

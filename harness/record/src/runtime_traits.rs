@@ -17,6 +17,8 @@ pub enum RuntimeFamily {
     Pool,
     /// Tasks on an event loop.
     Async,
+    /// The least that an event loop can do: for comparison, not for choice.
+    Floor,
 }
 
 /// The properties of a runtime that reports depend on.

@@ -131,9 +131,13 @@ impl File for async_fs::File {
 
 /// A task that keeps running when its handle is dropped (smol's own would be cancelled), and whose result is an error
 /// if it panics.
-struct Spawned<T>(Option<async_executor::Task<Result<T, TaskError>>>);
+pub(super) struct Spawned<T>(Option<async_executor::Task<Result<T, TaskError>>>);
 
 impl<T> Spawned<T> {
+    pub(super) fn new(task: async_executor::Task<Result<T, TaskError>>) -> Self {
+        Self(Some(task))
+    }
+
     fn into_task(mut self) -> async_executor::Task<Result<T, TaskError>> {
         self.0.take().expect("a handle is used once")
     }
@@ -257,7 +261,7 @@ impl Runtime for Smol {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        Spawned(Some(self.executor.spawn(catch_future(future))))
+        Spawned::new(self.executor.spawn(catch_future(future)))
     }
 
     async fn offload<T, W>(&self, work: W) -> Result<T, TaskError>

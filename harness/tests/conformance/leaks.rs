@@ -24,13 +24,14 @@ const GLOBAL: &[(&str, &str)] = &[
         "its signal handling, where another crate of the build asks for it, keeps a global pair of sockets",
     ),
     ("tokio-current-thread", "the same pair of sockets"),
+    ("epoll", "the threads of the blocking crate stay"),
     (
         "smol",
         "the reactor of async-io and its thread are global and never shut down",
     ),
 ];
 
-/// Both offload to the `blocking` crate, whose pool threads stay once they are there: as many as there was work at the
+/// They offload to the `blocking` crate, whose pool threads stay once they are there: as many as there was work at the
 /// same time. A use has one or two pieces of it (closing a file is one), and the next use may come while they end.
 const MOST_POOL_THREADS: usize = 4;
 

@@ -46,13 +46,26 @@ pub fn verdicts(group: &Group<'_>) -> Option<String> {
     ))
 }
 
+/// Every runtime's distance from the floor: `Of the floor epoll's throughput: tokio 0.961× (0.942×–0.983×), sync 0.410×.`
+pub fn distances(floor: &str, runtimes: &[(&str, Comparison)], group: &Group<'_>) -> String {
+    let each = runtimes.iter().map(|(runtime, comparison)| {
+        let ratio = &comparison.ratio;
+        let interval = (comparison.pairs > 1)
+            .then(|| units::interval(ratio.low, ratio.high, units::ratio))
+            .map_or_else(String::new, |interval| format!(" ({interval})"));
+        format!("{runtime} {}{interval}", units::ratio(ratio.value))
+    });
+    let by = headline(group);
+    format!("Of the floor {floor}'s {by}: {}.", list(each, ", "))
+}
+
 /// A verdict with its reason.
 type Reasoned<'a> = (Option<Verdict>, Option<&'a str>);
 
 /// Runtimes by their verdicts, the best first.
 fn grouped<'a>(group: &Group<'a>) -> Vec<(Reasoned<'a>, Vec<&'a str>)> {
     let mut alike: Vec<(Reasoned<'a>, Vec<&'a str>)> = Vec::new();
-    for (cell, comparison) in group.comparisons() {
+    for (cell, comparison) in group.comparisons().filter(|(cell, _)| !cell.is_floor) {
         let reasoned = (comparison.verdict, comparison.reason.as_deref());
         match alike.iter_mut().find(|(known, _)| *known == reasoned) {
             Some((_, runtimes)) => runtimes.push(&cell.runtime),

@@ -9,6 +9,7 @@ use photofinish_record::{Arm, PlannedScenario};
 use super::{Page, cost, figures, how, observed, parts, results, search};
 use crate::charts::Chart;
 use crate::describe;
+use crate::floor;
 use crate::names::{Unique, slug};
 use crate::summary::Group;
 
@@ -88,6 +89,7 @@ impl Page<'_> {
             h3 id=(load_id(&section.anchor, group.load, group.arm)) { (point) small { (rounds) } }
             @if !group.ranked().is_empty() { (results::table(self.report, group)) }
             (results::notes(group))
+            @if let Some(sentence) = floor::sentence(&self.report.rounds, group) { p { (sentence) } }
             (parts::requests(group))
             (observed::tables(group))
             (cost::details(group))

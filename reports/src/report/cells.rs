@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use photofinish_record::{Completion, Measured, Outcome};
+use photofinish_record::{Completion, Measured, Outcome, RuntimeFamily};
 
 use crate::comparison::{CellPair, compare};
 use crate::describe;
 use crate::metrics::{self, METRICS, Metric};
 use crate::rounds::Rounds;
+use crate::runtimes;
 use crate::statistics::{self, CONFIDENCE};
 use crate::summary::{
     ArrivalCounts, CellSummary, ErrorKind, HandshakeCounts, MetricSummary, PartSummary, Status,
@@ -50,6 +51,7 @@ fn summarise(rounds: &Rounds<'_>, completion: &Completion, index: usize) -> Cell
         class: scenario.map_or(String::new(), |scenario| scenario.class.clone()),
         title: scenario.map_or(String::new(), |scenario| scenario.title.clone()),
         runtime: cell.runtime.clone(),
+        is_floor: runtimes::family(rounds.plan, &cell.runtime) == Some(RuntimeFamily::Floor),
         load: cell.load,
         arm: cell.arm,
         status,

@@ -35,7 +35,7 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// The cells with numbers, best first by the headline metric.
+    /// The cells with numbers, best first by the headline metric; floors come last.
     pub fn ranked(&self) -> Vec<&'a CellSummary> {
         let mut ranked: Vec<&CellSummary> = self
             .cells
@@ -49,8 +49,23 @@ impl<'a> Group<'a> {
             (Some(metric), Load::Closed { .. }) => metric.median,
             (Some(metric), Load::Open { .. }) => -metric.median,
         };
-        ranked.sort_by(|a, b| worth(b).total_cmp(&worth(a)));
+        ranked.sort_by(|a, b| {
+            let by_worth = worth(b).total_cmp(&worth(a));
+            a.is_floor.cmp(&b.is_floor).then(by_worth)
+        });
         ranked
+    }
+
+    /// The ranked cells that can be chosen: no floors.
+    pub fn choices(&self) -> Vec<&'a CellSummary> {
+        let mut choices = self.ranked();
+        choices.retain(|cell| !cell.is_floor);
+        choices
+    }
+
+    /// The floor with numbers.
+    pub fn floor(&self) -> Option<&'a CellSummary> {
+        self.ranked().into_iter().find(|cell| cell.is_floor)
     }
 
     /// The cells with numbers in the order of charts, which is the same in all of them: the reference first, the others as

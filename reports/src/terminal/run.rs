@@ -11,6 +11,7 @@ use super::{Detail, Style, matrix};
 use crate::async_pays::{Answer, LEGEND, QUESTION};
 use crate::describe;
 use crate::findings::findings;
+use crate::floor;
 use crate::observed::observations;
 use crate::report::Report;
 use crate::search_table::{self, SearchTable};
@@ -146,6 +147,9 @@ impl Printer<'_> {
             self.text.paragraph_in(Tone::Faint, &sentence);
         }
         if let Some(sentence) = describe::verdicts(group) {
+            self.text.paragraph_in(Tone::Plain, &sentence);
+        }
+        if let Some(sentence) = floor::sentence(&self.report.rounds, group) {
             self.text.paragraph_in(Tone::Plain, &sentence);
         }
         self.tool(&ranked);

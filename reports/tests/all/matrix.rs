@@ -1,13 +1,19 @@
 //! The verdict matrix and the findings: every word true to the verdicts, of every fixture and adversarial record.
 
-use photofinish_record::Record;
+use photofinish_record::{Record, RuntimeFamily, RuntimeTraits};
 use photofinish_reports::findings::findings;
 use photofinish_reports::report::Report;
 use photofinish_reports::rule::Verdict;
 use photofinish_reports::summary::{CellSummary, Comparison};
+use photofinish_reports::terminal::{self, Style};
 
 use crate::adversarial;
 use crate::fixtures::{self, Sweep, each_measured};
+
+const WIDE: Style = Style {
+    width: 240,
+    colour: false,
+};
 
 fn records() -> Vec<(&'static str, Record)> {
     let mut all = adversarial::records();
@@ -72,6 +78,46 @@ fn a_finding_claims_no_more_than_the_verdicts() {
         }
     }
     assert!(told > 20, "{told}");
+}
+
+/// A floor is a measure, not a choice: it is the fastest here, and the best runtime is another, with its distance told.
+#[test]
+fn a_floor_is_never_the_best_and_each_runtime_has_its_distance_from_it() {
+    let sweep = Sweep {
+        concurrency: &[16],
+        rounds: 10,
+        operation_ns: 1e6,
+        ops: 20_000,
+    };
+    let mut record = fixtures::of(sweep, &["epoll", "sync", "tokio"]);
+    record.plan.reference = Some("sync".to_owned());
+    let floor = RuntimeTraits {
+        family: RuntimeFamily::Floor,
+        queues_before_service: false,
+        note: Some("floor".to_owned()),
+        position: 7,
+    };
+    record.plan.runtimes.insert("epoll".to_owned(), floor);
+    each_measured(&mut record, |cell, block, measured| {
+        let rate = [4_000.0, 1_000.0, 3_000.0][cell];
+        measured.worker.throughput_ops_s = rate * (1.0 + 0.001 * block as f64);
+        measured.worker.overhead = None;
+    });
+    let report = Report::of(&record);
+    let best = report.matrix.rows[0].best.as_ref().expect("a best runtime");
+    assert_eq!(best.runtime, "tokio");
+    assert_eq!(best.rivals, [], "the floor is no rival");
+    let said = findings(&report);
+    assert!(said[0].contains("tokio serves"), "{said:?}");
+    assert!(!said.concat().contains("epoll"), "{said:?}");
+    let told = "Of the floor epoll's throughput: tokio 0.750× (0.750×–0.750×), sync 0.250× (0.250×–0.250×).";
+    let terminal = terminal::render(&report, WIDE);
+    assert!(terminal.contains(told), "{terminal}");
+    let page = crate::page(&record);
+    assert!(
+        page.contains(told.split(" (").next().expect("a part")),
+        "{page}"
+    );
 }
 
 #[test]

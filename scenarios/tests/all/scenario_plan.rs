@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use photofinish_harness::runtime::Capability;
-use photofinish_harness::runtimes::{DESCRIPTORS, descriptor};
+use photofinish_harness::runtimes::{default_runtimes, descriptor, floors};
 use photofinish_record::load::{Arrivals, RateHz, Stop};
 use photofinish_record::{Placement, PlacementKind, Plan, PlannedServer};
 use photofinish_scenarios::catalogue::{ScenarioRef, locate};
@@ -38,6 +38,7 @@ fn scenario(text: &str) -> Scenario {
 fn options() -> PlanOptions {
     PlanOptions {
         suite: None,
+        floor: false,
         runtimes: None,
         concurrency: None,
         rates: None,
@@ -107,16 +108,42 @@ fn cells_are_scenarios_times_load_points_times_runtimes_in_the_given_order() {
 }
 
 #[test]
-fn all_runtimes_are_compared_by_default() {
+fn all_runtimes_but_floors_are_compared_by_default() {
     let planned = plan(&[scenario("workload = 'null'")], &options()).unwrap();
     let runtimes: Vec<_> = planned
         .cells
         .iter()
         .map(|cell| cell.runtime.as_str())
         .collect();
-    let all: Vec<_> = DESCRIPTORS.iter().map(|known| known.name).collect();
+    let all: Vec<_> = default_runtimes().map(|known| known.name).collect();
     assert_eq!(runtimes, all);
+    assert!(!runtimes.contains(&"epoll"), "{runtimes:?}");
     assert_eq!(planned.blocks.len(), 10, "rounds by default");
+}
+
+#[test]
+fn a_floor_is_added_to_the_runtimes_of_each_scenario_and_only_once() {
+    let of = |scenario_runtimes: &str, options: &PlanOptions| {
+        let scenario = scenario(&format!("workload = 'null'{scenario_runtimes}"));
+        let cells = plan(&[scenario], options).unwrap().cells;
+        cells
+            .into_iter()
+            .map(|cell| cell.runtime)
+            .collect::<Vec<_>>()
+    };
+    let with_floor = PlanOptions {
+        floor: true,
+        ..options()
+    };
+    let floor = floors().next().expect("there is one").name;
+    let own = of("\nruntimes = ['tokio', 'sync']", &with_floor);
+    assert_eq!(own, ["tokio", "sync", floor]);
+    let named = PlanOptions {
+        runtimes: names(&[floor, "tokio"]),
+        ..with_floor.clone()
+    };
+    assert_eq!(of("", &named), [floor, "tokio"]);
+    assert_eq!(of("", &with_floor).last().map(String::as_str), Some(floor));
 }
 
 #[test]
