@@ -12,6 +12,8 @@ mod export;
 mod gate;
 mod import;
 mod init;
+mod lanes;
+mod launch;
 mod list;
 mod man;
 mod open;
@@ -51,7 +53,7 @@ honestly.
 Before:   list, plan, doctor, selftest
 Measure:  run, gate
 After:    show, open, runs, report, compare, export, baseline
-Your own: init, import, serve, schema
+Your own: init, import, serve, schema, lanes
 Shell:    completions, man
 
 `photofinish COMMAND -h` lists the options of a command, `photofinish help
@@ -127,6 +129,7 @@ pub enum Command {
     Baseline(baseline::Baseline),
     Export(export::Export),
     Serve(serve::Serve),
+    Lanes(lanes::Lanes),
     Doctor(doctor::Doctor),
     Selftest(selftest::Selftest),
     Schema(schema::Schema),
@@ -134,6 +137,8 @@ pub enum Command {
     Man(man::Man),
     #[command(hide = true)]
     Worker(worker::Worker),
+    #[command(hide = true)]
+    Launch(launch::Launch),
     #[command(hide = true)]
     ArmServer(arm_server::ArmServer),
     #[command(hide = true)]
@@ -157,12 +162,14 @@ impl Command {
             Self::Baseline(command) => command.execute(),
             Self::Export(command) => command.execute(),
             Self::Serve(command) => command.execute(),
+            Self::Lanes(command) => command.execute(),
             Self::Doctor(command) => command.execute(),
             Self::Selftest(command) => command.execute(),
             Self::Schema(command) => command.execute(),
             Self::Completions(command) => command.execute(),
             Self::Man(command) => command.execute(),
             Self::Worker(command) => command.execute(),
+            Self::Launch(command) => command.execute(),
             Self::ArmServer(command) => command.execute(),
             Self::ThrowawayPostgres(command) => command.execute(),
         }

@@ -21,6 +21,7 @@ mod config;
 mod request;
 
 mod arms;
+mod lanes;
 mod run;
 
 mod process;

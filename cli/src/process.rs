@@ -8,7 +8,7 @@ pub mod guard;
 pub mod server;
 pub mod worker;
 
-pub use child::describe;
+pub use child::{LineProcess, NoLine, describe, no_answer};
 
 use std::path::PathBuf;
 

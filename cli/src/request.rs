@@ -18,6 +18,7 @@ use photofinish_scenarios::scenario::{GateSpec, parse_length, parse_rate, parse_
 use photofinish_scenarios::suite;
 
 use crate::exit::Failure;
+use crate::lanes::OwnLane;
 use crate::request::expect::ExpectArguments;
 use crate::request::placement::CpuList;
 use crate::request::redo::RedoBudget;
@@ -69,13 +70,17 @@ struct WhatArguments {
     )]
     suite: Option<String>,
 
-    /// Runtimes to compare; the first is the reference [default: all but floors]
+    /// Runtimes to compare; the first is the reference; `python` adds the lanes in Python [default: all but floors]
     #[arg(long, value_delimiter = ',', value_name = "A,B")]
     runtimes: Option<Vec<String>>,
 
     /// Add the runtime `epoll`, a minimal event loop of our own: how far each runtime is from it
     #[arg(long)]
     with_floor: bool,
+
+    /// Add the runtimes of a worker of your own, a program that speaks the worker protocol (docs/PROTOCOL.md)
+    #[arg(long = "lane", value_name = "COMMAND")]
+    lanes: Vec<OwnLane>,
 
     /// Number of concurrent sessions; several numbers make a sweep
     #[arg(

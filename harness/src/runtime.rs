@@ -55,6 +55,7 @@ impl Descriptor {
             queues_before_service: self.queues_before_service,
             note: self.note.map(str::to_owned),
             position,
+            worker: None,
         }
     }
 }

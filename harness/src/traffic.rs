@@ -100,8 +100,8 @@ impl TrafficCounter {
         let load = |total: &AtomicU64| total.load(Ordering::Relaxed);
         Traffic {
             requests: load(&self.totals.requests),
-            bytes_out: load(&self.totals.bytes_out),
-            bytes_in: load(&self.totals.bytes_in),
+            bytes_out: Some(load(&self.totals.bytes_out)),
+            bytes_in: Some(load(&self.totals.bytes_in)),
             reads: load(&self.totals.reads),
             connections: load(&self.totals.connections),
             abandoned: load(&self.totals.abandoned),

@@ -75,8 +75,13 @@ impl Answer {
                 if !classes.contains(&class) {
                     classes.push(class);
                 }
+                let several = !answer.rows.is_empty() && answer.references != references;
                 answer.rows.push(row);
-                answer.references = references;
+                // Each stack has its own.
+                answer.references = match several {
+                    true => ["sequential", "threads"].map(str::to_owned),
+                    false => references,
+                };
             }
         }
         let position = |row: &Row| classes.iter().position(|class| *class == row.class);

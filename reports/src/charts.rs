@@ -95,6 +95,8 @@ pub struct Chart {
     pub load: Option<Load>,
     /// The side of a gate.
     pub arm: Option<Arm>,
+    /// The stack of its group; `None` of runtimes in this program, and of charts over all loads.
+    pub stack: Option<String>,
     /// A complete SVG document without external references.
     pub svg: String,
     drawing: Drawing,
@@ -136,11 +138,13 @@ pub fn charts(report: &Report<'_>) -> Vec<Chart> {
                 charts.extend(CHARTS.iter().filter_map(|kind| kind.of_load(report, group)));
             }
         }
-        charts.extend(
-            CHARTS
-                .iter()
-                .filter_map(|kind| kind.of_scenario(report, of_scenario)),
-        );
+        for of_stack in by_stack(of_scenario) {
+            charts.extend(
+                CHARTS
+                    .iter()
+                    .filter_map(|kind| kind.of_scenario(report, &of_stack)),
+            );
+        }
     }
     let mut unique = Unique::default();
     for chart in &mut charts {
@@ -149,18 +153,32 @@ pub fn charts(report: &Report<'_>) -> Vec<Chart> {
     charts
 }
 
+/// The groups of each stack, in the order of their first appearance.
+fn by_stack<'a>(groups: &[Group<'a>]) -> Vec<Vec<Group<'a>>> {
+    let mut stacks: Vec<Vec<Group<'a>>> = Vec::new();
+    for group in groups {
+        let same = |known: &&mut Vec<Group<'a>>| known[0].stack == group.stack;
+        match stacks.iter_mut().find(same) {
+            Some(known) => known.push(group.clone()),
+            None => stacks.push(vec![group.clone()]),
+        }
+    }
+    stacks
+}
+
 impl Kind {
     fn of_load(&self, report: &Report<'_>, group: &Group<'_>) -> Option<Chart> {
         let Draw::Load(draw) = self.draw else {
             return None;
         };
-        let point = describe::point_slug(group.load, group.arm);
+        let point = describe::point_slug(group.load, group.arm, group.stack);
         let stem = format!("{}.{point}", slug(group.scenario));
         let drawing = complete(draw(report, group)?, report, &[group]);
         Some(Chart {
             scenario: Some(group.scenario.to_owned()),
             load: Some(group.load),
             arm: group.arm,
+            stack: group.stack.map(str::to_owned),
             ..self.chart(report, drawing, stem, &subject(group))
         })
     }
@@ -170,15 +188,25 @@ impl Kind {
         let Draw::Scenario(draw) = self.draw else {
             return None;
         };
-        let scenario = groups.first()?.scenario;
+        let Group {
+            scenario, stack, ..
+        } = *groups.first()?;
         let head: Vec<&Group<'_>> = groups
             .iter()
             .filter(|group| group.arm != Some(Arm::Base))
             .collect();
         let drawing = complete(draw(report, &head)?, report, &head);
+        let (stem, subject) = match stack {
+            Some(stack) => (
+                format!("{}.{}", slug(scenario), slug(stack)),
+                format!("{scenario} · {stack}"),
+            ),
+            None => (slug(scenario), scenario.to_owned()),
+        };
         Some(Chart {
             scenario: Some(scenario.to_owned()),
-            ..self.chart(report, drawing, slug(scenario), scenario)
+            stack: stack.map(str::to_owned),
+            ..self.chart(report, drawing, stem, &subject)
         })
     }
 
@@ -200,6 +228,7 @@ impl Kind {
             scenario: None,
             load: None,
             arm: None,
+            stack: None,
             drawing,
         }
     }
@@ -220,6 +249,6 @@ fn complete(mut drawing: Drawing, report: &Report<'_>, groups: &[&Group<'_>]) ->
 
 /// The subject of a chart of one group: `http-get · closed, 64 in flight`.
 fn subject(group: &Group<'_>) -> String {
-    let point = describe::point(group.load, group.arm);
+    let point = describe::point(group.load, group.arm, group.stack);
     format!("{} · {point}", group.scenario)
 }

@@ -37,7 +37,7 @@ pub use thresholds::{
 };
 pub use tool::tool;
 pub use verdicts::{
-    caveat, change_counts, change_legend, distances, glyph, headline, needed, ratio,
+    STACKS, caveat, change_counts, change_legend, distances, glyph, headline, needed, ratio,
     ratio_interval, verdict, verdict_counts, verdict_of, verdict_word, verdicts,
 };
 

@@ -114,7 +114,10 @@ fn subject(matrix: &Matrix, row: &Row) -> String {
     let scenario = &row.scenario;
     match row.load {
         _ if matrix.rows.iter().filter(same).count() > 1 => {
-            format!("{scenario} ({})", describe::point(row.load, row.arm))
+            format!(
+                "{scenario} ({})",
+                describe::point(row.load, row.arm, row.stack.as_deref())
+            )
         }
         Load::Closed { .. } => format!("{scenario} with {}", row.point()),
         Load::Open { .. } => format!("{scenario} at {}", row.point()),

@@ -33,6 +33,7 @@ pub mod observed;
 pub mod report;
 pub mod resolution;
 pub mod search_table;
+mod stacks;
 
 pub mod charts;
 pub mod diagnosis;

@@ -29,6 +29,8 @@ pub struct Row {
     pub load: Load,
     /// The side of a gate.
     pub arm: Option<Arm>,
+    /// Language and libraries of its runtimes; `None` of those in this program.
+    pub stack: Option<String>,
     /// The headline metric, by which the row is judged.
     pub metric: &'static str,
     /// The same in words: `response p99`.
@@ -85,6 +87,7 @@ impl Matrix {
                 scenario: group.scenario.to_owned(),
                 load: group.load,
                 arm: group.arm,
+                stack: group.stack.map(str::to_owned),
                 metric: group.headline(),
                 by: describe::headline(group),
                 reference: group.baseline().map(str::to_owned),
@@ -188,15 +191,14 @@ impl Row {
             .collect()
     }
 
-    /// The load in a few words: `16 sessions`, `2.00k/s`; with its side in a gate.
+    /// The load in a few words: `16 sessions`, `2.00k/s`; with its side in a gate, and with its stack.
     pub fn point(&self) -> String {
         let load = match self.load {
             Load::Closed { concurrency } => describe::plural(concurrency.get() as usize, "session"),
             Load::Open { rate_hz, .. } => units::per_second(rate_hz.into()),
         };
-        match self.arm {
-            Some(arm) => format!("{load}, {}", arm.name()),
-            None => load,
-        }
+        let parts = [self.arm.map(Arm::name), self.stack.as_deref()];
+        let parts = parts.into_iter().flatten().map(|part| format!(", {part}"));
+        parts.fold(load, |point, part| point + &part)
     }
 }

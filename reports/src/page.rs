@@ -25,6 +25,7 @@ mod observed;
 mod parts;
 mod reading;
 mod search;
+mod stacks;
 mod thresholds;
 mod warnings;
 
@@ -58,6 +59,7 @@ impl Page<'_> {
             main {
                 (self.answer(&sections))
                 (thresholds::section(&self.report.summary.thresholds))
+                (stacks::section(self.report))
                 (async_pays::section(&self.report.async_pays, &self.drawings(None, None)))
                 @for section in &sections { (self.section(section)) }
                 (warnings::section(&self.report.summary.warnings))

@@ -41,6 +41,12 @@ pub fn family(plan: &Plan, runtime: &str) -> Option<RuntimeFamily> {
     Some(plan.runtimes.get(runtime)?.family)
 }
 
+/// Language and libraries of a runtime in another language; `None` of those in this program.
+pub fn stack(plan: &Plan, runtime: &str) -> Option<String> {
+    let worker = plan.runtimes.get(runtime)?.worker.as_ref()?;
+    Some(worker.stack.clone())
+}
+
 /// The look of a runtime, by its position among the runtimes of the build. Runtimes without traits take looks from the
 /// end of the list, in the order of the plan's cells; from its start if the plan has no traits at all.
 pub fn look(plan: &Plan, runtime: &str) -> Look {

@@ -70,6 +70,9 @@ pub struct CellSummary {
     /// True if the runtime is a floor: in comparisons, but never ranked.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_floor: bool,
+    /// Language and libraries, of a runtime in another language; runtimes are compared within their stack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<String>,
     pub load: Load,
     /// The side of a gate it is on.
     #[serde(default)]
@@ -227,12 +230,15 @@ impl Summary {
     }
 }
 
-/// Cells by scenario and load, in the order of their first appearance.
+/// Cells by scenario, load and stack, in the order of their first appearance.
 pub(crate) fn groups(cells: &[CellSummary]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for cell in cells {
         let same = |group: &&mut Group<'_>| {
-            group.scenario == cell.scenario && group.load == cell.load && group.arm == cell.arm
+            group.scenario == cell.scenario
+                && group.load == cell.load
+                && group.arm == cell.arm
+                && group.stack == cell.stack.as_deref()
         };
         match groups.iter_mut().find(same) {
             Some(group) => group.cells.push(cell),
@@ -240,6 +246,7 @@ pub(crate) fn groups(cells: &[CellSummary]) -> Vec<Group<'_>> {
                 scenario: &cell.scenario,
                 load: cell.load,
                 arm: cell.arm,
+                stack: cell.stack.as_deref(),
                 cells: vec![cell],
             }),
         }

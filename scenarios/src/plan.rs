@@ -11,10 +11,11 @@ use std::time::Duration;
 use photofinish_harness::runtime::Descriptor;
 use photofinish_harness::runtimes::{DESCRIPTORS, OPTIONAL, default_runtimes, descriptor, floors};
 use photofinish_record::draw::shuffle;
-use photofinish_record::load::{Arrivals, RateHz, Stop};
+use photofinish_record::load::{Arrivals, Load, RateHz, Stop};
+use photofinish_record::protocol::LaneDescription;
 use photofinish_record::{
-    Cell, Placement, Plan, PlannedScenario, PlannedServer, RuntimeTraits, TlsSettings, Variant,
-    canonical_json, hex, nanoseconds,
+    Cell, ForeignWorker, Placement, Plan, PlannedScenario, PlannedServer, RuntimeTraits,
+    TlsSettings, Variant, canonical_json, hex, nanoseconds,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -50,6 +51,8 @@ pub struct PlanOptions {
     pub runtimes: Option<Vec<String>>,
     /// Adds the floors to the runtimes of every scenario.
     pub floor: bool,
+    /// Runtimes in other languages that may be requested, each with its worker.
+    pub lanes: Vec<Lane>,
     /// Replaces the sweep of the scenarios, in order.
     pub concurrency: Option<Vec<NonZeroU32>>,
     /// Arrivals per second, in order; makes every load open.
@@ -75,6 +78,54 @@ pub struct PlanOptions {
     pub placement: Placement,
     /// External servers by target name, instead of mocks.
     pub targets: BTreeMap<String, PlannedServer>,
+}
+
+/// A runtime in another language, and the worker that runs it.
+#[derive(Clone, Debug)]
+pub struct Lane {
+    pub description: LaneDescription,
+    pub worker: ForeignWorker,
+    /// True if it is added to the runtimes of every scenario; otherwise it is there to be named.
+    pub everywhere: bool,
+}
+
+impl Lane {
+    /// The reason that it cannot run this workload under this load; `None` if it can.
+    fn refusal(&self, workload: &str, load: Load) -> Option<String> {
+        let LaneDescription {
+            name,
+            workloads,
+            open_load,
+            ..
+        } = &self.description;
+        if !workloads.iter().any(|known| known == workload) {
+            return Some(format!("the lane {name} has no workload `{workload}`"));
+        }
+        let open = matches!(load, Load::Open { .. });
+        (open && !open_load).then(|| format!("the lane {name} has no open load"))
+    }
+}
+
+/// A runtime of the plan: one of this program, or a lane.
+enum Requested<'a> {
+    Own(&'static Descriptor),
+    Lane(&'a Lane),
+}
+
+impl Requested<'_> {
+    fn name(&self) -> &str {
+        match self {
+            Self::Own(descriptor) => descriptor.name,
+            Self::Lane(lane) => &lane.description.name,
+        }
+    }
+
+    fn refusal(&self, scenario: &Scenario, load: Load) -> Option<String> {
+        match self {
+            Self::Own(descriptor) => descriptor.refusal(scenario.needs).map(str::to_owned),
+            Self::Lane(lane) => lane.refusal(scenario.about.name, load),
+        }
+    }
 }
 
 /// A runtime to measure twice, the second time as `RUNTIME-twin`: an A/A comparison, or one with a known difference.
@@ -107,7 +158,7 @@ pub enum PlanError {
     UnknownRuntime {
         name: String,
         /// The most similar name.
-        suggestion: Option<&'static str>,
+        suggestion: Option<String>,
     },
     #[error("`--target {name}=…`: no scenario of this run has a target `{name}`")]
     UnknownTarget { name: String, known: Vec<String> },
@@ -233,7 +284,7 @@ pub fn plan(scenarios: &[Scenario], options: &PlanOptions) -> Result<Plan, PlanE
         suite: options.suite.clone(),
         title: None,
         looks: options.looks.iter().map(|look| look.get()).collect(),
-        runtimes: traits(&cells),
+        runtimes: traits(&cells, &options.lanes),
         cells,
         placement: options.placement.clone(),
         gate: None,
@@ -242,12 +293,24 @@ pub fn plan(scenarios: &[Scenario], options: &PlanOptions) -> Result<Plan, PlanE
 }
 
 /// Traits of the runtimes of `cells`, by name.
-fn traits(cells: &[Cell]) -> BTreeMap<String, RuntimeTraits> {
-    DESCRIPTORS
+fn traits(cells: &[Cell], lanes: &[Lane]) -> BTreeMap<String, RuntimeTraits> {
+    let own = DESCRIPTORS
         .iter()
         .enumerate()
-        .filter(|(_, known)| cells.iter().any(|cell| cell.runtime == known.name))
-        .map(|(position, known)| (known.name.to_owned(), known.traits(position)))
+        .map(|(position, known)| (known.name.to_owned(), known.traits(position)));
+    let foreign = lanes.iter().enumerate().map(|(index, lane)| {
+        let LaneDescription { name, family, .. } = &lane.description;
+        let traits = RuntimeTraits {
+            family: *family,
+            queues_before_service: false,
+            note: None,
+            position: DESCRIPTORS.len() + index,
+            worker: Some(lane.worker.clone()),
+        };
+        (name.clone(), traits)
+    });
+    own.chain(foreign)
+        .filter(|(name, _)| cells.iter().any(|cell| cell.runtime == *name))
         .collect()
 }
 
@@ -308,10 +371,10 @@ fn names<'a>(descriptors: impl Iterator<Item = &'a Descriptor>) -> Vec<String> {
 }
 
 /// The runtimes of a scenario, each once.
-fn runtimes(
+fn runtimes<'a>(
     scenario: &Scenario,
-    options: &PlanOptions,
-) -> Result<Vec<&'static Descriptor>, PlanError> {
+    options: &'a PlanOptions,
+) -> Result<Vec<Requested<'a>>, PlanError> {
     let mut requested = options
         .runtimes
         .clone()
@@ -320,11 +383,19 @@ fn runtimes(
     if options.floor {
         requested.extend(names(floors()));
     }
+    let lanes = || options.lanes.iter();
+    let added = lanes().filter(|lane| lane.everywhere);
+    requested.extend(added.map(|lane| lane.description.name.clone()));
+    let mut all: Vec<&str> = DESCRIPTORS.iter().map(|known| known.name).collect();
+    all.extend(lanes().map(|lane| lane.description.name.as_str()));
     let known = each_once(requested).into_iter().map(|name| {
-        descriptor(&name).ok_or_else(|| PlanError::UnknownRuntime {
-            suggestion: did_you_mean(&name, DESCRIPTORS.iter().map(|known| known.name)),
-            name,
-        })
+        let lane = lanes().find(|lane| lane.description.name == name);
+        let own = descriptor(&name).map(Requested::Own);
+        own.or(lane.map(Requested::Lane))
+            .ok_or_else(|| PlanError::UnknownRuntime {
+                suggestion: did_you_mean(&name, all.iter().copied()).map(str::to_owned),
+                name,
+            })
     });
     known.collect()
 }
@@ -342,7 +413,7 @@ fn each_once<T: PartialEq>(items: impl IntoIterator<Item = T>) -> Vec<T> {
 
 fn scenario_cells(
     scenario: &Scenario,
-    runtimes: &[&'static Descriptor],
+    runtimes: &[Requested<'_>],
     options: &PlanOptions,
 ) -> Result<Vec<Cell>, PlanError> {
     let mut cells = Vec::new();
@@ -352,11 +423,11 @@ fn scenario_cells(
         for runtime in runtimes {
             let cell = Cell {
                 scenario: scenario.name.clone(),
-                runtime: runtime.name.to_owned(),
+                runtime: runtime.name().to_owned(),
                 load,
                 arm: None,
                 variant: None,
-                unsupported: runtime.refusal(scenario.needs).map(str::to_owned),
+                unsupported: runtime.refusal(scenario, load),
             };
             let twin = options.twin.as_ref().and_then(|twin| twin.of(&cell));
             cells.push(cell);

@@ -5,7 +5,7 @@
 use clap::builder::PossibleValuesParser;
 use clap::{Args, CommandFactory as _};
 use photofinish_record::Record;
-use photofinish_record::protocol::{WorkerPlan, WorkerReply};
+use photofinish_record::protocol::{WorkerDescription, WorkerPlan, WorkerReply};
 use schemars::schema_for;
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ use crate::output;
 
 type NamedSchema = (&'static str, fn() -> Value);
 
-const SCHEMAS: [NamedSchema; 10] = [
+const SCHEMAS: [NamedSchema; 11] = [
     ("scenario", || {
         photofinish_scenarios::scenario::schema().to_value()
     }),
@@ -28,6 +28,9 @@ const SCHEMAS: [NamedSchema; 10] = [
     ("diagnosis", photofinish_reports::diagnosis::schema),
     ("selftest", photofinish_reports::selftest::schema),
     ("worker-plan", || schema_for!(WorkerPlan).to_value()),
+    ("worker-description", || {
+        schema_for!(WorkerDescription).to_value()
+    }),
     ("worker-reply", || schema_for!(WorkerReply).to_value()),
 ];
 
@@ -35,7 +38,8 @@ const SCHEMAS: [NamedSchema; 10] = [
 ///
 /// scenario: a scenario file. config: photofinish.toml. record: the record.json of a run. summary: the output of
 /// `run --format json`. gate: of `gate --format json`. comparison: of `compare --format json`. diagnosis: of
-/// `doctor --json`. selftest: of `selftest --json`. worker-plan and worker-reply: input and output of a worker process.
+/// `doctor --json`. selftest: of `selftest --json`. worker-description: a worker's answer to `describe`. worker-plan and
+/// worker-reply: input and output of a worker process.
 #[derive(Args)]
 pub struct Schema {
     /// Name of the schema

@@ -84,7 +84,8 @@ impl Selftest {
             return Ok(runtimes);
         };
         let error = PlanError::UnknownRuntime {
-            suggestion: did_you_mean(name, DESCRIPTORS.iter().map(|known| known.name)),
+            suggestion: did_you_mean(name, DESCRIPTORS.iter().map(|known| known.name))
+                .map(str::to_owned),
             name: name.clone(),
         };
         Err(Failure::usage(error.to_string()).hint(error.hint()))

@@ -15,6 +15,7 @@ use super::selection::{Selection, select};
 use super::{Additions, PreparedRun, Request, SearchGoal, WhatArguments};
 use crate::config;
 use crate::exit::Failure;
+use crate::lanes;
 use crate::request::placement::{Layout, PlacementRequest, lay_out};
 use crate::request::redo::RedoBudget;
 use crate::servers;
@@ -51,7 +52,7 @@ impl Request {
         require_one_path(overrides, &targets.planned())?;
         let Layout { placement, warning } = self.layout(scenarios)?;
         let servers = additions.servers(scenarios, targets.planned())?;
-        let mut options = self.options(&selection, placement, servers);
+        let mut options = self.options(&selection, placement, servers)?;
         additions.refine(&mut options, scenarios);
         let mut plan = plan(scenarios, &options)
             .map_err(|error| Failure::usage(error.to_string()).hint(error.hint()))?;
@@ -112,11 +113,14 @@ impl Request {
         selection: &Selection,
         placement: Placement,
         targets: BTreeMap<String, PlannedServer>,
-    ) -> PlanOptions {
+    ) -> Result<PlanOptions, Failure> {
         let Self { what, length, .. } = self;
-        PlanOptions {
+        let runtimes = what.runtimes.as_deref().map(with_groups);
+        let lanes = lanes::requested(runtimes.as_deref().unwrap_or_default(), &what.lanes)?;
+        Ok(PlanOptions {
             suite: what.suite.clone(),
-            runtimes: what.runtimes.clone(),
+            runtimes,
+            lanes,
             floor: what.with_floor,
             concurrency: what.concurrency.clone(),
             rates: what.rate.clone(),
@@ -138,7 +142,7 @@ impl Request {
             quick: length.quick,
             placement,
             targets,
-        }
+        })
     }
 
     /// The planned looks of a run with `--until-decided`.
@@ -150,6 +154,15 @@ impl Request {
         let below = LOOKS.into_iter().filter(|look| *look < most);
         below.chain([most]).collect()
     }
+}
+
+/// Runtimes with the names of groups of lanes replaced by their members.
+fn with_groups(names: &[String]) -> Vec<String> {
+    let members = |name: &String| match lanes::group(name) {
+        members if members.is_empty() => vec![name.clone()],
+        members => members,
+    };
+    names.iter().flat_map(members).collect()
 }
 
 /// The absolute directory of a scenario's file, with the scenario's name: a worker need not start where this process did.

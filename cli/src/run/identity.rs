@@ -6,9 +6,12 @@
 //! had closed is lost, so after reconnects the same holds as after failures. With TLS, the server may have announced the
 //! end of each connection to a worker that had already closed it. A scenario's limit of requests in flight is checked here too.
 
-use photofinish_harness::runtime::{Capability, Descriptor};
+use photofinish_harness::runtime::Capability;
+use photofinish_harness::runtimes::descriptor;
 use photofinish_harness::workload::Failure;
-use photofinish_record::{InFlight, Measurement, ServerCounts, Traffic};
+use photofinish_record::{
+    InFlight, Measurement, RuntimeFamily, RuntimeTraits, ServerCounts, Traffic,
+};
 
 /// Failures that are complete exchanges; after any other, neither side knows how far the other got.
 const COMPLETE_EXCHANGES: [&str; 3] = [Failure::STATUS, Failure::WRONG_CONTENT, "sql"];
@@ -35,7 +38,7 @@ pub fn mismatches(target: &str, worker: &Measurement, server: &ServerCounts) -> 
 pub fn unexpected_in_flight(
     target: &str,
     expected: InFlight,
-    runtime: &Descriptor,
+    parallel: Parallel,
     worker: &Measurement,
     server: &ServerCounts,
 ) -> Option<String> {
@@ -46,7 +49,7 @@ pub fn unexpected_in_flight(
             "requests in flight ({target}): the server saw {seen} at one time, and {sessions} sessions may have {most} each"
         ));
     }
-    let reachable = most.min(parallel_parts(runtime, worker));
+    let reachable = most.min(parallel.parts(worker));
     (expected.reached && seen < u64::from(reachable)).then(|| {
         format!(
             "requests in flight ({target}): the server never saw more than {seen} at one time, and {reachable} were to be \
@@ -55,22 +58,50 @@ pub fn unexpected_in_flight(
     })
 }
 
-/// Maximum number of parts of an operation that the runtime can run concurrently.
-fn parallel_parts(runtime: &Descriptor, worker: &Measurement) -> u32 {
-    let refuses = |capability| runtime.refusal(&[capability]).is_some();
-    if refuses(Capability::Concurrency) {
-        1
-    } else if refuses(Capability::ManyAtOnce) {
-        worker.worker_threads
-    } else {
-        u32::MAX
+/// Parts of an operation that a runtime can run concurrently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parallel {
+    /// One after another.
+    One,
+    /// As many as there are worker threads.
+    Threads,
+    All,
+}
+
+impl Parallel {
+    /// Of the runtime called `name`, which has these traits if it is a lane.
+    pub fn of(name: &str, traits: Option<&RuntimeTraits>) -> Self {
+        let Some(runtime) = descriptor(name) else {
+            let family = traits.map(|traits| traits.family);
+            return match family {
+                Some(RuntimeFamily::Sequential) => Self::One,
+                _ => Self::All,
+            };
+        };
+        let refuses = |capability| runtime.refusal(&[capability]).is_some();
+        if refuses(Capability::Concurrency) {
+            Self::One
+        } else if refuses(Capability::ManyAtOnce) {
+            Self::Threads
+        } else {
+            Self::All
+        }
+    }
+
+    fn parts(self, worker: &Measurement) -> u32 {
+        match self {
+            Self::One => 1,
+            Self::Threads => worker.worker_threads,
+            Self::All => u32::MAX,
+        }
     }
 }
 
 /// One quantity on both sides.
 struct Comparison {
     what: &'static str,
-    worker: u64,
+    /// `None` if the worker does not know it.
+    worker: Option<u64>,
     server: Option<u64>,
     /// True if it counts what the server sends.
     answers: bool,
@@ -98,13 +129,17 @@ fn comparisons(worker: &Traffic, server: &ServerCounts) -> [Comparison; 5] {
     [
         Comparison {
             surplus: worker.abandoned,
-            ..answered("requests", worker.requests, server.requests)
+            ..answered("requests", Some(worker.requests), server.requests)
         },
         Comparison {
             surplus: worker.abandoned_connections,
-            ..sent("connections", worker.connections, server.connections)
+            ..sent("connections", Some(worker.connections), server.connections)
         },
-        answered("transactions", worker.transactions, server.transactions),
+        answered(
+            "transactions",
+            Some(worker.transactions),
+            server.transactions,
+        ),
         Comparison {
             surplus: bytes_surplus,
             ..sent(
@@ -126,7 +161,7 @@ fn comparisons(worker: &Traffic, server: &ServerCounts) -> [Comparison; 5] {
 
 impl Comparison {
     fn disagreement(&self, target: &str, clean: bool) -> Option<String> {
-        let (what, worker, server) = (self.what, self.worker, self.server?);
+        let (what, worker, server) = (self.what, self.worker?, self.server?);
         let agrees = match (clean, self.answers) {
             (true, _) => (worker..=worker.saturating_add(self.surplus)).contains(&server),
             (false, true) => worker <= server,
@@ -160,8 +195,8 @@ mod tests {
     fn measurement(failure: Option<&str>, change: impl FnOnce(&mut Traffic)) -> Measurement {
         let mut traffic = Traffic {
             requests: 10,
-            bytes_out: 200,
-            bytes_in: 3000,
+            bytes_out: Some(200),
+            bytes_in: Some(3000),
             connections: 2,
             transactions: 3,
             ..Traffic::default()
@@ -233,6 +268,14 @@ mod tests {
     }
 
     #[test]
+    fn bytes_that_a_worker_does_not_know_are_not_compared() {
+        let worker = measurement(None, |traffic| traffic.bytes_out = None);
+        check(&worker, |server| server.bytes_in = Some(150), &[]);
+        let fewer = ["bytes sent by the server (http): the worker counted 3000, the server 2999"];
+        check(&worker, |server| server.bytes_out = Some(2999), &fewer);
+    }
+
+    #[test]
     fn a_difference_is_reported_with_both_numbers() {
         let worker = measurement(None, |_| ());
         let requests = ["requests (http): the worker counted 10, the server 11"];
@@ -289,7 +332,7 @@ mod tests {
 
     #[test]
     fn more_or_fewer_requests_in_flight_than_expected_are_reported() {
-        let runtime = |name| photofinish_harness::runtimes::descriptor(name).expect("a runtime");
+        let runtime = |name| Parallel::of(name, None);
         let most = std::num::NonZeroU32::new(5).expect("not zero");
         let worker = Measurement {
             sessions: 2,

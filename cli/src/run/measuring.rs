@@ -22,6 +22,7 @@ use photofinish_scenarios::plan::{estimate, plan_hash};
 use crate::arms::programs::ArmPrograms;
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
+use crate::lanes::Launches;
 use crate::output;
 use crate::request::PreparedRun;
 use crate::request::limits;
@@ -44,6 +45,9 @@ use crate::targets::ReadyTargets;
 
 /// Time for which the machine is watched for other work before a run.
 const WATCH_TIME: Duration = Duration::from_millis(250);
+
+/// The directory of the lanes' scripts, among the files of the workloads.
+const LANES: &str = "lanes";
 
 /// Probes and starts external servers, and puts their software into the plan.
 fn start_targets(
@@ -157,6 +161,7 @@ pub struct ReadyRun<'a> {
     /// The directories of the scenario files, by name of the scenario.
     directories: BTreeMap<String, PathBuf>,
     directory: RunDirectory,
+    lanes: Launches,
     targets: ReadyTargets,
     redos: RedoBudget,
     interrupt: &'a Interrupt,
@@ -195,8 +200,10 @@ impl<'a> ReadyRun<'a> {
         let redos = prepared.redos;
         let directories = mem::take(&mut prepared.directories);
         let record = blank_record(prepared, RunId::now()?, fitness);
+        let directory = RunDirectory::make(out, &record)?;
         Ok(Self {
-            directory: RunDirectory::make(out, &record)?,
+            lanes: Launches::ready(&original, &directory.work_dir().join(LANES))?,
+            directory,
             record,
             programs: Rc::default(),
             original,
@@ -231,6 +238,8 @@ impl<'a> ReadyRun<'a> {
             run: &run,
             round: 0,
             interrupt: self.interrupt,
+            runtimes: &self.original.runtimes,
+            lanes: &self.lanes,
         };
         let failure = Run {
             progress: Progress::of(&self.record.plan, estimate(&self.record.plan)),

@@ -7,11 +7,10 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use photofinish_harness::runtimes::descriptor;
 use photofinish_record::protocol::{TargetAddress, WORKER_PROTOCOL, WorkerPlan, WorkerResult};
 use photofinish_record::{
     Cell, Conditions, Measured, Measurement, Outcome, Placement, PlacementKind, PlannedScenario,
-    PlannedServer, ServerCounts, TlsSettings, Variant,
+    PlannedServer, RuntimeTraits, ServerCounts, TlsSettings, Variant,
 };
 
 use crate::arms;
@@ -19,11 +18,13 @@ use crate::arms::programs::{ArmPrograms, Program};
 use crate::arms::server::ArmServer;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
+use crate::lanes::Launches;
 use crate::output;
 use crate::process::server::ServerProcess;
+use crate::process::worker::WorkerProgram;
 use crate::process::{this_program, worker};
 use crate::run::conditions::Watch;
-use crate::run::identity;
+use crate::run::identity::{self, Parallel};
 use crate::targets::{self, ReadyTargets, TargetCounts, counted_between};
 
 /// Everything shared by the rounds of a run.
@@ -41,6 +42,9 @@ pub struct RoundContext<'a> {
     /// Number of rounds started so far, including repeated ones.
     pub round: u64,
     pub watch: Watch,
+    /// The runtimes' traits, by name.
+    pub runtimes: &'a BTreeMap<String, RuntimeTraits>,
+    pub lanes: &'a Launches,
     pub interrupt: &'a Interrupt,
     /// The programs that the arms' servers ran.
     pub programs: &'a RefCell<ArmPrograms>,
@@ -141,7 +145,16 @@ fn measure(
     let targets = servers.addresses(context.targets);
     let command = variant.server.clone();
     let plan = worker_plan(scenario, cell, variant, context, targets);
-    let result = worker::measure(&program, &plan, context.interrupt, &mut || servers.live());
+    let is_lane = context
+        .runtimes
+        .get(&plan.runtime)
+        .is_some_and(|traits| traits.worker.is_some());
+    let worker = if is_lane {
+        WorkerProgram::Lane(context.lanes)
+    } else {
+        WorkerProgram::Own(&program)
+    };
+    let result = worker::measure(&worker, &plan, context.interrupt, &mut || servers.live());
     let counts = servers.counts(context.targets);
     let counts = counts.and_then(|counts| {
         if !servers.end()? {
@@ -152,7 +165,8 @@ fn measure(
     // A server that died is the cause of any failure of the worker, so its error comes first.
     match (result, counts.map_err(of_arm)) {
         (Ok(reply), Ok(counts)) => {
-            outcome(reply, counts, scenario, &plan.runtime).map_err(|fatal| FatalFailure {
+            let parallel = Parallel::of(&plan.runtime, context.runtimes.get(&plan.runtime));
+            outcome(reply, counts, scenario, parallel).map_err(|fatal| FatalFailure {
                 failure: of_arm(fatal.failure),
                 ..fatal
             })
@@ -206,11 +220,14 @@ fn outcome(
     reply: WorkerResult,
     counts: TargetCounts,
     scenario: &PlannedScenario,
-    runtime: &str,
-) -> Result<Outcome, FatalFailure> {
+            let parallel = Parallel::of(&plan.runtime, context.runtimes.get(&plan.runtime));
+            outcome(reply, counts, scenario, parallel).map_err(|fatal| FatalFailure {
+                failure: of_arm(fatal.failure),
+                ..fatal
+            })
     match reply {
         WorkerResult::Ok { measurement, .. } => {
-            let compared = compared(*measurement, counts, scenario, runtime);
+            let compared = compared(*measurement, counts, scenario, parallel);
             Ok(Outcome::Ok(Box::new(compared)))
         }
         WorkerResult::Unsupported { reason } => Ok(Outcome::Unsupported { reason }),
@@ -284,15 +301,13 @@ fn compared(
     worker: Measurement,
     servers: BTreeMap<String, ServerCounts>,
     scenario: &PlannedScenario,
-    runtime: &str,
+    parallel: Parallel,
 ) -> Measured {
     let disagreements = servers
         .iter()
         .flat_map(|(target, counts)| identity::mismatches(target, &worker, counts));
-    let expected = scenario.in_flight.zip(descriptor(runtime));
     let unexpected = servers.iter().filter_map(|(target, counts)| {
-        let (expected, runtime) = expected?;
-        identity::unexpected_in_flight(target, expected, runtime, &worker, counts)
+        identity::unexpected_in_flight(target, scenario.in_flight?, parallel, &worker, counts)
     });
     let mismatches = disagreements.chain(unexpected).collect();
     Measured {

@@ -289,7 +289,9 @@ impl Bench<'_> {
     }
 
     fn measure(&self, plan: &WorkerPlan) -> Result<(Measurement, Audit), Failure> {
-        match worker::measure(&this_program()?, plan, self.interrupt, &mut || true)? {
+        let program = this_program()?;
+        let worker = worker::WorkerProgram::Own(&program);
+        match worker::measure(&worker, plan, self.interrupt, &mut || true)? {
             WorkerResult::Ok { measurement, audit } => {
                 Ok((*measurement, audit.unwrap_or_default()))
             }

@@ -30,6 +30,7 @@ mod hostile_clients;
 mod http2;
 mod import;
 mod interruption;
+mod lanes;
 mod leaks;
 mod local_page;
 mod meddling;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Sandbox, TINY};
 
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     "scenario",
     "config",
     "record",
@@ -17,6 +17,7 @@ const NAMES: [&str; 10] = [
     "diagnosis",
     "selftest",
     "worker-plan",
+    "worker-description",
     "worker-reply",
 ];
 

@@ -157,10 +157,12 @@ impl Failures {
 pub struct Traffic {
     /// Complete exchanges: requests answered.
     pub requests: u64,
-    /// Bytes written to sockets.
-    pub bytes_out: u64,
-    /// Bytes read from sockets.
-    pub bytes_in: u64,
+    /// Bytes written to sockets; `None` of a worker whose client does not tell.
+    #[serde(default)]
+    pub bytes_out: Option<u64>,
+    /// Bytes read from sockets; `None` of a worker whose client does not tell.
+    #[serde(default)]
+    pub bytes_in: Option<u64>,
     /// Number of reads that received those bytes.
     #[serde(default)]
     pub reads: u64,
@@ -189,10 +191,11 @@ pub struct Traffic {
 impl Traffic {
     /// Traffic since `earlier`, a snapshot of the same counter.
     pub fn since(&self, earlier: &Self) -> Self {
+        let known = |now: Option<u64>, before: Option<u64>| Some(now? - before?);
         Self {
             requests: self.requests - earlier.requests,
-            bytes_out: self.bytes_out - earlier.bytes_out,
-            bytes_in: self.bytes_in - earlier.bytes_in,
+            bytes_out: known(self.bytes_out, earlier.bytes_out),
+            bytes_in: known(self.bytes_in, earlier.bytes_in),
             reads: self.reads - earlier.reads,
             connections: self.connections - earlier.connections,
             abandoned: self.abandoned - earlier.abandoned,

@@ -13,10 +13,38 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::load::{Load, Stage, Stop};
-use crate::{Measurement, PeerAddress, TlsSettings};
+use crate::{Measurement, PeerAddress, RuntimeFamily, TlsSettings};
 
 /// Version of the worker protocol.
 pub const WORKER_PROTOCOL: u32 = 1;
+
+/// A program's answer to `describe`: the lanes that it is a worker of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkerDescription {
+    /// Always [`WORKER_PROTOCOL`].
+    pub protocol: u32,
+    pub lanes: Vec<LaneDescription>,
+}
+
+/// A lane: a runtime of a worker in another language.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LaneDescription {
+    /// Its name among the runtimes: `asyncio`.
+    pub name: String,
+    pub family: RuntimeFamily,
+    /// Language and libraries, as far as rankings distinguish them: `Python`.
+    pub stack: String,
+    /// A session under it, in one line.
+    pub summary: String,
+    /// The workloads that it has.
+    pub workloads: Vec<String>,
+    /// True if it can run open loads.
+    #[serde(default)]
+    pub open_load: bool,
+    /// Versions of its parts.
+    #[serde(default)]
+    pub versions: BTreeMap<String, String>,
+}
 
 /// A worker's task: one round of one cell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

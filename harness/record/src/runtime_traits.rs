@@ -2,6 +2,8 @@
 //!
 //! The harness fills them in from each runtime's descriptor; a worker in another language declares its own.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -34,4 +36,21 @@ pub struct RuntimeTraits {
     /// Its position among the runtimes of the build, from 0: selects colour and marker, so that a runtime looks the same
     /// in every report.
     pub position: usize,
+    /// The worker of a lane, a runtime in another language; `None` of the runtimes in this program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<ForeignWorker>,
+}
+
+/// A worker in another language: a program of its own that speaks the worker protocol.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ForeignWorker {
+    /// Language and libraries, as far as rankings distinguish them: runtimes are ranked within their stack.
+    pub stack: String,
+    /// Its command, which gets `describe` or `worker` as an argument.
+    pub command: Vec<String>,
+    /// SHA-256 of the shipped program and its frame, in hex; `None` of a command of the user's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Versions of its parts, as it reports them.
+    pub versions: BTreeMap<String, String>,
 }

@@ -153,7 +153,11 @@ impl Unfinished {
     }
 
     fn so_far(&self) -> String {
-        let bytes: u64 = self.traffic.values().map(|traffic| traffic.bytes_in).sum();
+        let bytes: u64 = self
+            .traffic
+            .values()
+            .filter_map(|traffic| traffic.bytes_in)
+            .sum();
         if self.traffic.is_empty() {
             format!("{} operations completed", self.ended)
         } else {
@@ -265,7 +269,7 @@ mod tests {
     fn unfinished(warmup: bool, connections: u64, sessions: Stuck) -> Unfinished {
         let traffic = Traffic {
             connections,
-            bytes_in: 77,
+            bytes_in: Some(77),
             ..Traffic::default()
         };
         Unfinished {

@@ -6,6 +6,7 @@ use photofinish_record::load::{Arrivals, Load, Stop};
 use photofinish_record::{Arm, Cell, DefaultOption, PlannedScenario, PlannedServer};
 
 use super::{list, plural};
+use crate::names::slug;
 use crate::units;
 
 /// The servers behind the targets: `mock http server`, `nginx/1.22.1 at http://127.0.0.1:80/`; `no server`.
@@ -53,24 +54,23 @@ pub fn rounds(rounds: usize, scenario: Option<&PlannedScenario>) -> String {
 
 /// A cell: `http-get / tokio (closed, 16 in flight, head)`.
 pub fn cell(cell: &Cell) -> String {
-    let point = point(cell.load, cell.arm);
+    let point = point(cell.load, cell.arm, None);
     format!("{} / {} ({point})", cell.scenario, cell.runtime)
 }
 
-/// A load point, with its side if there are two: `closed, 16 sessions`, `closed, 16 sessions, head`.
-pub fn point(load: Load, arm: Option<Arm>) -> String {
-    match arm {
-        Some(arm) => format!("{load}, {}", arm.name()),
-        None => load.to_string(),
-    }
+/// A load point, with its side if there are two, and with the stack of runtimes in another language: `closed, 16 sessions`,
+/// `closed, 16 sessions, head`, `closed, 16 sessions, Python`.
+pub fn point(load: Load, arm: Option<Arm>, stack: Option<&str>) -> String {
+    let parts = [arm.map(Arm::name), stack];
+    let parts = parts.into_iter().flatten().map(|part| format!(", {part}"));
+    parts.fold(load.to_string(), |point, part| point + &part)
 }
 
-/// A load point as part of a file name: `c64`, `c64.head`.
-pub fn point_slug(load: Load, arm: Option<Arm>) -> String {
-    match arm {
-        Some(arm) => format!("{}.{}", load_slug(load), arm.name()),
-        None => load_slug(load),
-    }
+/// A load point as part of a file name: `c64`, `c64.head`, `c64.python`.
+pub fn point_slug(load: Load, arm: Option<Arm>, stack: Option<&str>) -> String {
+    let parts = [arm.map(|arm| arm.name().to_owned()), stack.map(slug)];
+    let parts = parts.into_iter().flatten().map(|part| format!(".{part}"));
+    parts.fold(load_slug(load), |point, part| point + &part)
 }
 
 /// A load as part of a file name: `c64`.

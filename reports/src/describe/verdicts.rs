@@ -46,6 +46,10 @@ pub fn verdicts(group: &Group<'_>) -> Option<String> {
     ))
 }
 
+/// What a comparison across languages says, and what it does not.
+pub const STACKS: &str = "The best runtime of each language by its median. No verdict across languages: most of the difference \
+    is interpreter and client library, not the way of waiting; CPU time per operation is the fairest number.";
+
 /// Every runtime's distance from the floor: `Of the floor epoll's throughput: tokio 0.961× (0.942×–0.983×), sync 0.410×.`
 pub fn distances(floor: &str, runtimes: &[(&str, Comparison)], group: &Group<'_>) -> String {
     let each = runtimes.iter().map(|(runtime, comparison)| {

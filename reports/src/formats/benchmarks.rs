@@ -38,7 +38,7 @@ pub(super) fn benchmarks(summary: &Summary) -> Vec<Benchmark<'_>> {
 
 /// `http-get/tokio/c64`.
 pub(super) fn name(cell: &CellSummary) -> String {
-    let load = describe::point_slug(cell.load, cell.arm);
+    let load = describe::point_slug(cell.load, cell.arm, None);
     format!("{}/{}/{load}", cell.scenario, cell.runtime)
 }
 

@@ -77,11 +77,9 @@ const COLUMNS: &[Column] = &[
         traffic(round, |traffic| traffic.requests)
     }),
     ("bytes_out", |round| {
-        traffic(round, |traffic| traffic.bytes_out)
+        bytes(round, |traffic| traffic.bytes_out)
     }),
-    ("bytes_in", |round| {
-        traffic(round, |traffic| traffic.bytes_in)
-    }),
+    ("bytes_in", |round| bytes(round, |traffic| traffic.bytes_in)),
     ("reconnects", |round| {
         traffic(round, |traffic| traffic.reconnects)
     }),
@@ -297,6 +295,12 @@ pub(super) fn number(value: Option<f64>) -> String {
 fn traffic(round: &Measurement, count: fn(&Traffic) -> u64) -> Option<f64> {
     let counts = round.traffic.values().map(count);
     Some(counts.fold(0, u64::saturating_add) as f64)
+}
+
+/// `None` if the worker does not know them for every target.
+fn bytes(round: &Measurement, count: fn(&Traffic) -> Option<u64>) -> Option<f64> {
+    let counts: Option<Vec<u64>> = round.traffic.values().map(count).collect();
+    Some(counts?.into_iter().fold(0, u64::saturating_add) as f64)
 }
 
 fn quantile(round: &Measurement, quantile: f64) -> Option<f64> {

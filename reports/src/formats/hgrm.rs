@@ -44,7 +44,7 @@ fn stem(cell: &Cell) -> String {
     format!(
         "{}.{}.{}",
         slug(&cell.scenario),
-        describe::point_slug(cell.load, cell.arm),
+        describe::point_slug(cell.load, cell.arm, None),
         slug(&cell.runtime)
     )
 }

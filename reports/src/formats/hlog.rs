@@ -69,7 +69,7 @@ fn tag(cell: &Cell) -> String {
         "{}/{}/{}",
         tag_part(&cell.scenario),
         tag_part(&cell.runtime),
-        describe::point_slug(cell.load, cell.arm)
+        describe::point_slug(cell.load, cell.arm, None)
     )
 }
 

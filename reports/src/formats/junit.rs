@@ -89,7 +89,7 @@ fn case(rounds: &Rounds<'_>, index: usize, cell: &CellSummary) -> Case {
     let measured = rounds.measured(index);
     let elapsed = measured.map(|round| round.worker.elapsed_ns);
     let elapsed_ns = elapsed.fold(0, u64::saturating_add);
-    let point = describe::point_slug(cell.load, cell.arm);
+    let point = describe::point_slug(cell.load, cell.arm, None);
     Case {
         name: format!("{} {point}", cell.runtime),
         ending,

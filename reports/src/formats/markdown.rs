@@ -72,7 +72,7 @@ fn render_run(report: &Report<'_>) -> File {
     let headings = THRESHOLD_COLUMNS.map(|column| column.heading);
     let mut tables = vec![(String::new(), "threshold", headings.to_vec(), thresholds)];
     tables.extend(summary.groups().iter().map(|group| {
-        let point = describe::point(group.load, group.arm);
+        let point = describe::point(group.load, group.arm, group.stack);
         let columns = describe::columns(group.load);
         let headings = columns.iter().map(|column| column.heading).collect();
         let rows = group.ranked().into_iter().map(|cell| {

@@ -30,7 +30,7 @@ pub(super) fn details(group: &Group<'_>) -> Markup {
     html! {
         @if !shown.is_empty() {
             details.costs {
-                summary { "Cost per operation: " (describe::point(group.load, group.arm)) }
+                summary { "Cost per operation: " (describe::point(group.load, group.arm, group.stack)) }
                 (Table::new("Cost per operation", std::iter::once("runtime").chain(headings), body).of(group).render())
             }
         }

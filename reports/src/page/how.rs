@@ -57,7 +57,7 @@ fn particulars(report: &Report<'_>, cell: &CellSummary) -> Markup {
     html! {
         tr {
             th scope="row" { (cell.runtime) }
-            td { (describe::point(cell.load, cell.arm)) }
+            td { (describe::point(cell.load, cell.arm, None)) }
             td { (cell.rounds) @if cell.rounds_failed > 0 { " (" (cell.rounds_failed) " failed)" } }
             td { (known(cell.sessions)) }
             td { (known(cell.worker_threads)) }

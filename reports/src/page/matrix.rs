@@ -93,12 +93,12 @@ fn row(
 ) -> Markup {
     let anchor = sections.iter().find(|section| section.name == row.scenario);
     let anchor = anchor.map_or("", |section| section.anchor.as_str());
-    let load = describe::point_slug(row.load, row.arm);
+    let load = describe::point_slug(row.load, row.arm, row.stack.as_deref());
     let fields = row.fields.iter().zip(&report.matrix.runtimes);
     html! {
         tr role="row" data-scenario=(row.scenario) data-load=(load) data-metric=(row.metric) {
             th scope="row" role="rowheader" {
-                a href={ "#" (load_id(anchor, row.load, row.arm)) } { (row.scenario) }
+                a href={ "#" (load_id(anchor, &load)) } { (row.scenario) }
                 small { (row.point()) @if !common.metric { ", by " (row.by) } }
             }
             @if has_best { (best(report, row, common)) }

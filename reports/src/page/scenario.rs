@@ -3,8 +3,8 @@
 //! Every load has an id, so that the matrix and other documents can link to it.
 
 use maud::{Markup, html};
+use photofinish_record::PlannedScenario;
 use photofinish_record::load::Load;
-use photofinish_record::{Arm, PlannedScenario};
 
 use super::{Page, cost, figures, how, observed, parts, results, search};
 use crate::charts::Chart;
@@ -14,10 +14,11 @@ use crate::names::{Unique, slug};
 use crate::summary::Group;
 
 /// Ids that a scenario's name must not take.
-const RESERVED: [&str; 8] = [
+const RESERVED: [&str; 9] = [
     "verdicts",
     "gate",
     "thresholds",
+    "stacks",
     "where-async-pays",
     "warnings",
     "fitness",
@@ -34,8 +35,13 @@ pub(super) struct Section<'a> {
 }
 
 /// The id of a load within the scenario with this anchor: `http-get:c64`; no slug has a colon.
-pub(super) fn load_id(anchor: &str, load: Load, arm: Option<Arm>) -> String {
-    format!("{anchor}:{}", describe::point_slug(load, arm))
+pub(super) fn load_id(anchor: &str, point: &str) -> String {
+    format!("{anchor}:{point}")
+}
+
+/// The point of a group in ids.
+fn point_of(group: &Group<'_>) -> String {
+    describe::point_slug(group.load, group.arm, group.stack)
 }
 
 impl Page<'_> {
@@ -82,11 +88,11 @@ impl Page<'_> {
 
     /// One load: the table, notes, and charts; a sweep's earlier loads are collapsed.
     fn group(&self, group: &Group<'_>, section: &Section<'_>, unfolded: bool) -> Markup {
-        let charts = self.drawings(Some(group.scenario), Some(group.load));
-        let point = describe::point(group.load, group.arm);
+        let charts = self.drawings(Some(group.scenario), Some((group.load, group.stack)));
+        let point = describe::point(group.load, group.arm, group.stack);
         let rounds = describe::rounds(group.rounds(), section.scenario);
         html! {
-            h3 id=(load_id(&section.anchor, group.load, group.arm)) { (point) small { (rounds) } }
+            h3 id=(load_id(&section.anchor, &point_of(group))) { (point) small { (rounds) } }
             @if !group.ranked().is_empty() { (results::table(self.report, group)) }
             (results::notes(group))
             @if let Some(sentence) = floor::sentence(&self.report.rounds, group) { p { (sentence) } }
@@ -99,11 +105,15 @@ impl Page<'_> {
         }
     }
 
-    pub(super) fn drawings(&self, scenario: Option<&str>, load: Option<Load>) -> Vec<&Chart> {
+    pub(super) fn drawings(
+        &self,
+        scenario: Option<&str>,
+        point: Option<(Load, Option<&str>)>,
+    ) -> Vec<&Chart> {
         self.charts
             .iter()
             .filter(|chart| chart.scenario.as_deref() == scenario)
-            .filter(|chart| chart.load == load)
+            .filter(|chart| chart.load.map(|load| (load, chart.stack.as_deref())) == point)
             .collect()
     }
 }
@@ -112,8 +122,9 @@ impl Page<'_> {
 fn side_by_side(groups: Vec<Group<'_>>) -> Vec<Group<'_>> {
     let mut merged: Vec<Group<'_>> = Vec::new();
     for group in groups {
-        let same =
-            |known: &&mut Group<'_>| known.scenario == group.scenario && known.load == group.load;
+        let same = |known: &&mut Group<'_>| {
+            (known.scenario, known.load, known.stack) == (group.scenario, group.load, group.stack)
+        };
         match merged.iter_mut().find(same) {
             Some(known) => known.cells.extend(group.cells),
             None => merged.push(Group { arm: None, ..group }),
@@ -129,8 +140,8 @@ fn loads(section: &Section<'_>) -> Markup {
             p.loads {
                 "Loads:"
                 @for group in &section.groups {
-                    @let id = load_id(&section.anchor, group.load, group.arm);
-                    " " a href={ "#" (id) } { (describe::point(group.load, group.arm)) }
+                    @let id = load_id(&section.anchor, &point_of(group));
+                    " " a href={ "#" (id) } { (describe::point(group.load, group.arm, group.stack)) }
                 }
             }
         }

@@ -51,7 +51,7 @@ impl<'a> Table<'a> {
 
     /// A table of one scenario under one load, which scripts find by its attributes.
     pub(super) fn of(self, group: &'a Group<'a>) -> Self {
-        let point = describe::point(group.load, group.arm);
+        let point = describe::point(group.load, group.arm, group.stack);
         let table = self.about(format!("{}, {point}", group.scenario));
         Self {
             group: Some(group),
@@ -64,7 +64,7 @@ impl<'a> Table<'a> {
         let subject = subject.map_or(String::new(), |subject| format!(": {subject}"));
         let load = self
             .group
-            .map(|group| describe::point_slug(group.load, group.arm));
+            .map(|group| describe::point_slug(group.load, group.arm, group.stack));
         html! {
             div.scroll tabindex="0" role="region" aria-label={ (self.caption) (subject) } {
                 table class=(self.class) data-scenario=[self.group.map(|group| group.scenario)] data-load=[load] {

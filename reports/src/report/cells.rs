@@ -52,6 +52,7 @@ fn summarise(rounds: &Rounds<'_>, completion: &Completion, index: usize) -> Cell
         title: scenario.map_or(String::new(), |scenario| scenario.title.clone()),
         runtime: cell.runtime.clone(),
         is_floor: runtimes::family(rounds.plan, &cell.runtime) == Some(RuntimeFamily::Floor),
+        stack: runtimes::stack(rounds.plan, &cell.runtime),
         load: cell.load,
         arm: cell.arm,
         status,
@@ -196,7 +197,7 @@ fn over_rounds(rounds: &Rounds<'_>, cell: usize, metric: &Metric) -> Option<Metr
 }
 
 /// The cell with which a cell is compared: that of the plan's reference runtime if it has numbers, else the first cell
-/// of the group that has. `None` for that cell itself, and for a cell without numbers.
+/// of the group that has. Runtimes of different stacks are not compared. `None` for that cell itself, and for a cell without numbers.
 fn reference(rounds: &Rounds<'_>, cells: &[CellSummary], index: usize) -> Option<usize> {
     let cell = &cells[index];
     let comparable: Vec<usize> = (0..cells.len())
@@ -206,6 +207,7 @@ fn reference(rounds: &Rounds<'_>, cells: &[CellSummary], index: usize) -> Option
                 && other.scenario == cell.scenario
                 && other.load == cell.load
                 && other.arm == cell.arm
+                && other.stack == cell.stack
         })
         .collect();
     let named = |other: &&usize| rounds.plan.reference.as_ref() == Some(&cells[**other].runtime);

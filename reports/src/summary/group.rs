@@ -16,6 +16,8 @@ pub struct Group<'a> {
     pub load: Load,
     /// The side of a gate; runtimes are compared within one.
     pub arm: Option<Arm>,
+    /// Language and libraries of its runtimes; `None` of those in this program.
+    pub stack: Option<&'a str>,
     /// The cells, in the plan's order.
     pub cells: Vec<&'a CellSummary>,
 }

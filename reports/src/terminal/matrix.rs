@@ -74,11 +74,15 @@ fn screens<'a>(rows: &[&'a Row], room: usize) -> Vec<Vec<&'a Row>> {
     screens
 }
 
-/// `http-get 16`, `http-get 2.00k/s`.
+/// `http-get 16`, `http-get 2.00k/s`, `http-get 16 Python`.
 fn heading(row: &Row) -> String {
     let load = match row.load {
         Load::Closed { concurrency } => concurrency.to_string(),
         Load::Open { rate_hz, .. } => units::per_second(rate_hz.into()),
+    };
+    let load = match &row.stack {
+        Some(stack) => format!("{load} {stack}"),
+        None => load,
     };
     let room = LONGEST_HEADING.saturating_sub(load.width() + 1);
     format!("{} {load}", cut(&row.scenario, room))

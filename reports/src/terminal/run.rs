@@ -15,6 +15,7 @@ use crate::floor;
 use crate::observed::observations;
 use crate::report::Report;
 use crate::search_table::{self, SearchTable};
+use crate::stacks;
 use crate::summary::{CellSummary, Group, Status};
 
 /// A longer heading would take space from the numbers.
@@ -64,6 +65,7 @@ impl Printer<'_> {
                 self.group(group);
             }
         }
+        self.stacks();
         self.async_pays(&report.async_pays);
         thresholds::print(&mut self.text, &report.summary.thresholds);
         if report.summary.cells.is_empty() {
@@ -108,6 +110,25 @@ impl Printer<'_> {
         }
     }
 
+    /// The best runtime of each language under the same load.
+    fn stacks(&mut self) {
+        let rows = stacks::rows(self.report);
+        if rows.is_empty() {
+            return;
+        }
+        self.text.paragraph(Tone::Strong, "Stack against stack");
+        self.text.blank();
+        let [load, headings @ ..] = stacks::HEADINGS;
+        let named = rows.iter().map(|[load, ..]| (load.clone(), Tone::Plain));
+        let mut table = Table::new(load, named);
+        for (column, heading) in headings.into_iter().enumerate() {
+            table.column(heading, 0, rows.iter().map(|row| row[column + 1].clone()));
+        }
+        table.print(&mut self.text);
+        self.text.paragraph_in(Tone::Faint, describe::STACKS);
+        self.text.blank();
+    }
+
     /// The scenario, the servers behind it, and facts that hold for all rows.
     fn heading(&mut self, name: &str, before: &str, after: &str) {
         let scenario = self.report.rounds.scenario(name);
@@ -123,7 +144,7 @@ impl Printer<'_> {
     fn group(&mut self, group: &Group<'_>) {
         let scenario = self.report.rounds.scenario(group.scenario);
         let rounds = describe::rounds(group.rounds(), scenario);
-        let point = describe::point(group.load, group.arm);
+        let point = describe::point(group.load, group.arm, group.stack);
         self.heading(group.scenario, &point, &rounds);
         let ranked = group.ranked();
         if !ranked.is_empty() {

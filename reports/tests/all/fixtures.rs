@@ -835,8 +835,8 @@ fn measured(runtime: &str, draw: Draw) -> Measured {
             "http".to_owned(),
             Traffic {
                 requests,
-                bytes_out: requests * 64,
-                bytes_in: requests * 120,
+                bytes_out: Some(requests * 64),
+                bytes_in: Some(requests * 120),
                 reads: requests,
                 connections: u64::from(draw.sessions),
                 abandoned: 0,
@@ -1000,6 +1000,7 @@ fn traits() -> BTreeMap<String, RuntimeTraits> {
         queues_before_service: name == "pool",
         note: (name == "async-std").then(|| "discontinued".to_owned()),
         position,
+        worker: None,
     };
     let named = RUNTIMES.into_iter().enumerate();
     named

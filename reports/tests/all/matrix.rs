@@ -1,6 +1,8 @@
 //! The verdict matrix and the findings: every word true to the verdicts, of every fixture and adversarial record.
 
-use photofinish_record::{Record, RuntimeFamily, RuntimeTraits};
+use std::collections::BTreeMap;
+
+use photofinish_record::{ForeignWorker, Record, RuntimeFamily, RuntimeTraits};
 use photofinish_reports::findings::findings;
 use photofinish_reports::report::Report;
 use photofinish_reports::rule::Verdict;
@@ -96,6 +98,7 @@ fn a_floor_is_never_the_best_and_each_runtime_has_its_distance_from_it() {
         queues_before_service: false,
         note: Some("floor".to_owned()),
         position: 7,
+        worker: None,
     };
     record.plan.runtimes.insert("epoll".to_owned(), floor);
     each_measured(&mut record, |cell, block, measured| {
@@ -113,11 +116,88 @@ fn a_floor_is_never_the_best_and_each_runtime_has_its_distance_from_it() {
     let told = "Of the floor epoll's throughput: tokio 0.750× (0.750×–0.750×), sync 0.250× (0.250×–0.250×).";
     let terminal = terminal::render(&report, WIDE);
     assert!(terminal.contains(told), "{terminal}");
+    let last = terminal.trim_end().lines().last().expect("the finding");
+    assert!(last.contains("tokio serves"), "{last}");
     let page = crate::page(&record);
     assert!(
         page.contains(told.split(" (").next().expect("a part")),
         "{page}"
     );
+}
+
+/// Runtimes in another language have their own group, reference and best; languages meet in one table without verdicts.
+#[test]
+fn stacks_are_ranked_apart_and_set_side_by_side() {
+    let sweep = Sweep {
+        concurrency: &[16],
+        rounds: 10,
+        operation_ns: 1e6,
+        ops: 20_000,
+    };
+    let names = ["sync", "tokio", "python-sync", "asyncio"];
+    let mut record = fixtures::of(sweep, &names);
+    for (position, name) in names.into_iter().enumerate().skip(2) {
+        let worker = ForeignWorker {
+            stack: "Python".to_owned(),
+            command: vec!["python3".to_owned(), format!("{name}.py")],
+            sha256: None,
+            versions: BTreeMap::new(),
+        };
+        let traits = RuntimeTraits {
+            family: RuntimeFamily::Async,
+            queues_before_service: false,
+            note: None,
+            position,
+            worker: Some(worker),
+        };
+        record.plan.runtimes.insert(name.to_owned(), traits);
+    }
+    each_measured(&mut record, |cell, block, measured| {
+        let rate = [4_000.0, 8_000.0, 500.0, 1_500.0][cell];
+        measured.worker.throughput_ops_s = rate * (1.0 + 0.001 * block as f64);
+        measured.worker.overhead = None;
+    });
+    let report = Report::of(&record);
+    let rows: Vec<_> = report
+        .matrix
+        .rows
+        .iter()
+        .map(|row| {
+            let best = row.best.as_ref().map(|best| best.runtime.as_str());
+            (row.stack.as_deref(), row.reference.as_deref(), best)
+        })
+        .collect();
+    let expected = [
+        (None, Some("sync"), Some("tokio")),
+        (Some("Python"), Some("python-sync"), Some("asyncio")),
+    ];
+    assert_eq!(rows, expected);
+    let terminal = terminal::render(&report, WIDE);
+    let table = terminal
+        .split("Stack against stack")
+        .nth(1)
+        .expect("the table");
+    let of = |stack: &str| {
+        table
+            .lines()
+            .find(|line| line.contains(stack))
+            .expect("a row")
+            .to_owned()
+    };
+    assert!(
+        of("Rust").contains("tokio") && of("Rust").contains("8.0"),
+        "{table}"
+    );
+    assert!(
+        of("Python").contains("asyncio") && of("Python").contains("1.50k"),
+        "{table}"
+    );
+    let page = crate::page(&record);
+    assert!(
+        page.contains("id=\"http-get:c16\"") && page.contains("id=\"http-get:c16.python\""),
+        "{page}"
+    );
+    assert!(page.contains("id=\"stacks\""));
 }
 
 #[test]

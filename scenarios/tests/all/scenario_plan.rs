@@ -39,6 +39,7 @@ fn options() -> PlanOptions {
     PlanOptions {
         suite: None,
         floor: false,
+        lanes: Vec::new(),
         runtimes: None,
         concurrency: None,
         rates: None,

@@ -1,0 +1,573 @@
+"""The frame of every Python worker: the protocol, draws, histograms, phases and costs.
+
+A worker gets one line of JSON, the plan, on its standard input, measures one round, and answers with one line of JSON on its
+standard output (docs/PROTOCOL.md). A lane, in a file of its own, adds what is particular to it: how sessions run, and how each
+workload is written for it. Nothing here but the standard library.
+"""
+
+import array
+import asyncio
+import base64
+import json
+import os
+import platform
+import resource
+import struct
+import sys
+import time
+import zlib
+from urllib.parse import urlsplit
+
+PROTOCOL = 1
+FIRST_WARMUP_OP = 1 << 48
+OVERHEAD_NS = 20_000_000
+LONGEST_NS = 60_000_000_000
+MASK = (1 << 64) - 1
+GOLDEN = 0x9E3779B97F4A7C15
+
+clock = time.perf_counter_ns
+
+
+class Failure(Exception):
+    """A failed operation, of a kind that reports count."""
+
+    def __init__(self, kind, detail):
+        super().__init__(detail)
+        self.kind = kind
+
+
+class Unsupported(Exception):
+    """This lane cannot run the plan here."""
+
+
+def wrong_content(detail):
+    return Failure("wrong-content", detail)
+
+
+def kind_of(error):
+    """The kind of a failed operation."""
+    if isinstance(error, Failure):
+        return error.kind
+    if isinstance(error, ConnectionRefusedError):
+        return "refused"
+    if isinstance(error, ConnectionError):
+        return "reset"
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    if isinstance(error, EOFError):
+        return "short"
+    return "io"
+
+
+# Draws: the same for operation N in every worker.
+
+
+def mix(value):
+    value = (value + GOLDEN) & MASK
+    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & MASK
+    return value ^ (value >> 31)
+
+
+def draw(seed, index):
+    return mix((mix(seed) + index * GOLDEN) & MASK)
+
+
+def draw_below(seed, index, bound):
+    return (draw(seed, index) * bound) >> 64
+
+
+class Histogram:
+    """Counts of times in ns, in HdrHistogram's buckets of three significant digits up to 60 s."""
+
+    BUCKETS = ((LONGEST_NS.bit_length() - 11) << 10) + 2048
+
+    def __init__(self):
+        self.counts = array.array("Q", bytes(8 * self.BUCKETS))
+
+    def record(self, ns):
+        ns = min(max(ns, 1), LONGEST_NS)
+        shift = max(ns.bit_length() - 11, 0)
+        self.counts[(shift << 10) + (ns >> shift)] += 1
+
+    def add(self, other):
+        for index, count in enumerate(other.counts):
+            if count:
+                self.counts[index] += count
+
+    def percentile(self, share):
+        """The highest value of the bucket that holds this share of the values, in ns."""
+        wanted = max(1, -(-sum(self.counts) * share // 1))
+        seen = 0
+        for index, count in enumerate(self.counts):
+            seen += count
+            if count and seen >= wanted:
+                shift = max((index >> 10) - 1, 0)
+                return ((index - (shift << 10) + 1) << shift) - 1
+        return 0
+
+    def encoded(self):
+        """HdrHistogram V2, deflated, in base64."""
+        used = len(self.counts)
+        while used and not self.counts[used - 1]:
+            used -= 1
+        payload = bytearray()
+        zeros = 0
+        for index in range(used):
+            count = self.counts[index]
+            if count:
+                if zeros:
+                    payload += zigzag(-zeros)
+                    zeros = 0
+                payload += zigzag(count)
+            else:
+                zeros += 1
+        head = struct.pack(">IIIIQQd", 0x1C849313, len(payload), 0, 3, 1, LONGEST_NS, 1.0)
+        packed = zlib.compress(head + bytes(payload))
+        return base64.b64encode(struct.pack(">II", 0x1C849314, len(packed)) + packed).decode()
+
+
+def zigzag(value):
+    value = (value << 1) ^ (value >> 63)
+    value &= MASK
+    encoded = bytearray()
+    while value >= 0x80 and len(encoded) < 8:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return encoded
+
+
+class Traffic:
+    """Requests answered and connections opened, of one target."""
+
+    def __init__(self):
+        self.requests = 0
+        self.connections = 0
+        self.abandoned = 0
+        self.bytes_out = None
+        self.bytes_in = None
+
+    def as_json(self):
+        numbers = {
+            "requests": self.requests,
+            "connections": self.connections,
+            "abandoned": self.abandoned,
+        }
+        if self.bytes_out is not None:
+            numbers.update(bytes_out=self.bytes_out, bytes_in=self.bytes_in)
+        return numbers
+
+
+class Target:
+    """An HTTP target: the address to connect to, the path of its URL if it has one, and its traffic."""
+
+    def __init__(self, planned):
+        url = urlsplit(planned["url"])
+        if url.scheme != "http":
+            raise Unsupported(f"this lane speaks plain HTTP only, not {url.scheme}")
+        address = planned.get("address") or f"{url.hostname}:{url.port or 80}"
+        if not isinstance(address, str) or ":" not in address:
+            raise Unsupported("this lane connects to TCP addresses only")
+        host, port = address.rsplit(":", 1)
+        self.host = host.strip("[]")
+        self.port = int(port)
+        self.authority = url.netloc.rsplit("@", 1)[-1]
+        path = url.path + (f"?{url.query}" if url.query else "")
+        self.own_path = path or None
+        self.is_mock = planned["mock"]
+
+    def path(self, path):
+        """The path of a request for `path`: a path in the target's URL wins."""
+        return self.own_path or path
+
+
+class Expectation:
+    """The expected status and content of a response."""
+
+    def __init__(self, params):
+        statuses = params.get("status", "2xx")
+        statuses = statuses if isinstance(statuses, list) else [statuses]
+        self.statuses = [str(status) for status in statuses]
+        self.compares = params.get("content", "same") == "same"
+
+    def check_status(self, request, status):
+        text = str(status)
+        if not any(text == known or text[0] + "xx" == known for known in self.statuses):
+            raise Failure("status", f"{request} answered {status}")
+
+    def check(self, request, status, body, expected):
+        self.check_status(request, status)
+        if self.compares and body != expected:
+            raise wrong_content(f"{request}: expected {len(expected)} bytes as before, got {len(body)} that differ")
+
+
+class Round:
+    """What the workloads of a round need: the plan, the targets and their traffic."""
+
+    def __init__(self, plan):
+        self.plan = plan
+        self.params = plan["params"]
+        self.seed = plan["seed"]
+        self.unit_ns = plan["unit_ns"]
+        self.sessions = plan["load"]["concurrency"]
+        self.work_dir = plan["work_dir"]
+        self.traffic = {name: Traffic() for name in plan["targets"]}
+        self.observed = {}
+
+    def http(self):
+        """The target `http` and its traffic."""
+        if "http" not in self.plan["targets"]:
+            raise Unsupported("the plan has no target `http`")
+        return Target(self.plan["targets"]["http"]), self.traffic["http"]
+
+    def observe(self, name, ns):
+        self.observed.setdefault(name, Histogram()).record(ns)
+
+
+# Shared by the workloads of all lanes.
+
+UNITS = {"GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "GB": 10**9, "MB": 10**6, "kB": 10**3, "B": 1}
+
+# Event loops compute with seconds in floating point.
+TIMER_TOLERANCE_NS = 1_000
+
+
+def size_in_bytes(text):
+    """A size as parameters have it: `64KiB`."""
+    for unit, unit_bytes in UNITS.items():
+        if str(text).endswith(unit):
+            return int(text[: -len(unit)]) * unit_bytes
+    return int(text)
+
+
+def known_file(directory, size):
+    """The path and CRC-32 of a file with known content: word i is (i + 1) × 0x9E3779B97F4A7C15, little endian."""
+    words = size // 8 + 1
+    content = b"".join(struct.pack("<Q", (index + 1) * GOLDEN & MASK) for index in range(words))[:size]
+    path = os.path.join(directory, f"known-{size}.bin")
+    if not os.path.exists(path) or os.path.getsize(path) != size:
+        os.makedirs(directory, exist_ok=True)
+        unfinished = os.path.join(directory, f"known-{size}.{os.getpid()}.tmp")
+        with open(unfinished, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(unfinished, path)
+    return path, zlib.crc32(content)
+
+
+def check_contents(contents, size, checksum):
+    if len(contents) != size:
+        raise wrong_content(f"expected {size} bytes, got {len(contents)}")
+    if zlib.crc32(contents) != checksum:
+        raise wrong_content("the checksum is wrong")
+
+
+def check_waits(waits_ns, lasted_ns):
+    for wait_ns, lasted in zip(waits_ns, lasted_ns):
+        if lasted + TIMER_TOLERANCE_NS < wait_ns:
+            raise wrong_content(f"expected a wait to take at least {wait_ns} ns, took {lasted}")
+
+
+def check_due(due):
+    """The time since `due`, in ns."""
+    late = clock() - due
+    if late < -TIMER_TOLERANCE_NS:
+        raise wrong_content(f"a wait ended {-late} ns before it was due")
+    return max(late, 0)
+
+
+def document(place, body):
+    """A document of `http-json`, decoded: the user first, then posts."""
+    try:
+        decoded = json.loads(body)
+        if place == 0:
+            return {"id": decoded["id"], "name": decoded["name"], "email": decoded["email"]}
+        return {"user": decoded["userId"], "title": decoded["title"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise wrong_content(f"the document cannot be decoded: {error!r}") from error
+
+
+def check_authors(documents):
+    user, *posts = documents
+    for post in posts:
+        if post["user"] != user["id"]:
+            raise wrong_content(f"expected posts of the requested user, got one of user {post['user']}")
+
+
+class Tally:
+    """The results of one session in one phase. Filled by the session alone, so that nothing is shared while it runs."""
+
+    def __init__(self):
+        self.service = Histogram()
+        self.succeeded = 0
+        self.failures = {}
+        self.first_start = 0
+        self.last_end = 0
+
+    def failed(self, error, ns):
+        kind = kind_of(error)
+        count, example, service = self.failures.get(kind) or (0, str(error) or type(error).__name__, Histogram())
+        service.record(ns)
+        self.failures[kind] = (count + 1, example, service)
+
+
+class Phase:
+    """A phase of closed load: numbers its operations, and says when a session has done its part."""
+
+    def __init__(self, stop, first_op, sessions):
+        self.first_op = first_op
+        self.sessions = sessions
+        self.duration_ns = stop.get("duration_ns")
+        self.ops = stop.get("ops")
+        self.tallies = [Tally() for _ in range(sessions)]
+        self.start = clock()
+        self.until = self.start + self.duration_ns if self.duration_ns else None
+
+    def share(self, index):
+        """The number of operations of session `index`; `None` if the phase ends by time."""
+        if self.ops is None:
+            return None
+        return self.ops // self.sessions + (index < self.ops % self.sessions)
+
+    def run(self, operate, session, index):
+        """One session's part under blocking code: two clock reads around each operation."""
+        tally = self.tallies[index]
+        counts, now, until = tally.service.counts, clock, self.until
+        left = self.share(index)
+        op, stride, succeeded = self.first_op + index, self.sessions, 0
+        if left == 0:
+            return
+        tally.first_start = now()
+        while True:
+            start = now()
+            try:
+                operate(session, op)
+            except Exception as error:
+                end = now()
+                tally.failed(error, end - start)
+            else:
+                end = now()
+                ns = end - start
+                shift = ns.bit_length() - 11
+                if shift < 0:
+                    shift = 0
+                counts[(shift << 10) + (ns >> shift)] += 1
+                succeeded += 1
+            op += stride
+            if left is None:
+                if end >= until:
+                    break
+            else:
+                left -= 1
+                if left == 0:
+                    break
+        tally.succeeded, tally.last_end = succeeded, end
+
+    async def run_async(self, operate, session, index):
+        """The same with an operation that is awaited."""
+        tally = self.tallies[index]
+        counts, now, until = tally.service.counts, clock, self.until
+        left = self.share(index)
+        op, stride, succeeded = self.first_op + index, self.sessions, 0
+        if left == 0:
+            return
+        tally.first_start = now()
+        turn = 0
+        while True:
+            # An operation that never waits never returns to the loop by itself.
+            turn += 1
+            if turn & 127 == 0 and stride > 1:
+                await asyncio.sleep(0)
+            start = now()
+            try:
+                await operate(session, op)
+            except Exception as error:
+                end = now()
+                tally.failed(error, end - start)
+            else:
+                end = now()
+                ns = end - start
+                shift = ns.bit_length() - 11
+                if shift < 0:
+                    shift = 0
+                counts[(shift << 10) + (ns >> shift)] += 1
+                succeeded += 1
+            op += stride
+            if left is None:
+                if end >= until:
+                    break
+            else:
+                left -= 1
+                if left == 0:
+                    break
+        tally.succeeded, tally.last_end = succeeded, end
+
+    def ran(self):
+        return [tally for tally in self.tallies if tally.last_end]
+
+    def elapsed_ns(self):
+        ran = self.ran()
+        return max(tally.last_end for tally in ran) - min(tally.first_start for tally in ran) if ran else 0
+
+    def throughput(self):
+        """Operations per second: those of each session over the time from the phase's start to its own last end, summed."""
+        ran = self.ran()
+        if not ran:
+            return 0.0
+        start = min(tally.first_start for tally in ran)
+        return sum(tally.succeeded * 1e9 / (tally.last_end - start) for tally in ran if tally.succeeded)
+
+    def service(self):
+        merged = Histogram()
+        for tally in self.tallies:
+            merged.add(tally.service)
+        return merged
+
+    def failures(self):
+        merged = {}
+        for tally in self.tallies:
+            for kind, (count, example, service) in tally.failures.items():
+                known = merged.setdefault(kind, [0, example, Histogram()])
+                known[0] += count
+                known[2].add(service)
+        return merged
+
+
+class Cost:
+    """The cost of the measured phase to this process."""
+
+    def __init__(self):
+        self.before = resource.getrusage(resource.RUSAGE_SELF)
+
+    def since(self):
+        before, now = self.before, resource.getrusage(resource.RUSAGE_SELF)
+        return {
+            "cpu_user_ns": round((now.ru_utime - before.ru_utime) * 1e9),
+            "cpu_system_ns": round((now.ru_stime - before.ru_stime) * 1e9),
+            "voluntary_switches": now.ru_nvcsw - before.ru_nvcsw,
+            "involuntary_switches": now.ru_nivcsw - before.ru_nivcsw,
+            "minor_faults": now.ru_minflt - before.ru_minflt,
+            "major_faults": now.ru_majflt - before.ru_majflt,
+            "peak_rss_bytes": peak_rss_bytes(),
+            "threads": len(os.listdir("/proc/self/task")),
+        }
+
+
+def peak_rss_bytes():
+    """Peak resident memory since this interpreter began; that of getrusage includes the program before it."""
+    with open("/proc/self/status") as status:
+        for line in status:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
+def facts():
+    """The interpreter, for the record."""
+    known = {
+        "interpreter": f"{platform.python_implementation()} {platform.python_version()}",
+        "executable": sys.executable,
+    }
+    if hasattr(sys, "_is_gil_enabled"):
+        known["gil"] = "on" if sys._is_gil_enabled() else "off"
+    return known
+
+
+def measurement(round_, warmup, overhead, measured, cost, worker_threads, lane_facts, violations):
+    errors = {
+        kind: {"count": count, "example": example, "service": service.encoded()}
+        for kind, (count, example, service) in measured.failures().items()
+    }
+    ran = measured.ran()
+    empty = overhead.service()
+    return {
+        "sessions": measured.sessions,
+        "worker_threads": worker_threads,
+        "runtime_facts": {**facts(), **lane_facts},
+        "ops": sum(tally.succeeded for tally in measured.tallies),
+        "warmup_ops": sum(tally.succeeded for tally in warmup.tallies)
+        + sum(count for count, _, _ in warmup.failures().values()),
+        "warmup_errors": {kind: count for kind, (count, _, _) in warmup.failures().items()},
+        "elapsed_ns": measured.elapsed_ns(),
+        "session_ns": sum(tally.last_end - tally.first_start for tally in ran),
+        "throughput_ops_s": measured.throughput(),
+        "sessions_without_success": sum(not tally.succeeded for tally in measured.tallies),
+        "service": measured.service().encoded(),
+        "overhead": {
+            "ops": sum(tally.succeeded for tally in overhead.tallies),
+            "throughput_ops_s": overhead.throughput(),
+            "service_p50_ns": empty.percentile(0.5),
+            "service_p99_ns": empty.percentile(0.99),
+        },
+        "observed": {name: histogram.encoded() for name, histogram in round_.observed.items()},
+        "errors": errors,
+        "traffic": {name: traffic.as_json() for name, traffic in round_.traffic.items()},
+        "cost": cost,
+        "violations": violations,
+    }
+
+
+def check_requests(round_, each, before, *phases):
+    """Violations unless each operation made `each` requests since `before`, the count at the end of the set-up."""
+    succeeded = sum(tally.succeeded for phase in phases for tally in phase.tallies)
+    failed = any(phase.failures() for phase in phases)
+    found = []
+    for name, requests in each.items():
+        counted = round_.traffic[name].requests - before[name]
+        if not failed and counted != succeeded * requests:
+            expected = succeeded * requests
+            found.append(
+                f"expected {expected} requests to `{name}` ({succeeded} operations × {requests}), counted {counted}"
+            )
+    return found
+
+
+def describe(lane):
+    lanes = [
+        {
+            "name": lane.NAME,
+            "family": lane.FAMILY,
+            "stack": lane.STACK,
+            "summary": lane.SUMMARY,
+            "workloads": sorted(lane.WORKLOADS),
+            "versions": {"python": platform.python_version()},
+        }
+    ]
+    return {"protocol": PROTOCOL, "lanes": lanes}
+
+
+def work(lane, plan):
+    if plan.get("protocol") != PROTOCOL:
+        return {"status": "failed", "reason": f"expected a plan of protocol {PROTOCOL}, got {plan.get('protocol')}"}
+    workload = lane.WORKLOADS.get(plan["workload"])
+    if workload is None:
+        return {"status": "unsupported", "reason": f"{lane.NAME} has no workload `{plan['workload']}`"}
+    if plan["load"]["model"] != "closed":
+        return {"status": "unsupported", "reason": f"{lane.NAME} has no open load"}
+    try:
+        round_ = Round(plan)
+        return {"status": "ok", "measurement": lane.measure(workload, round_)}
+    except Unsupported as error:
+        return {"status": "unsupported", "reason": str(error)}
+    except Exception as error:
+        status = "wrong" if kind_of(error) == "wrong-content" else "failed"
+        return {"status": status, "reason": f"setting up failed: {error or type(error).__name__}"}
+
+
+def main(lane):
+    # Libraries may print: the only line on the worker's own standard output is the reply.
+    reply = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    if sys.argv[1:] == ["describe"]:
+        answer = describe(lane)
+    elif sys.argv[1:] == ["worker"]:
+        line = sys.stdin.readline()
+        if not line.strip():
+            sys.exit("the worker has no plan")
+        answer = {"protocol": PROTOCOL, **work(lane, json.loads(line))}
+    else:
+        sys.exit(f"usage: {sys.argv[0]} describe|worker")
+    reply.write(json.dumps(answer, separators=(",", ":")) + "\n")
+    reply.flush()

@@ -1,0 +1,208 @@
+//! Lanes: runtimes in other languages, each a worker program that speaks the worker protocol (docs/PROTOCOL.md).
+//!
+//! Some are shipped, as scripts inside this program (`shipped`); `--lane CMD` adds one's own. A lane is asked what it is
+//! (`describe`) when it is requested, and only then. Rounds start it through `photofinish launch`, which pins the process
+//! before the interpreter runs.
+
+mod shipped;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use photofinish_record::protocol::{LaneDescription, WORKER_PROTOCOL, WorkerDescription};
+use photofinish_record::{ForeignWorker, Plan};
+use photofinish_scenarios::plan::Lane;
+
+use crate::exit::{Failure, OrFail};
+use crate::interrupt::Interrupt;
+use crate::process::{LineProcess, NoLine, no_answer};
+
+pub use shipped::{SHIPPED, group, source};
+
+/// Time within which a worker must describe itself: an interpreter starts in a tenth of it.
+const DESCRIBING: Duration = Duration::from_secs(10);
+
+/// A requested command for a lane of the user's own, split into words as a shell without expansions would.
+#[derive(Clone, Debug)]
+pub struct OwnLane {
+    command: Vec<String>,
+}
+
+impl std::str::FromStr for OwnLane {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let command: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+        if command.is_empty() {
+            return Err("expected a command, such as `python3 worker.py`".to_owned());
+        }
+        Ok(Self { command })
+    }
+}
+
+/// The lanes among `requested`, described by themselves: shipped ones by name, and all of `own`.
+pub fn requested(requested: &[String], own: &[OwnLane]) -> Result<Vec<Lane>, Failure> {
+    let mut lanes = Vec::new();
+    for name in requested {
+        if let Some(shipped) = SHIPPED.iter().find(|lane| lane.name == *name) {
+            lanes.push(shipped.describe()?);
+        }
+    }
+    for OwnLane { command } in own {
+        let described = describe(command, None)?;
+        lanes.extend(described.into_iter().map(|description| Lane {
+            worker: ForeignWorker {
+                stack: description.stack.clone(),
+                command: command.clone(),
+                sha256: None,
+                versions: description.versions.clone(),
+            },
+            description,
+            everywhere: true,
+        }));
+    }
+    Ok(lanes)
+}
+
+/// The answer of `command describe`, run in `directory`.
+fn describe(command: &[String], directory: Option<&Path>) -> Result<Vec<LaneDescription>, Failure> {
+    let shown = command.join(" ");
+    let failed = |how: &dyn std::fmt::Display| {
+        Failure::usage(format!("`{shown} describe` {how}"))
+            .hint("a worker answers `describe` with one line of JSON; see docs/PROTOCOL.md")
+    };
+    let mut process = Command::new(&command[0]);
+    process.args(&command[1..]).arg("describe");
+    if let Some(directory) = directory {
+        process.current_dir(directory);
+    }
+    clear_environment(&mut process);
+    let mut worker = LineProcess::spawn(process, &Interrupt::default())
+        .map_err(|error| failed(&format_args!("cannot be started: {error}")))?;
+    worker.hang_up();
+    let line = worker.next_line(DESCRIBING).map_err(|how| match how {
+        NoLine::Ended(how) => failed(&how),
+        NoLine::TimedOut(_) | NoLine::Interrupted => failed(&no_answer(DESCRIBING)),
+    })?;
+    let description: WorkerDescription = serde_json::from_str(&line)
+        .map_err(|error| failed(&format_args!("gave an invalid answer: {error}")))?;
+    if description.protocol != WORKER_PROTOCOL {
+        let other = description.protocol;
+        return Err(failed(&format_args!(
+            "speaks protocol {other}, expected {WORKER_PROTOCOL}"
+        )));
+    }
+    Ok(description.lanes)
+}
+
+/// Variables that change an interpreter's speed unasked; lanes set what they need.
+const CLEARED: [&str; 14] = [
+    "AIOHTTP_NO_EXTENSIONS",
+    "GODEBUG",
+    "GOGC",
+    "GOMAXPROCS",
+    "GOMEMLIMIT",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NODE_OPTIONS",
+    "PYTHONASYNCIODEBUG",
+    "PYTHONDEVMODE",
+    "PYTHONTRACEMALLOC",
+    "UV_THREADPOOL_SIZE",
+    "http_proxy",
+    "https_proxy",
+];
+
+fn clear_environment(command: &mut Command) {
+    for name in CLEARED {
+        command.env_remove(name);
+    }
+}
+
+/// The workers of a run's lanes, ready to be started: shipped scripts are in a directory of the run.
+#[derive(Debug, Default)]
+pub struct Launches {
+    commands: BTreeMap<String, Vec<OsString>>,
+}
+
+impl Launches {
+    /// The lanes of `plan`, with the shipped scripts written to `directory`.
+    pub fn ready(plan: &Plan, directory: &Path) -> Result<Self, Failure> {
+        let mut commands = BTreeMap::new();
+        for (name, traits) in &plan.runtimes {
+            let Some(worker) = &traits.worker else {
+                continue;
+            };
+            let command = match SHIPPED.iter().find(|lane| lane.name == *name) {
+                Some(shipped) if worker.sha256.is_some() => {
+                    shipped.write_to(directory)?;
+                    let (interpreter, script) =
+                        (worker.command.first(), directory.join(shipped.script));
+                    interpreter
+                        .map(OsString::from)
+                        .into_iter()
+                        .chain([script.into()])
+                        .collect()
+                }
+                _ => worker.command.iter().map(OsString::from).collect(),
+            };
+            commands.insert(name.clone(), command);
+        }
+        Ok(Self { commands })
+    }
+
+    /// The command of the lane `runtime`, which starts its worker on `cpus`; `None` if `runtime` is not a lane.
+    pub fn command(&self, runtime: &str, cpus: &[usize]) -> Option<Result<Command, Failure>> {
+        let lane = self.commands.get(runtime)?;
+        Some(crate::process::this_program().map(|program| {
+            let cpus: Vec<String> = cpus.iter().map(usize::to_string).collect();
+            let mut command = Command::new(program);
+            command.args(["launch", "--cpus", &cpus.join(","), "--"]);
+            command.args(lane).arg("worker");
+            clear_environment(&mut command);
+            command
+        }))
+    }
+}
+
+/// The interpreter of Python lanes: `PHOTOFINISH_PYTHON`, that of the active virtual environment, or `python3`.
+fn python() -> PathBuf {
+    if let Some(named) = std::env::var_os("PHOTOFINISH_PYTHON") {
+        return named.into();
+    }
+    match std::env::var_os("VIRTUAL_ENV") {
+        Some(environment) => Path::new(&environment).join("bin/python3"),
+        None => PathBuf::from("python3"),
+    }
+}
+
+/// True if the Python interpreter can be started at all.
+fn python_is_there(python: &Path) -> bool {
+    let mut command = Command::new(python);
+    command
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// Python, or the failure with the remedy.
+fn require_python() -> Result<PathBuf, Failure> {
+    let python = python();
+    if python_is_there(&python) {
+        return Ok(python);
+    }
+    Err(Failure::usage(format!(
+        "Python lanes need an interpreter, and `{}` cannot be started",
+        python.display()
+    ))
+    .hint("install python3, or name an interpreter: PHOTOFINISH_PYTHON=/path/to/python3"))
+}
+
+/// A directory for the scripts of a lane that is only asked what it is.
+fn scratch() -> Result<tempfile::TempDir, Failure> {
+    tempfile::tempdir().or_fail("cannot make a temporary directory for the scripts of lanes")
+}

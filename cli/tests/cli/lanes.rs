@@ -1,0 +1,252 @@
+//! Workers in other languages: the shipped lanes do the same work with equal counts, and broken ones are told.
+
+use std::path::Path;
+use std::process::Command;
+
+use photofinish_record::{Outcome, Record};
+
+use crate::support::{Finished, Sandbox, TINY, python, skip_without};
+
+/// Every workload that the Python lanes have.
+const SCENARIOS: [&str; 9] = [
+    "null",
+    "http-get",
+    "http-post",
+    "http-fanout",
+    "http-delay",
+    "http-json",
+    "file-read",
+    "tasks",
+    "timers",
+];
+
+fn every_round_is_proved(record: &Record) {
+    assert!(!record.rounds.is_empty());
+    for round in &record.rounds {
+        let cell = &record.plan.cells[round.cell];
+        let Outcome::Ok(measured) = &round.outcome else {
+            panic!("{cell}: {:?}", round.outcome)
+        };
+        let worker = &measured.worker;
+        assert!(worker.ops > 0, "{cell}");
+        assert_eq!(worker.service.count(), worker.ops, "{cell}");
+        assert_eq!(measured.mismatches, [""; 0], "{cell}");
+        assert_eq!(worker.violations, [""; 0], "{cell}");
+        assert!(worker.errors.is_empty(), "{cell}: {:?}", worker.errors);
+        assert!(
+            worker.cost.peak_rss_bytes < Some(200 << 20),
+            "{cell}: {:?}",
+            worker.cost
+        );
+    }
+}
+
+/// One short round of each, beside `tokio`: the worker's counts, checked against the server's, are the proof.
+#[test]
+fn python_lanes_do_the_same_work_with_equal_counts_on_both_sides() {
+    if python("asyncio", "asyncio").is_none() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let options = [
+        "--runtimes=tokio,python",
+        "--rounds=1",
+        "--duration=20ms",
+        "--concurrency=3",
+        "--set=load.warmup=5ms",
+        "--no-redo",
+    ];
+    let small = ["--set=unit=1ms"];
+    let run = [&["run"], &SCENARIOS[..], &options, &small].concat();
+    sandbox.run(&run).check(0, &[]);
+    let record = sandbox.record();
+    assert_eq!(record.rounds.len(), SCENARIOS.len() * 4);
+    every_round_is_proved(&record);
+    let asyncio = &record.plan.runtimes["asyncio"];
+    let worker = asyncio.worker.as_ref().expect("a lane");
+    assert_eq!(worker.stack, "Python");
+    assert_eq!(worker.sha256.as_ref().map(String::len), Some(64));
+    assert!(worker.versions.contains_key("python"), "{worker:?}");
+}
+
+#[test]
+fn a_lane_runs_on_the_cpus_of_the_plan() {
+    if python("asyncio", "asyncio").is_none() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let script = sandbox.write("worker.py", WHERE);
+    let lane = format!("--lane=python3 {}", script.display());
+    let run = ["run", "null", "--runtimes=sync", &lane, "--cpus=0"];
+    sandbox.run(&[&run[..], &TINY].concat()).check(0, &[]);
+    let record = sandbox.record();
+    let facts: Vec<_> = record
+        .rounds
+        .iter()
+        .filter(|round| record.plan.cells[round.cell].runtime == "somewhere")
+        .map(|round| match &round.outcome {
+            Outcome::Ok(measured) => measured.worker.runtime_facts["affinity"].clone(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert!(!facts.is_empty());
+    let placed = record.plan.placement.worker_cpus.clone();
+    assert!(
+        facts.iter().all(|fact| *fact == format!("{placed:?}")),
+        "{facts:?} {placed:?}"
+    );
+}
+
+/// A worker that measures nothing, and reports where it runs.
+const WHERE: &str = r#"
+import json, os, sys
+if sys.argv[1] == "describe":
+    lane = {"name": "somewhere", "family": "sequential", "stack": "Test", "summary": "", "workloads": ["null"]}
+    print(json.dumps({"protocol": 1, "lanes": [lane]}))
+else:
+    sys.stdin.readline()
+    empty = "HISTFAAAABx42pNpmSzMwMDAwQABzFCaEURcm7yEwf4DRGBPAJ6dBww="
+    measurement = {
+        "sessions": 1, "worker_threads": 1, "ops": 1, "warmup_ops": 0, "warmup_errors": {}, "elapsed_ns": 1000,
+        "session_ns": 1000, "throughput_ops_s": 1e6, "service": one, "errors": {}, "traffic": {},
+        "cost": {}, "violations": [],
+        "runtime_facts": {"affinity": str(sorted(os.sched_getaffinity(0)))},
+    }
+    print(json.dumps({"protocol": 1, "status": "ok", "measurement": measurement}))
+"#;
+
+fn perl_is_missing() -> bool {
+    let there = Command::new("perl")
+        .arg("-v")
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !there {
+        skip_without("perl");
+    }
+    !there
+}
+
+fn perl_worker() -> String {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/worker.pl");
+    format!("perl {}", examples.display())
+}
+
+#[test]
+fn the_example_in_perl_is_measured_beside_rust() {
+    if perl_is_missing() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let lane = format!("--lane={}", perl_worker());
+    let run = ["run", "http-get", "null", "--runtimes=sync", &lane];
+    sandbox.run(&[&run[..], &TINY].concat()).check(0, &[]);
+    let record = sandbox.record();
+    let perl = record
+        .rounds
+        .iter()
+        .filter(|round| record.plan.cells[round.cell].runtime == "perl");
+    assert_eq!(perl.count(), record.rounds.len() / 2);
+    every_round_is_proved(&record);
+}
+
+/// The example's reply, with one request more than there were.
+#[test]
+fn a_lane_that_miscounts_gives_no_number() {
+    if python("asyncio", "asyncio").is_none() {
+        return;
+    }
+    if perl_is_missing() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let script = format!(
+        r#"
+import json, subprocess, sys
+told = subprocess.run({:?}.split() + sys.argv[1:], stdin=sys.stdin, capture_output=True, text=True).stdout
+reply = json.loads(told)
+if "measurement" in reply:
+    reply["measurement"]["traffic"]["http"]["requests"] += 1
+print(json.dumps(reply))
+"#,
+        perl_worker()
+    );
+    let script = sandbox.write("liar.py", &script);
+    let lane = format!("--lane=python3 {}", script.display());
+    let run = ["run", "http-get", "--runtimes=sync", &lane];
+    sandbox.run(&[&run[..], &TINY].concat()).check(
+        5,
+        &["http-get / perl", "requests (http): the worker counted"],
+    );
+}
+
+#[test]
+fn a_worker_that_is_none_is_told_before_anything_runs() {
+    if python("asyncio", "asyncio").is_none() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    for (program, expected) in [
+        ("print('hello')", "gave an invalid answer"),
+        ("import sys; sys.exit('out of order')", "out of order"),
+        (
+            r#"print('{"protocol": 2, "lanes": []}')"#,
+            "speaks protocol 2, expected 1",
+        ),
+    ] {
+        let script = sandbox.write("worker.py", program);
+        let lane = format!("--lane=python3 {}", script.display());
+        sandbox
+            .run(&["run", "null", &lane])
+            .check(2, &[expected, "docs/PROTOCOL.md"]);
+    }
+    sandbox
+        .run(&["run", "null", "--lane", "/nowhere/worker"])
+        .check(2, &["cannot be started"]);
+    assert!(sandbox.hidden().is_none(), "nothing ran");
+}
+
+/// A worker that fails in its rounds: they are recorded, and the other runtimes go on.
+#[test]
+fn a_lane_that_dies_leaves_the_others_their_rounds() {
+    if python("asyncio", "asyncio").is_none() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let dies = WHERE.replace("    sys.stdin.readline()", "    sys.exit('no memory left')");
+    let script = sandbox.write("worker.py", &dies);
+    let lane = format!("--lane=python3 {}", script.display());
+    let run = ["run", "null", "--runtimes=sync", &lane];
+    sandbox
+        .run(&[&run[..], &TINY].concat())
+        .check(1, &["somewhere", "no memory left"]);
+    let record = sandbox.record();
+    let of = |name: &str| {
+        let rounds = record.rounds.iter();
+        rounds
+            .filter(|round| record.plan.cells[round.cell].runtime == name)
+            .count()
+    };
+    assert!(of("sync") > 0 && of("somewhere") > 0, "{record:?}");
+}
+
+#[test]
+fn without_python_the_remedy_is_told() {
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command(&["run", "null", "--runtimes", "python"]);
+    command.env("PHOTOFINISH_PYTHON", "/nowhere/python3");
+    Finished::of(&mut command).check(2, &["/nowhere/python3", "PHOTOFINISH_PYTHON="]);
+}
+
+#[test]
+fn lanes_show_their_source() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .run(&["lanes"])
+        .check(0, &["python-sync", "python-threads", "asyncio"]);
+    sandbox
+        .run(&["lanes", "show", "asyncio"])
+        .check(0, &["# frame.py", "asyncio.open_connection"]);
+    sandbox
+        .run(&["lanes", "show", "asyncoi"])
+        .check(2, &["did you mean `asyncio`?"]);
+}

@@ -1,0 +1,177 @@
+#!/usr/bin/perl
+# A worker in another language, written from docs/PROTOCOL.md: the workloads `null` and `http-get` under closed load, one
+# session. Perl and its core modules are all that it needs:
+#
+#   photofinish run http-get --runtimes sync --lane 'perl examples/worker.pl'
+use strict;
+use warnings;
+use Compress::Zlib qw(compress);
+use IO::Socket::INET;
+use JSON::PP;
+use MIME::Base64 qw(encode_base64);
+use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
+
+my $FIRST_WARMUP_OP = 1 << 48;
+my $LONGEST_NS = 60_000_000_000;
+my $json = JSON::PP->new->canonical;
+
+sub now_ns { return int(clock_gettime(CLOCK_MONOTONIC) * 1e9) }
+
+# HdrHistogram's buckets of three significant digits, from 1 ns to 60 s.
+sub record {
+    my ($counts, $ns) = @_;
+    $ns = 1 if $ns < 1;
+    $ns = $LONGEST_NS if $ns > $LONGEST_NS;
+    my $shift = 0;
+    $shift++ while ($ns >> $shift) >= 2048;
+    $counts->[($shift << 10) + ($ns >> $shift)]++;
+}
+
+sub zigzag {
+    my ($value) = @_;
+    $value = $value < 0 ? -2 * $value - 1 : 2 * $value;
+    my $bytes = '';
+    while ($value >= 0x80) {
+        $bytes .= chr($value & 0x7F | 0x80);
+        $value >>= 7;
+    }
+    return $bytes . chr($value);
+}
+
+sub encoded {
+    my ($counts) = @_;
+    my ($payload, $zeros) = ('', 0);
+    for my $count (@$counts) {
+        if (!$count) { $zeros++; next }
+        if ($zeros) { $payload .= zigzag(-$zeros); $zeros = 0 }
+        $payload .= zigzag($count);
+    }
+    my $head = pack('NNNNQ>Q>d>', 0x1C849313, length $payload, 0, 3, 1, $LONGEST_NS, 1.0);
+    my $packed = compress($head . $payload);
+    return encode_base64(pack('NN', 0x1C849314, length $packed) . $packed, '');
+}
+
+# Runs one operation after another until the phase's end, by time or by count.
+sub phase {
+    my ($stop, $first_op, $operate) = @_;
+    my %phase = (ops => 0, counts => [], errors => {});
+    my $op = $first_op;
+    my $begun = now_ns();
+    my $until = defined $stop->{duration_ns} ? $begun + $stop->{duration_ns} : undef;
+    while (1) {
+        my $start = now_ns();
+        my $failure = $operate->($op);
+        my $end = now_ns();
+        if (defined $failure) {
+            my $known = $phase{errors}{$failure->[0]} //= { count => 0, example => $failure->[1], counts => [] };
+            $known->{count}++;
+            record($known->{counts}, $end - $start);
+        } else {
+            $phase{ops}++;
+            record($phase{counts}, $end - $start);
+        }
+        $op++;
+        $phase{elapsed} = $end - $begun;
+        last if defined $until ? $end >= $until : $op - $first_op >= $stop->{ops};
+    }
+    return \%phase;
+}
+
+sub exchange {
+    my ($socket, $request, $traffic) = @_;
+    syswrite($socket, $request) == length $request or return;
+    $traffic->{bytes_out} += length $request;
+    my $response = '';
+    while (1) {
+        if ($response =~ /\A(.*?\r\n\r\n)/s) {
+            my $head = $1;
+            my ($status) = $head =~ m{\AHTTP/1\.1 (\d{3})};
+            my ($length) = $head =~ /^content-length:\s*(\d+)/im;
+            if (length($response) >= length($head) + $length) {
+                $traffic->{bytes_in} += length $response;
+                $traffic->{requests}++;
+                return ($status, substr $response, length $head);
+            }
+        }
+        sysread($socket, $response, 65536, length $response) or return;
+    }
+}
+
+sub http_get {
+    my ($plan, $traffic) = @_;
+    my $target = $plan->{targets}{http};
+    my $address = $target->{address} // ($target->{url} =~ m{//([^/]+)})[0];
+    my ($authority, $own_path) = $target->{url} =~ m{//([^/]+)(/.*)?};
+    my $path = $own_path // $plan->{params}{path};
+    my $socket = IO::Socket::INET->new(PeerAddr => $address, Timeout => 10) or die "cannot connect to $address\n";
+    setsockopt($socket, Socket::IPPROTO_TCP(), Socket::TCP_NODELAY(), 1);
+    $traffic->{connections}++;
+    my $request = "GET $path HTTP/1.1\r\nHost: $authority\r\n\r\n";
+    my (undef, $expected) = exchange($socket, $request, $traffic);
+    return sub {
+        my ($status, $body) = exchange($socket, $request, $traffic);
+        return ['reset', 'the connection ended'] unless defined $status;
+        return ['status', "GET $path answered $status"] unless $status =~ /\A2/;
+        return ['wrong-content', "GET $path: another body than before"] unless $body eq $expected;
+        return;
+    };
+}
+
+sub work {
+    my ($plan) = @_;
+    return { status => 'failed', reason => "expected protocol 1, got $plan->{protocol}" } if $plan->{protocol} != 1;
+    return { status => 'unsupported', reason => 'no open load' } if $plan->{load}{model} ne 'closed';
+    my %traffic = map { $_ => { requests => 0, connections => 0, bytes_out => 0, bytes_in => 0 } } keys %{ $plan->{targets} };
+    my $operate =
+          $plan->{workload} eq 'null'     ? sub { return }
+        : $plan->{workload} eq 'http-get' ? http_get($plan, $traffic{http})
+        :                                   return { status => 'unsupported', reason => "no workload $plan->{workload}" };
+    my $warmup = phase($plan->{warmup}, $FIRST_WARMUP_OP, $operate);
+    my @before = times;
+    my $measured = phase($plan->{stop}, 0, $operate);
+    my @after = times;
+    my $warmup_failed = 0;
+    $warmup_failed += $_->{count} for values %{ $warmup->{errors} };
+    my %errors = map {
+        my $known = $measured->{errors}{$_};
+        $_ => { count => $known->{count}, example => $known->{example}, service => encoded($known->{counts}) }
+    } keys %{ $measured->{errors} };
+    return {
+        status      => 'ok',
+        measurement => {
+            sessions         => 1,
+            worker_threads   => 1,
+            runtime_facts    => { interpreter => "Perl $^V" },
+            ops              => $measured->{ops},
+            warmup_ops       => $warmup->{ops} + $warmup_failed,
+            warmup_errors    => { map { $_ => $warmup->{errors}{$_}{count} } keys %{ $warmup->{errors} } },
+            elapsed_ns       => $measured->{elapsed},
+            session_ns       => $measured->{elapsed},
+            throughput_ops_s => $measured->{ops} * 1e9 / $measured->{elapsed},
+            service          => encoded($measured->{counts}),
+            errors           => \%errors,
+            traffic          => \%traffic,
+            cost             => {
+                cpu_user_ns   => int(($after[0] - $before[0]) * 1e9),
+                cpu_system_ns => int(($after[1] - $before[1]) * 1e9),
+            },
+            violations => [],
+        },
+    };
+}
+
+my $command = $ARGV[0] // '';
+if ($command eq 'describe') {
+    my $lane = {
+        name => 'perl', family => 'sequential', stack => 'Perl', summary => 'Perl: one session, blocking calls',
+        workloads => ['http-get', 'null'], versions => { perl => sprintf('%vd', $^V) },
+    };
+    print $json->encode({ protocol => 1, lanes => [$lane] }), "\n";
+} elsif ($command eq 'worker') {
+    my $line = <STDIN>;
+    my $reply = eval { work($json->decode($line)) } // { status => 'failed', reason => "setting up failed: $@" };
+    chomp $reply->{reason} if defined $reply->{reason};
+    print $json->encode({ protocol => 1, %$reply }), "\n";
+} else {
+    die "usage: worker.pl describe|worker\n";
+}
