@@ -220,11 +220,8 @@ fn outcome(
     reply: WorkerResult,
     counts: TargetCounts,
     scenario: &PlannedScenario,
-            let parallel = Parallel::of(&plan.runtime, context.runtimes.get(&plan.runtime));
-            outcome(reply, counts, scenario, parallel).map_err(|fatal| FatalFailure {
-                failure: of_arm(fatal.failure),
-                ..fatal
-            })
+    parallel: Parallel,
+) -> Result<Outcome, FatalFailure> {
     match reply {
         WorkerResult::Ok { measurement, .. } => {
             let compared = compared(*measurement, counts, scenario, parallel);

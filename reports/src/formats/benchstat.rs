@@ -102,7 +102,7 @@ fn per_op(load: Load, round: &Measurement) -> Option<String> {
 
 fn name(cell: &CellSummary) -> String {
     let (scenario, runtime) = (encoded(&cell.scenario), encoded(&cell.runtime));
-    let load = encoded(&describe::point_slug(cell.load, None));
+    let load = encoded(&describe::point_slug(cell.load, None, None));
     let model = match cell.load {
         Load::Closed { .. } => "closed",
         Load::Open { .. } => "open",

@@ -96,7 +96,7 @@ fn table(caption: &str, changes: &[&Change<'_>], axis: Axis) -> Markup {
 fn row(change: &Change<'_>, axis: Axis) -> Markup {
     let Change { cell, compared, .. } = change;
     let number = |value: f64| units::with_unit(value, &compared.unit);
-    let load = describe::point_slug(cell.load, None);
+    let load = describe::point_slug(cell.load, None, None);
     html! {
         tr data-scenario=(cell.scenario) data-runtime=(cell.runtime) data-load=(load) data-metric=(change.metric) {
             th scope="row" { (cell.scenario) " / " (cell.runtime) small { (cell.load) } }
