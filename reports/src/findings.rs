@@ -33,7 +33,8 @@ pub fn findings(report: &Report<'_>) -> Vec<String> {
     sentences
 }
 
-/// The row of the largest decided difference, and that of the largest in the other direction, or else in another scenario.
+/// The row of the largest decided difference, and that of the largest in the other direction, or else of other
+/// work: another scenario, or another stack.
 fn notable<'a>(matrix: &'a Matrix, summary: &Summary) -> Vec<&'a Row> {
     // Above 0 the runtime is faster than the reference.
     let effect = |comparison: &Comparison| match comparison.verdict {
@@ -56,7 +57,10 @@ fn notable<'a>(matrix: &'a Matrix, summary: &Summary) -> Vec<&'a Row> {
     };
     let others = || rows.iter().skip(1);
     let opposite = others().find(|(_, effect)| effect.signum() != largest.signum());
-    let second = opposite.or_else(|| others().find(|(row, _)| row.scenario != first.scenario));
+    let second = opposite.or_else(|| {
+        let work = |row: &Row| (row.scenario.clone(), row.stack.clone());
+        others().find(|(row, _)| work(row) != work(first))
+    });
     let second = second.map(|(row, _)| *row);
     [Some(first), second].into_iter().flatten().collect()
 }

@@ -80,12 +80,12 @@ fn heading(row: &Row) -> String {
         Load::Closed { concurrency } => concurrency.to_string(),
         Load::Open { rate_hz, .. } => units::per_second(rate_hz.into()),
     };
-    let load = match &row.stack {
-        Some(stack) => format!("{load} {stack}"),
-        None => load,
-    };
     let room = LONGEST_HEADING.saturating_sub(load.width() + 1);
-    format!("{} {load}", cut(&row.scenario, room))
+    let heading = format!("{} {load}", cut(&row.scenario, room));
+    match &row.stack {
+        Some(stack) => format!("{heading} {stack}"),
+        None => heading,
+    }
 }
 
 /// `▲ 6.76×`; a cell without numbers says so.
