@@ -30,7 +30,10 @@ pub use matrix::{
 };
 pub use parts::{PART_COLUMNS, PARTS, PartCell, PartColumn, part_rows};
 pub use plan::{cell, defaults, point, point_slug, rounds, servers, stop};
-pub use table::{COSTS, Column, columns, is_meaningless, mark, page_columns, result, value};
+pub use table::{
+    COSTS, Column, ExtraColumn, columns, extra_columns, is_meaningless, mark, page_columns, result,
+    value,
+};
 pub use thresholds::{
     THRESHOLD_COLUMNS, ThresholdColumn, threshold_finding, threshold_metric, threshold_requirement,
     threshold_subject, thresholds_not_met,

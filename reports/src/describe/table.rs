@@ -62,6 +62,48 @@ pub fn page_columns(load: Load) -> impl Iterator<Item = &'static Column> {
     columns.filter(move |column| !open || !(of_costs(column) || offered(column)))
 }
 
+/// A column of the table of results for wide terminals, shown only if all others have room.
+#[derive(Clone, Copy, Debug)]
+pub struct ExtraColumn {
+    pub heading: &'static str,
+    metric: &'static str,
+    /// True for the interval of the median, instead of the median.
+    is_interval: bool,
+}
+
+/// The extra columns under `load`, most important first.
+pub fn extra_columns(load: Load) -> [ExtraColumn; 4] {
+    let (rate, p99) = match load {
+        Load::Closed { .. } => (THROUGHPUT, "service_p99_ns"),
+        Load::Open { .. } => (ACHIEVED, RESPONSE_P99),
+    };
+    let column = |heading, metric, is_interval| ExtraColumn {
+        heading,
+        metric,
+        is_interval,
+    };
+    [
+        column("errors", "errors", false),
+        column("ops/s interval", rate, true),
+        column("p99 interval", p99, true),
+        column("ops", "ops", false),
+    ]
+}
+
+impl ExtraColumn {
+    /// The text of a cell; blank for the interval of a single round.
+    pub fn text(&self, cell: &CellSummary) -> String {
+        let metric = cell.metric(self.metric);
+        match metric.filter(|_| self.is_interval) {
+            None => value(metric),
+            Some(metric) if metric.confidence == 0.0 => String::new(),
+            Some(metric) => units::interval(metric.low, metric.high, |value| {
+                units::with_unit(value, &metric.unit)
+            }),
+        }
+    }
+}
+
 /// The columns of the table of costs.
 pub const COSTS: &[(&str, &str)] = &[
     ("user CPU", "cpu_user_ns_per_op"),

@@ -190,6 +190,9 @@ impl Printer<'_> {
             let texts = cells().map(|cell| describe::result(cell, column));
             table.column(column.heading, column.rank, texts);
         }
+        for column in describe::extra_columns(group.load) {
+            table.extra(column.heading, cells().map(|cell| column.text(cell)));
+        }
         if let Some(baseline) = group.baseline() {
             let versus = format!("vs {}", clean(baseline));
             let versus = if versus.width() <= LONGEST_VERSUS {

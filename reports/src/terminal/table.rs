@@ -1,4 +1,4 @@
-//! Tables: a column of names, then columns of numbers, dropped least important first if there is no room.
+//! Tables: a column of names, then as many columns of numbers as there is room for, most important first.
 
 use unicode_width::UnicodeWidthStr as _;
 
@@ -7,6 +7,12 @@ use super::text::{Text, Tone, clean, cut};
 
 /// A runtime's name is cut to this width before a column is dropped.
 const SHORTEST_NAME: usize = 20;
+
+/// The rank of extra columns.
+const EXTRA_RANK: u8 = u8::MAX;
+
+/// The narrowest terminal with extra columns; on others, the usual ones get wider gaps instead.
+const NARROWEST_FOR_EXTRAS: usize = 100;
 
 /// Spaces between columns, if there is room and if there is little.
 const WIDE_GAP: usize = 2;
@@ -23,7 +29,7 @@ pub(super) struct Table {
 
 struct Column {
     heading: String,
-    /// Order in which columns are dropped: 0 is dropped last.
+    /// Order in which columns get room: 0 is first.
     rank: u8,
     cells: Vec<String>,
     /// The tones of the cells; empty for those of their rows.
@@ -58,6 +64,11 @@ impl Table {
         });
     }
 
+    /// Adds a column that is shown only if all others have room, and not missed otherwise.
+    pub(super) fn extra(&mut self, heading: &str, cells: impl Iterator<Item = String>) {
+        self.column(heading, EXTRA_RANK, cells);
+    }
+
     /// Gives the cells of the last column tones of their own.
     pub(super) fn paint(&mut self, tones: impl Iterator<Item = Tone>) {
         if let Some(last) = self.columns.last_mut() {
@@ -69,6 +80,9 @@ impl Table {
         let names = self.rows.iter().map(|(name, _)| name.width());
         let longest = names.chain([self.heading.width()]).max().unwrap_or(0);
         if !self.keeps_columns {
+            let is_wanted =
+                |column: &Column| column.rank != EXTRA_RANK || text.width >= NARROWEST_FOR_EXTRAS;
+            self.columns.retain(is_wanted);
             let left_out = self.fit(text.width - INDENT - longest.min(SHORTEST_NAME));
             for heading in left_out {
                 if !text.left_out.contains(&heading) {
@@ -111,18 +125,30 @@ impl Table {
         widths.sum()
     }
 
-    /// Drops the least important columns until the others fit into `width`. Returns their headings, in the order of the
-    /// columns.
+    /// Keeps the columns that fit into `width` and in any case the first in rank: each column gets room unless more important
+    /// ones leave too little. Returns the headings of the others, in the order of the columns.
     fn fit(&mut self, width: usize) -> Vec<String> {
-        let all: Vec<_> = self.columns.iter().map(|it| it.heading.clone()).collect();
-        while self.width(NARROW_GAP) > width && self.columns.len() > 1 {
-            let least = (0..self.columns.len())
-                .max_by_key(|index| self.columns[*index].rank)
-                .unwrap_or(0);
-            self.columns.remove(least);
+        let mut by_rank: Vec<usize> = (0..self.columns.len()).collect();
+        by_rank.sort_by_key(|index| self.columns[*index].rank);
+        let (mut left, mut kept) = (width, vec![false; by_rank.len()]);
+        let mut is_complete = true;
+        for (place, index) in by_rank.into_iter().enumerate() {
+            let column = &self.columns[index];
+            let (needed, is_extra) = (column.width() + NARROW_GAP, column.rank == EXTRA_RANK);
+            let fits = needed <= left && (is_complete || !is_extra);
+            kept[index] = fits || place == 0;
+            is_complete &= kept[index];
+            left = left.saturating_sub(if kept[index] { needed } else { 0 });
         }
-        let mut left = self.columns.iter().map(|it| &it.heading).peekable();
-        let is_dropped = |heading: &String| left.next_if(|next| *next == heading).is_none();
-        all.into_iter().filter(is_dropped).collect()
+        let (mut columns, mut left_out) = (Vec::new(), Vec::new());
+        for (column, is_kept) in std::mem::take(&mut self.columns).into_iter().zip(kept) {
+            if is_kept {
+                columns.push(column);
+            } else if column.rank != EXTRA_RANK {
+                left_out.push(column.heading);
+            }
+        }
+        self.columns = columns;
+        left_out
     }
 }

@@ -86,6 +86,60 @@ fn a_narrow_terminal_keeps_the_columns_that_matter_most() {
     assert_eq!(columns(60), "runtime ops/s vs sync interval verdict");
 }
 
+/// Goal: a wide terminal is used. Method: the columns that only it shows, at the narrowest width with all of them and below.
+#[test]
+fn a_wide_terminal_shows_intervals_operations_and_errors() {
+    let text = |width| render(&fixtures::tour(), Style { width, ..PLAIN });
+    let wide = text(200);
+    let mut headings = wide.lines().filter(|line| line.contains("runtime "));
+    let expected = "runtime ops/s p50 p99 p99.9 CPU/op memory errors ops/s interval p99 interval ops vs sync interval verdict";
+    let heading = headings.next().expect("a table");
+    assert_eq!(
+        heading.split_whitespace().collect::<Vec<_>>().join(" "),
+        expected
+    );
+    assert!(!text(99).contains("errors") && text(140).contains("errors"));
+}
+
+/// Goal: the note on columns without room is true. Method: at each width, a column that is named would be too wide for its table.
+#[test]
+fn a_column_is_left_out_only_if_it_has_no_room() {
+    let record = fixtures::tour();
+    let all = render(
+        &record,
+        Style {
+            width: 300,
+            ..PLAIN
+        },
+    );
+    let shown = |text: &str, heading: &str| {
+        let mut lines = text
+            .lines()
+            .filter(|line| line.trim_start().starts_with("runtime "));
+        lines.any(|line| line.split_whitespace().any(|word| word == heading))
+    };
+    for width in 40..130 {
+        let text = render(&record, Style { width, ..PLAIN });
+        let note = text.split("columns for ").nth(1).unwrap_or_default();
+        let note = note.split("\n\n").next().unwrap_or_default();
+        let note = note.split_whitespace().collect::<Vec<_>>().join(" ");
+        let names: Vec<&str> = note.trim_end_matches('.').split(", ").collect();
+        let tables = text
+            .lines()
+            .filter(|line| line.trim_start().starts_with("runtime "));
+        let longest = tables.map(|line| line.width()).max().expect("a table");
+        for heading in ["p50", "p99", "p99.9", "memory", "CPU/op"] {
+            assert!(shown(&all, heading));
+            let is_named = names.contains(&heading);
+            // The widest number of a column has seven letters, and a gap before it.
+            assert!(
+                !is_named || width < longest + 8,
+                "{width} {heading}: {text}"
+            );
+        }
+    }
+}
+
 /// Goal: nobody looks for a column in vain. Method: a width with few columns, and one with all of them.
 #[test]
 fn columns_without_room_are_named() {
