@@ -5,6 +5,7 @@
 
 mod arm_server;
 mod baseline;
+mod check_worker;
 mod compare;
 mod completions;
 mod doctor;
@@ -53,7 +54,7 @@ honestly.
 Before:   list, plan, doctor, selftest
 Measure:  run, gate
 After:    show, open, runs, report, compare, export, baseline
-Your own: init, import, serve, schema, lanes
+Your own: init, import, serve, schema, lanes, check-worker
 Shell:    completions, man
 
 `photofinish COMMAND -h` lists the options of a command, `photofinish help
@@ -130,6 +131,7 @@ pub enum Command {
     Export(export::Export),
     Serve(serve::Serve),
     Lanes(lanes::Lanes),
+    CheckWorker(check_worker::CheckWorker),
     Doctor(doctor::Doctor),
     Selftest(selftest::Selftest),
     Schema(schema::Schema),
@@ -163,6 +165,7 @@ impl Command {
             Self::Export(command) => command.execute(),
             Self::Serve(command) => command.execute(),
             Self::Lanes(command) => command.execute(),
+            Self::CheckWorker(command) => command.execute(),
             Self::Doctor(command) => command.execute(),
             Self::Selftest(command) => command.execute(),
             Self::Schema(command) => command.execute(),

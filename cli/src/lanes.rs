@@ -4,6 +4,8 @@
 //! (`describe`) when it is requested, and only then. Rounds start it through `photofinish launch`, which pins the process
 //! before the interpreter runs.
 
+pub mod conformance;
+mod recording_server;
 mod shipped;
 
 use std::collections::BTreeMap;
@@ -157,15 +159,43 @@ impl Launches {
     /// The command of the lane `runtime`, which starts its worker on `cpus`; `None` if `runtime` is not a lane.
     pub fn command(&self, runtime: &str, cpus: &[usize]) -> Option<Result<Command, Failure>> {
         let lane = self.commands.get(runtime)?;
-        Some(crate::process::this_program().map(|program| {
-            let cpus: Vec<String> = cpus.iter().map(usize::to_string).collect();
-            let mut command = Command::new(program);
-            command.args(["launch", "--cpus", &cpus.join(","), "--"]);
-            command.args(lane).arg("worker");
-            clear_environment(&mut command);
-            command
-        }))
+        Some(launched(lane, cpus))
     }
+}
+
+/// The command that starts a worker on `cpus`, given its own command in words.
+fn launched(words: &[OsString], cpus: &[usize]) -> Result<Command, Failure> {
+    let cpus: Vec<String> = cpus.iter().map(usize::to_string).collect();
+    let mut command = Command::new(crate::process::this_program()?);
+    command.args(["launch", "--cpus", &cpus.join(","), "--"]);
+    command.args(words).arg("worker");
+    clear_environment(&mut command);
+    Ok(command)
+}
+
+/// The command of a worker, and the directory of its scripts if it is shipped.
+#[derive(Debug)]
+pub struct LaneCommand {
+    words: Vec<OsString>,
+    directory: Option<tempfile::TempDir>,
+}
+
+/// The lanes of a worker: a shipped one by name, or a command in words.
+pub fn worker(words: &[String]) -> Result<(LaneCommand, Vec<LaneDescription>), Failure> {
+    let shipped = match words {
+        [name] => SHIPPED.iter().find(|lane| lane.name == *name),
+        _ => None,
+    };
+    let (command, directory) = match shipped {
+        Some(lane) => lane
+            .unpacked()
+            .map(|(command, directory)| (command, Some(directory)))?,
+        None => (words.to_vec(), None),
+    };
+    let path = directory.as_ref().map(tempfile::TempDir::path);
+    let lanes = describe(&command, path)?;
+    let words = command.into_iter().map(OsString::from).collect();
+    Ok((LaneCommand { words, directory }, lanes))
 }
 
 /// The interpreter of Python lanes: `PHOTOFINISH_PYTHON`, that of the active virtual environment, or `python3`.

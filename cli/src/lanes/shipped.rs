@@ -9,6 +9,7 @@ use std::path::Path;
 use photofinish_record::{ForeignWorker, hex};
 use photofinish_scenarios::plan::Lane;
 use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 
 use super::{describe, require_python, scratch};
 use crate::exit::{Failure, OrFail};
@@ -100,12 +101,17 @@ impl ShippedLane {
         Ok(())
     }
 
-    /// The lane as its own worker describes it.
-    pub(super) fn describe(&self) -> Result<Lane, Failure> {
+    /// Its command and the directory to run it in, with its scripts.
+    pub(super) fn unpacked(&self) -> Result<(Vec<String>, TempDir), Failure> {
         let python = require_python()?.to_string_lossy().into_owned();
         let directory = scratch()?;
         self.write_to(directory.path())?;
-        let command = [python.clone(), self.script.to_owned()];
+        Ok((vec![python, self.script.to_owned()], directory))
+    }
+
+    /// The lane as its own worker describes it.
+    pub(super) fn describe(&self) -> Result<Lane, Failure> {
+        let (command, directory) = self.unpacked()?;
         let mut described = describe(&command, Some(directory.path()))?;
         let description = described
             .pop()
@@ -113,7 +119,7 @@ impl ShippedLane {
         Ok(Lane {
             worker: ForeignWorker {
                 stack: description.stack.clone(),
-                command: vec![python, self.script.to_owned()],
+                command,
                 sha256: Some(self.sha256()),
                 versions: description.versions.clone(),
             },

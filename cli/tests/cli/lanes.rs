@@ -238,14 +238,109 @@ fn without_python_the_remedy_is_told() {
 }
 
 #[test]
+fn every_worker_that_ships_passes_the_checks() {
+    if python("asyncio", "asyncio").is_none() || perl_is_missing() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    for lane in ["python-sync", "python-threads", "asyncio"] {
+        let checked = sandbox.run(&["check-worker", lane]).check(0, &[]);
+        assert_eq!(
+            checked.stdout.matches("  ok  ").count(),
+            11,
+            "{}",
+            checked.stdout
+        );
+    }
+    let perl = perl_worker();
+    let command: Vec<&str> = ["check-worker"]
+        .into_iter()
+        .chain(perl.split(' '))
+        .collect();
+    sandbox.run(&command).check(0, &[]);
+}
+
+/// A worker that breaks one promise is caught by the check of that promise, and by no other.
+#[test]
+fn each_broken_promise_of_a_worker_is_caught() {
+    if python("asyncio", "asyncio").is_none() || perl_is_missing() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let broken: [(&str, &str); 6] = [
+        (r#"measurement["ops"] -= 1"#, "a phase by count"),
+        (r#"measurement["elapsed_ns"] //= 1000"#, "a phase by time"),
+        (
+            r#"measurement.get("traffic", {}).get("http", {})["connections"] = 7"#,
+            "its requests and connections",
+        ),
+        (r#"measurement["errors"] = {}"#, "other content than before"),
+        (r#"print("hello")"#, "one line on its standard output"),
+        (
+            r#"os.sched_setaffinity(0, range(os.cpu_count()))"#,
+            "every thread runs",
+        ),
+    ];
+    for (number, (change, claim)) in broken.into_iter().enumerate() {
+        let before = if change.starts_with("os.") {
+            change
+        } else {
+            "pass"
+        };
+        let after = if change.starts_with("measurement") {
+            change
+        } else {
+            "pass"
+        };
+        let last = if change.starts_with("print") {
+            change
+        } else {
+            "pass"
+        };
+        let script = format!(
+            r#"
+import json, os, subprocess, sys
+try:
+    {before}
+except OSError:
+    pass
+worker = subprocess.Popen({:?}.split() + sys.argv[1:], stdin=sys.stdin, stdout=subprocess.PIPE, text=True)
+reply = json.loads(worker.stdout.readline())
+measurement = reply.get("measurement")
+if measurement is not None:
+    {after}
+print(json.dumps(reply))
+{last}
+"#,
+            perl_worker()
+        );
+        let script = sandbox.write(&format!("broken-{number}.py"), &script);
+        let script = script.to_str().expect("text");
+        let checked = sandbox.run(&["check-worker", "python3", script]);
+        let failed = format!("  FAILED  {claim}");
+        assert_eq!(checked.code, Some(5), "{change}: {}", checked.stdout);
+        assert!(
+            checked.stdout.contains(&failed),
+            "{change}: {}",
+            checked.stdout
+        );
+    }
+}
+
+#[test]
 fn lanes_show_their_source() {
     let sandbox = Sandbox::new();
-    sandbox
-        .run(&["lanes"])
-        .check(0, &["python-sync", "python-threads", "asyncio"]);
-    sandbox
-        .run(&["lanes", "show", "asyncio"])
-        .check(0, &["# frame.py", "asyncio.open_connection"]);
+    let says = |arguments: &[&str], expected: &[&str]| {
+        let stdout = sandbox.run(arguments).check(0, &[]).stdout;
+        for part in expected {
+            assert!(stdout.contains(part), "`{part}` is not in: {stdout}");
+        }
+    };
+    says(&["lanes"], &["python-sync", "python-threads", "asyncio"]);
+    says(
+        &["lanes", "show", "asyncio"],
+        &["# frame.py", "asyncio.open_connection"],
+    );
     sandbox
         .run(&["lanes", "show", "asyncoi"])
         .check(2, &["did you mean `asyncio`?"]);
