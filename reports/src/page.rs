@@ -25,6 +25,7 @@ mod observed;
 mod parts;
 mod reading;
 mod search;
+mod sections;
 mod stacks;
 mod thresholds;
 mod warnings;

@@ -290,7 +290,7 @@ fn a_server_of_one_connection_at_a_time_is_reported_and_the_other_cells_have_num
             "15 of 16 sessions",
             "one connection at a time",
             "hint:",
-            "is skipped",
+            "skipped",
         ],
     );
     assert!(!finished.stderr.contains("dmesg"), "{}", finished.stderr);

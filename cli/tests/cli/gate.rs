@@ -585,8 +585,13 @@ fn two_runs_are_compared_unless_their_work_differs() {
         .check(1, &["unknown baseline `missing`"]);
     let table = sandbox
         .run(&["compare", "one", "two", "--html", "compared.html"])
-        .check(0, &[" faster, "])
+        .check(0, &[])
         .stdout;
+    // How many of each depends on the machine.
+    assert!(
+        table.contains(" without a verdict") || table.contains(" inconclusive"),
+        "{table}"
+    );
     let page = std::fs::read_to_string(sandbox.path().join("compared.html")).expect("a page");
     assert!(page.starts_with("<!DOCTYPE html>") && page.contains("id=\"changes\""));
     assert!(

@@ -105,7 +105,7 @@ if sys.argv[1] == "describe":
     print(json.dumps({"protocol": 1, "lanes": [lane]}))
 else:
     sys.stdin.readline()
-    empty = "HISTFAAAABx42pNpmSzMwMDAwQABzFCaEURcm7yEwf4DRGBPAJ6dBww="
+    one = "HISTFAAAACN4nJNpmSzMwMDAzAABMJoRiHl/uEcw2H+ACJznZwIAXDIFAQ=="
     measurement = {
         "sessions": 1, "worker_threads": 1, "ops": 1, "warmup_ops": 0, "warmup_errors": {}, "elapsed_ns": 1000,
         "session_ns": 1000, "throughput_ops_s": 1e6, "service": one, "errors": {}, "traffic": {},

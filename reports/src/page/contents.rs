@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::Page;
-use super::scenario::Section;
+use super::sections::Section;
 
 impl Page<'_> {
     pub(super) fn contents(&self, sections: &[Section<'_>]) -> Markup {

@@ -6,7 +6,7 @@
 
 use maud::{Markup, PreEscaped, html};
 
-use super::scenario::{Section, load_id};
+use super::sections::{Section, load_id};
 use crate::matrix::{Best, Field, Row};
 use crate::report::Report;
 use crate::rule::Verdict;

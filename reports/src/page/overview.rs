@@ -6,7 +6,7 @@
 use maud::{Markup, html};
 use photofinish_record::FindingLevel;
 
-use super::scenario::Section;
+use super::sections::Section;
 use super::{Page, gate, mark, matrix, prose, search, verdict_mark};
 use crate::describe;
 use crate::findings::findings;

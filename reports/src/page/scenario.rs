@@ -6,62 +6,14 @@ use maud::{Markup, html};
 use photofinish_record::PlannedScenario;
 use photofinish_record::load::Load;
 
+use super::sections::{Section, load_id, point_of};
 use super::{Page, cost, figures, how, observed, parts, results, search};
 use crate::charts::Chart;
 use crate::describe;
 use crate::floor;
-use crate::names::{Unique, slug};
 use crate::summary::Group;
 
-/// Ids that a scenario's name must not take.
-const RESERVED: [&str; 9] = [
-    "verdicts",
-    "gate",
-    "thresholds",
-    "stacks",
-    "where-async-pays",
-    "warnings",
-    "fitness",
-    "run",
-    "reading",
-];
-
-/// A scenario with its groups, and its anchor on the page.
-pub(super) struct Section<'a> {
-    pub(super) anchor: String,
-    pub(super) name: &'a str,
-    scenario: Option<&'a PlannedScenario>,
-    groups: Vec<Group<'a>>,
-}
-
-/// The id of a load within the scenario with this anchor: `http-get:c64`; no slug has a colon.
-pub(super) fn load_id(anchor: &str, point: &str) -> String {
-    format!("{anchor}:{point}")
-}
-
-/// The point of a group in ids.
-fn point_of(group: &Group<'_>) -> String {
-    describe::point_slug(group.load, group.arm, group.stack)
-}
-
 impl Page<'_> {
-    pub(super) fn sections(&self) -> Vec<Section<'_>> {
-        let mut unique = Unique::default();
-        for id in RESERVED {
-            unique.name(id.to_owned());
-        }
-        let groups = side_by_side(self.report.summary.groups());
-        let by_scenario = groups.chunk_by(|a, b| a.scenario == b.scenario);
-        by_scenario
-            .map(|groups| Section {
-                anchor: unique.name(slug(groups[0].scenario)),
-                name: groups[0].scenario,
-                scenario: self.report.rounds.scenario(groups[0].scenario),
-                groups: groups.to_vec(),
-            })
-            .collect()
-    }
-
     pub(super) fn section(&self, section: &Section<'_>) -> Markup {
         let title = section
             .scenario
@@ -116,21 +68,6 @@ impl Page<'_> {
             .filter(|chart| chart.load.map(|load| (load, chart.stack.as_deref())) == point)
             .collect()
     }
-}
-
-/// The groups of a gate with both arms in one, so that its tables have base and head in neighbouring rows.
-fn side_by_side(groups: Vec<Group<'_>>) -> Vec<Group<'_>> {
-    let mut merged: Vec<Group<'_>> = Vec::new();
-    for group in groups {
-        let same = |known: &&mut Group<'_>| {
-            (known.scenario, known.load, known.stack) == (group.scenario, group.load, group.stack)
-        };
-        match merged.iter_mut().find(same) {
-            Some(known) => known.cells.extend(group.cells),
-            None => merged.push(Group { arm: None, ..group }),
-        }
-    }
-    merged
 }
 
 /// Links to the loads of a scenario that has several.

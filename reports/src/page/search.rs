@@ -6,7 +6,7 @@ use maud::{Markup, PreEscaped, html};
 use photofinish_record::SearchRound;
 
 use super::results::absent;
-use super::scenario::Section;
+use super::sections::Section;
 use super::tables::Table;
 use crate::report::Report;
 use crate::search_table::{SearchRow, SearchTable, legend};

@@ -110,6 +110,8 @@ impl EventLoop {
             if self.inbox.main_is_ready.swap(false, Ordering::Acquire)
                 && let Poll::Ready(output) = future.as_mut().poll(&mut context)
             {
+                // A task may block on the loop that runs it: what woke the future around it meanwhile was taken here.
+                self.inbox.main_is_ready.store(true, Ordering::Relaxed);
                 return output;
             }
             let tasks_are_left = run_ready_tasks();
