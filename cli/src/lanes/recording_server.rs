@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The requests and connections so far.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct RequestLog {
     pub(super) paths: Vec<String>,
     pub(super) connections: u64,
 }
@@ -25,7 +25,7 @@ pub(super) struct Seen {
 #[derive(Debug)]
 pub(super) struct RecordingServer {
     pub(super) address: SocketAddr,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<RequestLog>>,
 }
 
 impl RecordingServer {
@@ -33,7 +33,7 @@ impl RecordingServer {
     pub(super) fn start(honest: usize) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let address = listener.local_addr()?;
-        let seen = Arc::new(Mutex::new(Seen::default()));
+        let seen = Arc::new(Mutex::new(RequestLog::default()));
         let shared = Arc::clone(&seen);
         thread::Builder::new().spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -48,16 +48,16 @@ impl RecordingServer {
         Ok(Self { address, seen })
     }
 
-    pub(super) fn seen(&self) -> Seen {
+    pub(super) fn seen(&self) -> RequestLog {
         lock(&self.seen).clone()
     }
 }
 
-fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+fn lock(seen: &Mutex<RequestLog>) -> MutexGuard<'_, RequestLog> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn serve(stream: TcpStream, seen: &Mutex<Seen>, honest: usize) -> io::Result<()> {
+fn serve(stream: TcpStream, seen: &Mutex<RequestLog>, honest: usize) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_nodelay(true)?;
     let mut answers = stream.try_clone()?;

@@ -189,7 +189,7 @@ fn stacks_are_ranked_apart_and_set_side_by_side() {
         "{table}"
     );
     assert!(
-        of("Python").contains("asyncio") && of("Python").contains("1.50k"),
+        of("Python").contains("asyncio") && of("Python").contains("1.51k"),
         "{table}"
     );
     let page = crate::page(&record);
