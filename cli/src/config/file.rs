@@ -91,6 +91,9 @@ struct File<'a> {
     source: Arc<Source>,
 }
 
+/// A part, and the option in it; either may be absent.
+type PartOption = (Option<String>, Option<String>);
+
 /// One default in the file.
 struct Setting {
     key: &'static Key,
@@ -226,7 +229,7 @@ impl File<'_> {
         &self,
         key: &Key,
         value: &Spanned<DeValue<'_>>,
-    ) -> Result<Vec<(Option<String>, Option<String>)>, Diagnostic> {
+    ) -> Result<Vec<PartOption>, Diagnostic> {
         let typed = |text: &str| Some(format!("--{}={text}", key.name));
         let expected = |what: &str| {
             let message = format!("`{}` is {}", key.name, article(value.get_ref()));
