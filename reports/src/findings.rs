@@ -210,8 +210,9 @@ fn counts(matrix: &Matrix, summary: &Summary) -> Option<String> {
     let decided = count(Some(Verdict::Faster)) + count(Some(Verdict::Slower));
     let ties = count(Some(Verdict::Tie));
     if decided + ties == 0 {
+        let be = if undecided == 1 { "is" } else { "are" };
         return Some(format!(
-            "No difference can be told: {undecided} of {of} are inconclusive; more rounds narrow them (`--rounds`)."
+            "No difference can be told: {undecided} of {of} {be} inconclusive; more rounds narrow the intervals (`--rounds`)."
         ));
     }
     Some(format!(

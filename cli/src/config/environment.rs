@@ -10,7 +10,7 @@ use super::{Candidate, KEYS, Key, Kind, flaw};
 use crate::exit::Failure;
 
 /// Name and use of the variables that a user may set.
-pub const VARIABLES: [(&str, &str); 13] = [
+pub const VARIABLES: [(&str, &str); 14] = [
     (
         "PHOTOFINISH_CONFIG",
         "configuration file to use; empty for none",
@@ -19,6 +19,7 @@ pub const VARIABLES: [(&str, &str); 13] = [
         "PHOTOFINISH_<OPTION>",
         "default of an option, such as PHOTOFINISH_ROUNDS=20",
     ),
+    ("PHOTOFINISH_PYTHON", "interpreter of the lanes in Python"),
     ("NO_COLOR", "if set and not empty, no colour"),
     (
         "CLICOLOR_FORCE",
