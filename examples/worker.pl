@@ -106,10 +106,16 @@ sub http_get {
     my $socket = IO::Socket::INET->new(PeerAddr => $address, Timeout => 10) or die "cannot connect to $address\n";
     setsockopt($socket, Socket::IPPROTO_TCP(), Socket::TCP_NODELAY(), 1);
     $traffic->{connections}++;
-    my $request = "GET $path HTTP/1.1\r\nHost: $authority\r\n\r\n";
-    my (undef, $expected) = exchange($socket, $request, $traffic);
+    my $joint = index($path, '?') < 0 ? '?' : '&';
+    my $request = sub {
+        my ($op) = @_;
+        my $query = $plan->{params}{numbered} && defined $op ? "${joint}op=$op" : '';
+        return "GET $path$query HTTP/1.1\r\nHost: $authority\r\n\r\n";
+    };
+    my (undef, $expected) = exchange($socket, $request->(), $traffic);
     return sub {
-        my ($status, $body) = exchange($socket, $request, $traffic);
+        my ($op) = @_;
+        my ($status, $body) = exchange($socket, $request->($op), $traffic);
         return ['reset', 'the connection ended'] unless defined $status;
         return ['status', "GET $path answered $status"] unless $status =~ /\A2/;
         return ['wrong-content', "GET $path: another body than before"] unless $body eq $expected;
