@@ -11,8 +11,10 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import content
 import frame
-from frame import Expectation, Phase, wrong_content
+from content import Expectation
+from frame import Phase
 
 NAME = "asyncio"
 FAMILY = "async"
@@ -153,9 +155,7 @@ class HttpGet(Http):
         self.expected = await self.fetch(self.path)
 
     async def operate(self, session, op):
-        path = self.path
-        if self.numbered:
-            path += ("&" if "?" in path else "?") + f"op={op}"
+        path = content.numbered(self.path, op) if self.numbered else self.path
         status, body = await session.exchange("GET", path)
         self.expectation.check("GET " + path, status, body, self.expected)
 
@@ -164,15 +164,14 @@ class HttpPost(Http):
     async def prepare(self):
         await super().prepare()
         self.path = self.target.path(self.round.params["path"])
-        size = frame.size_in_bytes(self.round.params["size"])
-        self.filling = ("abcdefghijklmnopqrstuvwxyz" * (size // 26 + 1))[:size]
+        self.filling = content.filling(content.size_in_bytes(self.round.params["size"]))
 
     async def operate(self, session, op):
         sent = {"operation": op, "filling": self.filling}
         status, body = await session.exchange("POST", self.path, json.dumps(sent).encode())
         self.expectation.check_status("POST " + self.path, status)
-        if self.expectation.compares and json.loads(body) != sent:
-            raise wrong_content(f"expected the document of operation {op}, got another")
+        if self.expectation.compares:
+            content.check_echo(sent, body)
 
 
 class FanOut(Http):
@@ -224,25 +223,20 @@ class HttpJson(FanOut):
 
     async def prepare(self):
         await super().prepare()
-        self.expected = [frame.document(place, body) for place, body in enumerate(self.expected)]
-        frame.check_authors(self.expected)
-        self.places = {path: place for place, path in enumerate(self.all_paths)}
+        self.documents = content.Documents(self.all_paths, self.expected, self.expectation)
 
     def check(self, path, status, body, expected):
-        self.expectation.check_status("GET " + path, status)
-        answered = frame.document(self.places[path], body)
-        if self.expectation.compares and answered != expected:
-            raise wrong_content(f"GET {path}: expected {expected}, got {answered}")
+        self.documents.check(path, status, body)
 
 
 class FileRead(Workload):
     async def prepare(self):
-        self.size = frame.size_in_bytes(self.round.params["size"])
-        self.path, self.checksum = frame.known_file(self.round.work_dir, self.size)
+        self.size = content.size_in_bytes(self.round.params["size"])
+        self.path, self.checksum = content.known_file(self.round.work_dir, self.size)
 
     async def operate(self, session, op):
         contents = await asyncio.to_thread(self.read)
-        frame.check_contents(contents, self.size, self.checksum)
+        content.check_contents(contents, self.size, self.checksum)
 
     def read(self):
         with open(self.path, "rb") as file:
@@ -251,7 +245,7 @@ class FileRead(Workload):
 
 class Tasks(Workload):
     async def prepare(self):
-        self.waits_ns = [round(wait * self.round.unit_ns) for wait in self.round.params["waits"]]
+        self.waits_ns = content.waits_ns(self.round)
         self.together = self.round.params.get("at_once", True)
 
     async def operate(self, session, op):
@@ -259,19 +253,15 @@ class Tasks(Workload):
             lasted = await asyncio.gather(*(wait(wait_ns) for wait_ns in self.waits_ns))
         else:
             lasted = [await wait(wait_ns) for wait_ns in self.waits_ns]
-        frame.check_waits(self.waits_ns, lasted)
+        content.check_waits(self.waits_ns, lasted)
 
 
 class Timers(Workload):
-    async def prepare(self):
-        self.shortest_ns = self.round.params["shortest_us"] * 1000
-        self.range_ns = self.round.params["longest_us"] * 1000 - self.shortest_ns + 1
-
     async def operate(self, session, op):
-        wait_ns = self.shortest_ns + frame.draw_below(self.round.seed, op, self.range_ns)
+        wait_ns = content.wait_ns(self.round, op)
         due = frame.clock() + wait_ns
         await asyncio.sleep(wait_ns / 1e9)
-        self.round.observe("timer_overshoot", frame.check_due(due))
+        self.round.observe("timer_overshoot", content.check_due(due))
 
 
 async def wait(wait_ns):

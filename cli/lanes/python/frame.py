@@ -86,8 +86,14 @@ class Histogram:
         self.counts = array.array("Q", bytes(8 * self.BUCKETS))
 
     def record(self, ns):
-        ns = min(max(ns, 1), LONGEST_NS)
-        shift = max(ns.bit_length() - 11, 0)
+        # Comparisons: calls of min and max would take as long as all the rest.
+        if ns > LONGEST_NS:
+            ns = LONGEST_NS
+        elif ns < 1:
+            ns = 1
+        shift = ns.bit_length() - 11
+        if shift < 0:
+            shift = 0
         self.counts[(shift << 10) + (ns >> shift)] += 1
 
     def add(self, other):
@@ -182,26 +188,6 @@ class Target:
         return self.own_path or path
 
 
-class Expectation:
-    """The expected status and content of a response."""
-
-    def __init__(self, params):
-        statuses = params.get("status", "2xx")
-        statuses = statuses if isinstance(statuses, list) else [statuses]
-        self.statuses = [str(status) for status in statuses]
-        self.compares = params.get("content", "same") == "same"
-
-    def check_status(self, request, status):
-        text = str(status)
-        if not any(text == known or text[0] + "xx" == known for known in self.statuses):
-            raise Failure("status", f"{request} answered {status}")
-
-    def check(self, request, status, body, expected):
-        self.check_status(request, status)
-        if self.compares and body != expected:
-            raise wrong_content(f"{request}: expected {len(expected)} bytes as before, got {len(body)} that differ")
-
-
 class Round:
     """What the workloads of a round need: the plan, the targets and their traffic."""
 
@@ -223,77 +209,6 @@ class Round:
 
     def observe(self, name, ns):
         self.observed.setdefault(name, Histogram()).record(ns)
-
-
-# Shared by the workloads of all lanes.
-
-UNITS = {"GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "GB": 10**9, "MB": 10**6, "kB": 10**3, "B": 1}
-
-# Event loops compute with seconds in floating point.
-TIMER_TOLERANCE_NS = 1_000
-
-
-def size_in_bytes(text):
-    """A size as parameters have it: `64KiB`."""
-    for unit, unit_bytes in UNITS.items():
-        if str(text).endswith(unit):
-            return int(text[: -len(unit)]) * unit_bytes
-    return int(text)
-
-
-def known_file(directory, size):
-    """The path and CRC-32 of a file with known content: word i is (i + 1) × 0x9E3779B97F4A7C15, little endian."""
-    words = size // 8 + 1
-    content = b"".join(struct.pack("<Q", (index + 1) * GOLDEN & MASK) for index in range(words))[:size]
-    path = os.path.join(directory, f"known-{size}.bin")
-    if not os.path.exists(path) or os.path.getsize(path) != size:
-        os.makedirs(directory, exist_ok=True)
-        unfinished = os.path.join(directory, f"known-{size}.{os.getpid()}.tmp")
-        with open(unfinished, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(unfinished, path)
-    return path, zlib.crc32(content)
-
-
-def check_contents(contents, size, checksum):
-    if len(contents) != size:
-        raise wrong_content(f"expected {size} bytes, got {len(contents)}")
-    if zlib.crc32(contents) != checksum:
-        raise wrong_content("the checksum is wrong")
-
-
-def check_waits(waits_ns, lasted_ns):
-    for wait_ns, lasted in zip(waits_ns, lasted_ns):
-        if lasted + TIMER_TOLERANCE_NS < wait_ns:
-            raise wrong_content(f"expected a wait to take at least {wait_ns} ns, took {lasted}")
-
-
-def check_due(due):
-    """The time since `due`, in ns."""
-    late = clock() - due
-    if late < -TIMER_TOLERANCE_NS:
-        raise wrong_content(f"a wait ended {-late} ns before it was due")
-    return max(late, 0)
-
-
-def document(place, body):
-    """A document of `http-json`, decoded: the user first, then posts."""
-    try:
-        decoded = json.loads(body)
-        if place == 0:
-            return {"id": decoded["id"], "name": decoded["name"], "email": decoded["email"]}
-        return {"user": decoded["userId"], "title": decoded["title"]}
-    except (ValueError, KeyError, TypeError) as error:
-        raise wrong_content(f"the document cannot be decoded: {error!r}") from error
-
-
-def check_authors(documents):
-    user, *posts = documents
-    for post in posts:
-        if post["user"] != user["id"]:
-            raise wrong_content(f"expected posts of the requested user, got one of user {post['user']}")
 
 
 class Tally:
@@ -325,84 +240,32 @@ class Phase:
         self.start = clock()
         self.until = self.start + self.duration_ns if self.duration_ns else None
 
-    def share(self, index):
-        """The number of operations of session `index`; `None` if the phase ends by time."""
-        if self.ops is None:
-            return None
-        return self.ops // self.sessions + (index < self.ops % self.sessions)
-
     def run(self, operate, session, index):
         """One session's part under blocking code: two clock reads around each operation."""
-        tally = self.tallies[index]
-        counts, now, until = tally.service.counts, clock, self.until
-        left = self.share(index)
-        op, stride, succeeded = self.first_op + index, self.sessions, 0
-        if left == 0:
-            return
-        tally.first_start = now()
-        while True:
-            start = now()
+        part = Part(self, index)
+        while part.op is not None:
+            failure = None
+            start = clock()
             try:
-                operate(session, op)
+                operate(session, part.op)
             except Exception as error:
-                end = now()
-                tally.failed(error, end - start)
-            else:
-                end = now()
-                ns = end - start
-                shift = ns.bit_length() - 11
-                if shift < 0:
-                    shift = 0
-                counts[(shift << 10) + (ns >> shift)] += 1
-                succeeded += 1
-            op += stride
-            if left is None:
-                if end >= until:
-                    break
-            else:
-                left -= 1
-                if left == 0:
-                    break
-        tally.succeeded, tally.last_end = succeeded, end
+                failure = error
+            part.ended(start, clock(), failure)
 
     async def run_async(self, operate, session, index):
         """The same with an operation that is awaited."""
-        tally = self.tallies[index]
-        counts, now, until = tally.service.counts, clock, self.until
-        left = self.share(index)
-        op, stride, succeeded = self.first_op + index, self.sessions, 0
-        if left == 0:
-            return
-        tally.first_start = now()
-        turn = 0
-        while True:
-            # An operation that never waits never returns to the loop by itself.
-            turn += 1
-            if turn & 127 == 0 and stride > 1:
-                await asyncio.sleep(0)
-            start = now()
+        part = Part(self, index)
+        while part.op is not None:
+            failure = None
+            start = clock()
             try:
-                await operate(session, op)
+                await operate(session, part.op)
             except Exception as error:
-                end = now()
-                tally.failed(error, end - start)
-            else:
-                end = now()
-                ns = end - start
-                shift = ns.bit_length() - 11
-                if shift < 0:
-                    shift = 0
-                counts[(shift << 10) + (ns >> shift)] += 1
-                succeeded += 1
-            op += stride
-            if left is None:
-                if end >= until:
-                    break
-            else:
-                left -= 1
-                if left == 0:
-                    break
-        tally.succeeded, tally.last_end = succeeded, end
+                failure = error
+            part.ended(start, clock(), failure)
+            # An operation that never waits never returns to the loop by itself.
+            if part.turn & 127 == 0 and self.sessions > 1:
+                await asyncio.sleep(0)
 
     def ran(self):
         return [tally for tally in self.tallies if tally.last_end]
@@ -433,6 +296,40 @@ class Phase:
                 known[0] += count
                 known[2].add(service)
         return merged
+
+
+class Part:
+    """One session's part of a phase: the number of its next operation, `None` when it is done."""
+
+    def __init__(self, phase, index):
+        self.tally = phase.tallies[index]
+        self.stride = phase.sessions
+        self.until = phase.until
+        self.left = None
+        if phase.ops is not None:
+            self.left = phase.ops // phase.sessions + (index < phase.ops % phase.sessions)
+        self.op = None if self.left == 0 else phase.first_op + index
+        self.turn = 0
+
+    def ended(self, start, end, failure):
+        """Records an operation, and turns to the next one."""
+        tally = self.tally
+        if not tally.first_start:
+            tally.first_start = start
+        tally.last_end = end
+        if failure is None:
+            tally.service.record(end - start)
+            tally.succeeded += 1
+        else:
+            tally.failed(failure, end - start)
+        self.turn += 1
+        self.op += self.stride
+        if self.left is None:
+            is_done = end >= self.until
+        else:
+            is_done = self.turn == self.left
+        if is_done:
+            self.op = None
 
 
 class Cost:

@@ -48,8 +48,9 @@ pub const SHIPPED: [ShippedLane; 3] = [
 ];
 
 /// Every file of the Python lanes: the scripts, and what they share.
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     ("frame.py", include_str!("../../lanes/python/frame.py")),
+    ("content.py", include_str!("../../lanes/python/content.py")),
     (
         "blocking.py",
         include_str!("../../lanes/python/blocking.py"),
@@ -78,7 +79,7 @@ pub fn group(name: &str) -> Vec<String> {
 pub fn source(lane: &ShippedLane) -> Vec<(&'static str, &'static str)> {
     let is_part = |name: &str| {
         let blocking = lane.name.starts_with("python-");
-        name == "frame.py" || name == lane.script || name == "blocking.py" && blocking
+        ["frame.py", "content.py", lane.script].contains(&name) || name == "blocking.py" && blocking
     };
     FILES
         .into_iter()
