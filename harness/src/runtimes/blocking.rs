@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::io::{self, Read as _};
+use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use photofinish_record::PeerAddress;
 use crate::runtime::{self, BoxFuture, Elapsed, OpenMode, Runtime, TaskError, spawn_all};
 
 mod deadline;
-mod file;
+pub(super) mod file;
 mod queue;
 mod socket;
 mod thread;
@@ -143,26 +143,15 @@ impl Runtime for Blocking {
     }
 
     async fn open(&self, path: &Path, mode: OpenMode) -> io::Result<File> {
-        let mut options = std::fs::OpenOptions::new();
-        match mode {
-            OpenMode::Read => options.read(true),
-            OpenMode::Create => options.write(true).create(true).truncate(true),
-            OpenMode::Append => options.append(true).create(true),
-        };
-        let file = options.open(path)?;
-        Ok(File { file })
+        file::open(path, mode)
     }
 
     async fn read_file(&self, path: &Path, contents: &mut Vec<u8>) -> io::Result<()> {
-        contents.clear();
-        std::fs::File::open(path)?.read_to_end(contents)?;
-        Ok(())
+        file::read(path, contents)
     }
 
     async fn list_directory(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
-        std::fs::read_dir(path)?
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect()
+        file::list(path)
     }
 
     async fn sleep_until(&self, due: Instant) {

@@ -16,7 +16,6 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,6 +26,7 @@ use send_wrapper::SendWrapper;
 
 use self::executor::EventLoop;
 use self::socket::{Listener, Stream};
+use super::blocking::file::{self, File};
 use super::panics::catch_future;
 use super::smol::Spawned;
 use super::socket::connect_when_room;
@@ -45,32 +45,22 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
 };
 
 pub(super) fn start(_: RuntimeConfig) -> Result<impl Runtime, StartError> {
-    let event_loop = EventLoop::new().map_err(StartError::Threads)?;
+    let event_loop = EventLoop::new().map_err(start_error)?;
     Ok(Epoll(Arc::new(SendWrapper::new(event_loop))))
+}
+
+/// Distinguishes an older kernel from one that has run out of a resource.
+fn start_error(error: io::Error) -> StartError {
+    match error.raw_os_error() {
+        Some(nix::libc::ENOSYS) => StartError::Unsupported(
+            "it needs epoll_pwait2, which Linux has from 5.11 on".to_owned(),
+        ),
+        _ => StartError::Threads(error),
+    }
 }
 
 #[derive(Clone)]
 struct Epoll(Arc<SendWrapper<EventLoop>>);
-
-/// A file whose calls block the loop.
-struct File {
-    file: std::fs::File,
-}
-
-impl crate::runtime::File for File {
-    async fn read_at(&mut self, offset: u64, length: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
-        bytes.resize(length, 0);
-        self.file.read_exact_at(bytes, offset)
-    }
-
-    async fn write_all(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
-        io::Write::write_all(&mut self.file, bytes)
-    }
-
-    async fn sync_all(&mut self) -> io::Result<()> {
-        self.file.sync_all()
-    }
-}
 
 impl Runtime for Epoll {
     type Stream = Stream;
@@ -107,26 +97,15 @@ impl Runtime for Epoll {
     }
 
     async fn open(&self, path: &Path, mode: OpenMode) -> io::Result<File> {
-        let mut options = std::fs::OpenOptions::new();
-        match mode {
-            OpenMode::Read => options.read(true),
-            OpenMode::Create => options.write(true).create(true).truncate(true),
-            OpenMode::Append => options.append(true).create(true),
-        };
-        Ok(File {
-            file: options.open(path)?,
-        })
+        file::open(path, mode)
     }
 
     async fn read_file(&self, path: &Path, contents: &mut Vec<u8>) -> io::Result<()> {
-        *contents = std::fs::read(path)?;
-        Ok(())
+        file::read(path, contents)
     }
 
     async fn list_directory(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
-        std::fs::read_dir(path)?
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect()
+        file::list(path)
     }
 
     fn sleep_until(&self, due: Instant) -> impl Future<Output = ()> + Send {

@@ -1,13 +1,14 @@
-//! Files of the standard library.
+//! Files of the standard library: every call blocks.
 
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
 
-use crate::runtime;
+use crate::runtime::{self, OpenMode};
 
 #[derive(Debug)]
 pub(in crate::runtimes) struct File {
-    pub(super) file: std::fs::File,
+    file: std::fs::File,
 }
 
 impl runtime::File for File {
@@ -23,4 +24,30 @@ impl runtime::File for File {
     async fn sync_all(&mut self) -> io::Result<()> {
         self.file.sync_all()
     }
+}
+
+/// Opens a file; blocks.
+pub(in crate::runtimes) fn open(path: &Path, mode: OpenMode) -> io::Result<File> {
+    let mut options = std::fs::OpenOptions::new();
+    match mode {
+        OpenMode::Read => options.read(true),
+        OpenMode::Create => options.write(true).create(true).truncate(true),
+        OpenMode::Append => options.append(true).create(true),
+    };
+    let file = options.open(path)?;
+    Ok(File { file })
+}
+
+/// Reads a whole file into `contents`, replacing any previous contents; blocks.
+pub(in crate::runtimes) fn read(path: &Path, contents: &mut Vec<u8>) -> io::Result<()> {
+    contents.clear();
+    std::fs::File::open(path)?.read_to_end(contents)?;
+    Ok(())
+}
+
+/// The entries of a directory; blocks.
+pub(in crate::runtimes) fn list(path: &Path) -> io::Result<Vec<PathBuf>> {
+    std::fs::read_dir(path)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect()
 }

@@ -17,6 +17,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use async_task::{Runnable, Task};
 use rustix::event::epoll::{self, CreateFlags, Event, EventData};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
+use rustix::io::Errno;
 use slab::Slab;
 
 use super::source::Source;
@@ -70,6 +71,10 @@ impl EventLoop {
         let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let interest = epoll::EventFlags::IN | epoll::EventFlags::ET;
         epoll::add(&epoll, &event, EventData::new_u64(INBOX), interest)?;
+        // Fails here if the kernel has no such call, not in the first wait.
+        let mut none = Vec::with_capacity(1);
+        let spare = rustix::buffer::spare_capacity::<Event>(&mut none);
+        epoll::wait(&epoll, spare, Some(&Timespec::default()))?;
         READY.with(|ready| ready.of.set(number));
         Ok(Self {
             epoll,
@@ -134,8 +139,11 @@ impl EventLoop {
         };
         let mut events = self.events.borrow_mut();
         let spare = rustix::buffer::spare_capacity(&mut *events);
-        // Interrupted by a signal: as if nothing had happened.
-        let _ = epoll::wait(&self.epoll, spare, timeout.as_ref());
+        match epoll::wait(&self.epoll, spare, timeout.as_ref()) {
+            // Interrupted by a signal: as if nothing had happened.
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => panic!("epoll_pwait2 failed: {error}"),
+        }
         for event in events.drain(..) {
             let (key, flags) = (event.data.u64(), event.flags);
             if key == INBOX {
@@ -169,6 +177,9 @@ impl EventLoop {
 
 impl Drop for EventLoop {
     fn drop(&mut self) {
+        if !self.inbox.is_here() {
+            return; // A later loop of this thread has its own tasks.
+        }
         // Tasks that are still ready are dropped here, outside of the borrow: dropping one may wake another.
         while let Some(task) = next_ready_task() {
             drop(task);
