@@ -163,12 +163,12 @@ impl Launches {
     }
 }
 
-/// The command that starts a worker on `cpus`, given its own command in words.
+/// The command that starts a worker on `cpus`, given its own command in words; still without its argument.
 fn launched(words: &[OsString], cpus: &[usize]) -> Result<Command, Failure> {
     let cpus: Vec<String> = cpus.iter().map(usize::to_string).collect();
     let mut command = Command::new(crate::process::this_program()?);
     command.args(["launch", "--cpus", &cpus.join(","), "--"]);
-    command.args(words).arg("worker");
+    command.args(words);
     clear_environment(&mut command);
     Ok(command)
 }

@@ -176,6 +176,7 @@ impl Bench<'_> {
         let words: &[OsString] = &self.command.words;
         let mut command: Command =
             launched(words, &cpus).map_err(|failure| failure.in_one_line())?;
+        command.arg("worker");
         if let Some(directory) = &self.command.directory {
             command.current_dir(directory.path());
         }

@@ -15,7 +15,6 @@ use serde_json::Value;
 use crate::cleaning;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
-use crate::lanes::Launches;
 use crate::process::child::{LineProcess, NoLine, no_answer};
 use crate::process::this_program;
 use crate::store::redaction;
@@ -73,45 +72,32 @@ fn failed(program: &Path, how: impl std::fmt::Display) -> Failure {
 pub enum WorkerProgram<'a> {
     /// Photofinish itself, in this or another version.
     Own(&'a Path),
-    /// A lane, one of these.
-    Lane(&'a Launches),
-}
-
-impl WorkerProgram<'_> {
-    fn command(&self, plan: &WorkerPlan) -> Result<Command, Failure> {
-        let unknown = || Failure::could_not_run(format!("no lane is called `{}`", plan.runtime));
-        let mut command = match self {
-            Self::Own(program) => {
-                let mut command = Command::new(program);
-                command.arg("worker");
-                command
-            }
-            Self::Lane(lanes) => lanes
-                .command(&plan.runtime, &plan.cpus)
-                .ok_or_else(unknown)??,
-        };
-        // A backtrace would displace the message in the last lines of stderr.
-        command.env("RUST_BACKTRACE", "0");
-        Ok(command)
-    }
+    /// A lane, with the command that starts its worker.
+    Lane(Command),
 }
 
 /// Runs `worker` until it ends, or until a server dies. The process has ended when this returns.
 pub fn measure(
-    worker: &WorkerProgram,
+    worker: WorkerProgram<'_>,
     plan: &WorkerPlan,
     interrupt: &Interrupt,
     servers_live: &mut dyn FnMut() -> bool,
 ) -> Result<WorkerResult, Failure> {
-    let failed = |how: &dyn std::fmt::Display| match worker {
-        WorkerProgram::Own(program) => failed(program, how),
-        WorkerProgram::Lane(_) => Failure::could_not_run(format!("the lane's worker {how}"))
+    let (mut command, own) = match worker {
+        WorkerProgram::Own(program) => (Command::new(program), Some(program)),
+        WorkerProgram::Lane(command) => (command, None),
+    };
+    let failed = |how: &dyn std::fmt::Display| match own {
+        Some(program) => failed(program, how),
+        None => Failure::could_not_run(format!("the lane's worker {how}"))
             .hint("earlier rounds are in the record; `photofinish check-worker` tests a worker"),
     };
     let unstarted =
         |error: &dyn std::fmt::Display| failed(&format_args!("cannot be started: {error}"));
     let plan_line = serde_json::to_string(plan).map_err(|error| unstarted(&error))?;
-    let worker = LineProcess::spawn(worker.command(plan)?, interrupt);
+    // A backtrace would displace the message in the last lines of stderr.
+    command.arg("worker").env("RUST_BACKTRACE", "0");
+    let worker = LineProcess::spawn(command, interrupt);
     let mut worker = worker.map_err(|error| unstarted(&error))?;
     if worker.tell(&plan_line).is_err() {
         return Err(failed(&worker.how_it_ended()));

@@ -145,16 +145,11 @@ fn measure(
     let targets = servers.addresses(context.targets);
     let command = variant.server.clone();
     let plan = worker_plan(scenario, cell, variant, context, targets);
-    let is_lane = context
-        .runtimes
-        .get(&plan.runtime)
-        .is_some_and(|traits| traits.worker.is_some());
-    let worker = if is_lane {
-        WorkerProgram::Lane(context.lanes)
-    } else {
-        WorkerProgram::Own(&program)
+    let worker = match context.lanes.command(&plan.runtime, &plan.cpus) {
+        Some(command) => WorkerProgram::Lane(command?),
+        None => WorkerProgram::Own(&program),
     };
-    let result = worker::measure(&worker, &plan, context.interrupt, &mut || servers.live());
+    let result = worker::measure(worker, &plan, context.interrupt, &mut || servers.live());
     let counts = servers.counts(context.targets);
     let counts = counts.and_then(|counts| {
         if !servers.end()? {

@@ -291,7 +291,7 @@ impl Bench<'_> {
     fn measure(&self, plan: &WorkerPlan) -> Result<(Measurement, Audit), Failure> {
         let program = this_program()?;
         let worker = worker::WorkerProgram::Own(&program);
-        match worker::measure(&worker, plan, self.interrupt, &mut || true)? {
+        match worker::measure(worker, plan, self.interrupt, &mut || true)? {
             WorkerResult::Ok { measurement, audit } => {
                 Ok((*measurement, audit.unwrap_or_default()))
             }
