@@ -19,6 +19,7 @@ use photofinish_scenarios::catalogue::{CatalogueEntry, catalogue};
 use photofinish_scenarios::scenario::override_keys;
 
 use crate::cleaning;
+use crate::lanes::SHIPPED;
 use crate::store::baselines::{Baselines, DIRECTORY};
 use crate::store::past_runs;
 
@@ -109,8 +110,11 @@ fn title(entry: &CatalogueEntry) -> String {
 }
 
 fn runtimes() -> impl Iterator<Item = CompletionCandidate> {
-    let runtimes = DESCRIPTORS.iter();
-    runtimes.map(|runtime| described(runtime.name, runtime.summary))
+    let own = DESCRIPTORS.iter();
+    let own = own.map(|runtime| described(runtime.name, runtime.summary));
+    let lanes = SHIPPED.iter();
+    let lanes = lanes.map(|lane| described(lane.name, lane.summary));
+    own.chain(lanes)
 }
 
 fn targets() -> impl Iterator<Item = CompletionCandidate> {

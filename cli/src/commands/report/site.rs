@@ -11,8 +11,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use photofinish_record::Record;
 use photofinish_reports::compare::RecordComparison;
 use photofinish_reports::report::Report;
-use photofinish_reports::terminal::{self, Style};
-use photofinish_reports::{describe, units};
+use photofinish_reports::{comparison_page, describe, units};
 
 use crate::commands::runs::result;
 use crate::exit::{Exit, Failure, OrFail};
@@ -22,9 +21,6 @@ use crate::store::past_runs::{self, PastRun};
 use crate::store::run_directory::{RECORD, load};
 use crate::store::run_id;
 use crate::web::{self, Request, Response, Status};
-
-/// Columns of a comparison's tables.
-const WIDTH: usize = 120;
 
 /// Headings of the table of runs.
 const HEADINGS: [&str; 8] = [
@@ -121,12 +117,7 @@ impl Site {
             return Ok(not_found());
         };
         let record = load(&directory)?;
-        Ok(Response {
-            status: Status::Ok,
-            kind: HTML,
-            body: photofinish_reports::page(&Report::of(&record)).into_bytes(),
-            file_name: None,
-        })
+        Ok(whole(photofinish_reports::page(&Report::of(&record))))
     }
 
     fn record(&self, id: &str) -> Result<Response, Failure> {
@@ -152,17 +143,7 @@ impl Site {
             return Ok(not_found());
         };
         let comparison = RecordComparison::of(&base, &head);
-        let style = Style {
-            width: WIDTH,
-            colour: false,
-        };
-        let body = html! {
-            h1 { "Comparison" }
-            p { "Base " (link(&base.id)) ", head " (link(&head.id)) "." }
-            pre { (terminal::comparison(&comparison, style)) }
-            p { a href="/" { "All runs" } }
-        };
-        Ok(page(Status::Ok, "comparison", body))
+        Ok(whole(comparison_page(&comparison)))
     }
 
     /// The directory of the run, if the text is an id and there is such a run; links are not followed.
@@ -220,6 +201,16 @@ fn not_found() -> Response {
     page(Status::NotFound, "not found", body)
 }
 
+/// A document of the reports.
+fn whole(document: String) -> Response {
+    Response {
+        status: Status::Ok,
+        kind: HTML,
+        body: document.into_bytes(),
+        file_name: None,
+    }
+}
+
 fn page(status: Status, title: &str, body: Markup) -> Response {
     let document = html! {
         (DOCTYPE)
@@ -236,8 +227,6 @@ fn page(status: Status, title: &str, body: Markup) -> Response {
     };
     Response {
         status,
-        kind: HTML,
-        body: document.into_string().into_bytes(),
-        file_name: None,
+        ..whole(document.into_string())
     }
 }
