@@ -78,9 +78,10 @@ impl Answer {
                 let several = !answer.rows.is_empty() && answer.references != references;
                 answer.rows.push(row);
                 // Each stack has its own.
-                answer.references = match several {
-                    true => ["sequential", "threads"].map(str::to_owned),
-                    false => references,
+                answer.references = if several {
+                    ["sequential", "threads"].map(str::to_owned)
+                } else {
+                    references
                 };
             }
         }

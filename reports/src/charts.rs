@@ -95,7 +95,7 @@ pub struct Chart {
     pub load: Option<Load>,
     /// The side of a gate.
     pub arm: Option<Arm>,
-    /// The stack of its group; `None` of runtimes in this program, and of charts over all loads.
+    /// The stack of its runtimes; `None` of those in this program, and of charts over the whole run.
     pub stack: Option<String>,
     /// A complete SVG document without external references.
     pub svg: String,

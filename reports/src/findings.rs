@@ -58,8 +58,7 @@ fn notable<'a>(matrix: &'a Matrix, summary: &Summary) -> Vec<&'a Row> {
     let others = || rows.iter().skip(1);
     let opposite = others().find(|(_, effect)| effect.signum() != largest.signum());
     let second = opposite.or_else(|| {
-        let work = |row: &Row| (row.scenario.clone(), row.stack.clone());
-        others().find(|(row, _)| work(row) != work(first))
+        others().find(|(row, _)| row.scenario != first.scenario || row.stack != first.stack)
     });
     let second = second.map(|(row, _)| *row);
     [Some(first), second].into_iter().flatten().collect()
