@@ -22,6 +22,7 @@ pub mod runtimes;
 pub mod units;
 
 mod comparison;
+pub mod embedded;
 mod floor;
 mod validity;
 

@@ -33,6 +33,7 @@ mod warnings;
 pub use comparison::comparison_page;
 
 use crate::charts::{self, Chart};
+use crate::embedded::{self, LARGEST_BLOCK_BYTES};
 use crate::gate::GateReport;
 use crate::report::Report;
 
@@ -54,6 +55,7 @@ struct Page<'a> {
 impl Page<'_> {
     fn document(&self) -> Markup {
         let sections = self.sections();
+        let block = embedded::block(self.report.record);
         let body = html! {
             (self.head(&sections))
             (self.contents(&sections))
@@ -68,7 +70,14 @@ impl Page<'_> {
                 (fitness::section(&self.report.record.fitness))
                 (reading::reading(&self.report.summary))
             }
-            footer { (self.report.record.tool.name) " " (self.report.record.tool.version) " · run " (self.report.record.id) }
+            footer {
+                (self.report.record.tool.name) " " (self.report.record.tool.version) " · run " (self.report.record.id)
+                @if block.is_none() {
+                    " · too large a record for this page (more than " (LARGEST_BLOCK_BYTES >> 20) " MiB compressed): "
+                    a href="record.json" { "record.json" }
+                }
+            }
+            @if let Some(block) = &block { (PreEscaped(block)) }
         };
         document(&self.title(&sections), &body)
     }

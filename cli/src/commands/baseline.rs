@@ -44,7 +44,7 @@ enum Action {
     },
     /// Keep a run or another baseline under a name, replacing any older one
     Promote {
-        /// A run directory, a record.json, or the name of a baseline
+        /// A run directory, record.json, report.html, or the name of a baseline
         run: String,
         /// The name of the baseline
         name: String,

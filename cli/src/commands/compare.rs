@@ -22,7 +22,7 @@ Examples:
       photofinish-runs/latest
   photofinish compare main photofinish-runs/latest --html compare.html")]
 pub struct Compare {
-    /// The run to compare with: a run directory, a record.json, or the name of a baseline
+    /// The run to compare with: a run directory, record.json, report.html, or the name of a baseline
     base: String,
 
     /// The run to compare, in the same forms

@@ -21,7 +21,7 @@ Examples:
   photofinish export photofinish-runs/latest --format csv
   photofinish export photofinish-runs/latest --format hgrm --out curves")]
 pub struct Export {
-    /// A run directory or a record.json file
+    /// A run directory, a record.json or a report.html
     run: PathBuf,
 
     /// Output format

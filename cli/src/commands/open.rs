@@ -12,7 +12,7 @@ use photofinish_reports::report::Report;
 use super::show::RunArgument;
 use crate::exit::{Exit, Failure, OrFail};
 use crate::output;
-use crate::store::artifacts::{self, PAGE};
+use crate::store::artifacts;
 use crate::store::files::write_user_files;
 use crate::store::run_directory;
 
@@ -37,9 +37,8 @@ pub struct Open {
 impl Open {
     pub fn execute(self) -> Result<Exit, Failure> {
         let run = self.run.path();
-        let record = run_directory::record_file(&run);
-        let directory = record.parent().unwrap_or(Path::new(""));
-        let page = directory.join(PAGE);
+        let page = run_directory::page_of(&run);
+        let directory = page.parent().unwrap_or(Path::new(""));
         if !run.exists() || !page.is_file() {
             let record = run_directory::load(&run)?;
             let files =

@@ -28,7 +28,7 @@ Examples:
   photofinish report record.json --out somewhere
   photofinish report --serve")]
 pub struct Report {
-    /// Run directories or record.json files; with --serve, the parent of the runs [default: photofinish-runs]
+    /// Run directories, record.json or report.html files; with --serve, the parent of the runs [default: photofinish-runs]
     #[arg(required_unless_present = "serve", value_name = "RUN")]
     runs: Vec<PathBuf>,
 

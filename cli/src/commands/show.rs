@@ -1,6 +1,6 @@
 //! `photofinish show`: prints the tables of a past run again.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use photofinish_record::Record;
@@ -9,7 +9,6 @@ use photofinish_reports::terminal;
 
 use crate::exit::{Exit, Failure};
 use crate::output;
-use crate::store::artifacts::PAGE;
 use crate::store::run_directory;
 
 /// Print the tables of a past run or gate again
@@ -27,7 +26,7 @@ pub struct Show {
 /// A past run.
 #[derive(Args)]
 pub struct RunArgument {
-    /// Run directory, record.json file, or id of a run [default: the newest]
+    /// Run directory, record.json, report.html, or id of a run [default: the newest]
     #[arg(value_name = "RUN")]
     run: Option<PathBuf>,
 
@@ -47,8 +46,7 @@ impl Show {
         let path = self.run.path();
         let record = run_directory::load(&path)?;
         output::say(&tables(&record))?;
-        let directory = run_directory::record_file(&path);
-        let page = directory.parent().unwrap_or(Path::new("")).join(PAGE);
+        let page = run_directory::page_of(&path);
         if page.is_file() && !output::is_quiet() {
             output::say(&format!("\nReport: {}", page.display()))?;
         }

@@ -12,7 +12,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use photofinish_record::{RECORD_SCHEMA, Record, Round};
-use photofinish_reports::formats;
+use photofinish_reports::{embedded, formats};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::exit::{Failure, OrFail};
@@ -342,11 +342,36 @@ pub fn record_file(path: &Path) -> PathBuf {
     }
 }
 
+/// The page of a run: the path itself if it is a page, otherwise the one beside the record, which need not exist.
+pub fn page_of(path: &Path) -> PathBuf {
+    let mut beginning = Vec::new();
+    let file = File::open(path).map(|file| file.take(64));
+    let is_page = path.is_file()
+        && file.is_ok_and(|mut file| file.read_to_end(&mut beginning).is_ok())
+        && embedded::is_page(&beginning);
+    if is_page {
+        path.to_owned()
+    } else {
+        record_file(path).with_file_name(PAGE)
+    }
+}
+
 fn not_a_record(file: &Path) -> Failure {
     let file = file.display();
     Failure::could_not_run(format!("{file} is not a record of this version")).hint(format!(
         "this version reads `{RECORD_SCHEMA}`; `photofinish schema record` describes it"
     ))
+}
+
+fn unusable_page(file: &Path, error: embedded::Error) -> Failure {
+    let message = format!("cannot read the record of {}", file.display());
+    let hint = match error {
+        embedded::Error::Absent => format!(
+            "pages of earlier versions, of large runs and of `compare` have none; name the run directory or its {RECORD}"
+        ),
+        _ => format!("name the run directory or its {RECORD}"),
+    };
+    Failure::could_not_run(message).caused_by(error).hint(hint)
 }
 
 fn read<T: DeserializeOwned>(file: &Path) -> Result<T, Failure> {
@@ -360,10 +385,15 @@ fn read<T: DeserializeOwned>(file: &Path) -> Result<T, Failure> {
             .caused_by(error)
             .hint("name a run directory, such as photofinish-runs/latest, or a record.json"),
     })?;
-    photofinish_record::read(text.as_bytes()).map_err(|error| not_a_record(file).caused_by(error))
+    let json = if embedded::is_page(text.as_bytes()) {
+        embedded::extract(&text).map_err(|error| unusable_page(file, error))?
+    } else {
+        text.into_bytes()
+    };
+    photofinish_record::read(&json).map_err(|error| not_a_record(file).caused_by(error))
 }
 
-/// The text of a record. Reads a limited amount, and only if it begins like a record: a device has no end.
+/// The text of a record or of a page. Reads a limited amount, and only if it begins like one: a device has no end.
 fn read_bounded(file: &Path) -> io::Result<String> {
     let invalid = |message: &str| io::Error::new(io::ErrorKind::InvalidData, message);
     let too_large = || invalid(&format!("it is larger than {} MiB", LARGEST_RECORD >> 20));
@@ -372,9 +402,10 @@ fn read_bounded(file: &Path) -> io::Result<String> {
         return Err(too_large());
     }
     let mut reader = BufReader::new(file.take(LARGEST_RECORD + 1));
-    let first = reader.fill_buf()?.trim_ascii_start().first();
-    if first.is_some_and(|first| *first != b'{') {
-        return Err(invalid("it does not begin with `{`"));
+    let beginning = reader.fill_buf()?;
+    let first = beginning.trim_ascii_start().first();
+    if first.is_some_and(|first| *first != b'{') && !embedded::is_page(beginning) {
+        return Err(invalid("it begins neither with `{` nor like a page"));
     }
     let mut text = String::new();
     reader.read_to_string(&mut text)?;

@@ -57,7 +57,7 @@ fn runs_are_served_and_compared_and_nothing_else_is() {
     assert_eq!(status, 200);
     assert!(
         ids.iter()
-            .all(|id| index.contains(&format!("href=\"/runs/{id}\""))),
+            .all(|id| index.contains(&format!("href=\"/runs/{id}/\""))),
         "{index}"
     );
     assert!(

@@ -282,7 +282,7 @@ fn a_directory_named_latest_causes_a_warning() {
 fn an_endless_record_is_refused() {
     let sandbox = Sandbox::new();
     for (name, expected) in [
-        ("zero", "it does not begin with `{`"),
+        ("zero", "it begins neither with `{` nor like a page"),
         ("large", "larger than 512 MiB"),
     ] {
         let run = sandbox.path().join(name);
@@ -321,6 +321,51 @@ fn a_past_run_is_shown_again() {
         let first = table.lines().nth(1).expect("a row");
         assert!(shown.contains(first), "{first} in {shown}");
         assert!(shown.contains("Report: photofinish-runs/"), "{shown}");
+    }
+}
+
+/// Goal: a page is read like its record, by content. Method: a copy under another name, other pages, and a damaged one.
+#[test]
+fn a_page_is_read_like_its_record() {
+    let sandbox = Sandbox::new();
+    tiny_run(&sandbox);
+    let record = "photofinish-runs/latest/record.json";
+    let page = fs::read_to_string(sandbox.latest().join("report.html")).expect("a page");
+    sandbox.write("mailed.txt", &page);
+    let exported = |run: &str| {
+        let export = sandbox.run(&["export", run, "--format", "csv"]);
+        export.check(0, &[]).stdout
+    };
+    assert_eq!(exported("mailed.txt"), exported(record));
+    let shown = sandbox
+        .run(&["show", "mailed.txt"])
+        .check(0, &["Report: mailed.txt"]);
+    assert!(shown.stdout.contains("null"), "{}", shown.stdout);
+    sandbox
+        .run(&["compare", "mailed.txt", record, "--html", "two.html"])
+        .check(0, &[]);
+    sandbox
+        .run(&["report", "mailed.txt", "--out", "again"])
+        .check(0, &[]);
+    let again = fs::read_to_string(sandbox.path().join("again/report.html"));
+    assert_eq!(again.expect("a page"), page);
+    sandbox.write("other.html", "<!DOCTYPE html><title>Something else</title>");
+    let start = page.find("H4sI").expect("compressed");
+    let damaged = [&page[..start + 40], "!", &page[start + 41..]].concat();
+    sandbox.write("damaged.html", &damaged);
+    for (file, expected) in [
+        ("other.html", "there is no record in this page"),
+        (
+            "two.html",
+            "pages of earlier versions, of large runs and of `compare` have none",
+        ),
+        ("damaged.html", "is damaged"),
+    ] {
+        for command in ["report", "show"] {
+            sandbox
+                .run(&[command, file])
+                .check(1, &[expected, "hint: "]);
+        }
     }
 }
 

@@ -71,7 +71,8 @@ impl Site {
         let answer = match *path.split('/').collect::<Vec<_>>() {
             [""] => self.index(),
             ["compare"] => self.comparison(request),
-            ["runs", id] => self.report(id),
+            // With a slash, so that the page finds the record beside it.
+            ["runs", id] | ["runs", id, ""] => self.report(id),
             ["runs", id, RECORD] => self.record(id),
             _ => Ok(not_found()),
         };
@@ -190,7 +191,7 @@ fn row(index: usize, run: &PastRun) -> Markup {
 }
 
 fn link(id: &str) -> Markup {
-    html! { a href=(format!("/runs/{id}")) { (id) } }
+    html! { a href=(format!("/runs/{id}/")) { (id) } }
 }
 
 fn not_found() -> Response {
