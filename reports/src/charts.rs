@@ -239,7 +239,7 @@ fn complete(mut drawing: Drawing, report: &Report<'_>, groups: &[&Group<'_>]) ->
     let mut missing: Vec<String> = Vec::new();
     for cell in groups.iter().flat_map(|group| &group.cells) {
         let label = report.label(&cell.runtime);
-        if !drawing.shown.contains(&label) && !missing.contains(&label) {
+        if !drawing.shown.contains(&cell.runtime) && !missing.contains(&label) {
             missing.push(label);
         }
     }

@@ -176,6 +176,31 @@ impl Row {
         comparison.filter(|_| cell.status == Status::Ok)
     }
 
+    /// The comparisons of this row with another reference, by another metric, in the order of the columns; `None` if nothing is.
+    pub(crate) fn against(
+        &self,
+        rounds: &Rounds<'_>,
+        summary: &Summary,
+        metric: &str,
+        reference: &str,
+    ) -> Option<Vec<Option<Comparison>>> {
+        let metric = named(metric)?;
+        let with_numbers = |field: &Option<Field>| {
+            let cell = field.as_ref()?.cell;
+            let summary = summary.cells.get(cell)?;
+            (summary.status == Status::Ok).then_some((cell, summary.runtime.as_str()))
+        };
+        let cells: Vec<Option<(usize, &str)>> = self.fields.iter().map(with_numbers).collect();
+        let mut known = cells.iter().flatten();
+        let (reference, _) = *known.find(|(_, runtime)| *runtime == reference)?;
+        let compared = cells.iter().map(|cell| {
+            let (cell, _) = (*cell).filter(|(cell, _)| *cell != reference)?;
+            compare(rounds, metric, CellPair { cell, reference })
+        });
+        let compared: Vec<Option<Comparison>> = compared.collect();
+        compared.iter().any(Option::is_some).then_some(compared)
+    }
+
     /// The cells of this row, floors aside, with their comparisons, in the order of the columns.
     pub(crate) fn comparisons<'a>(
         &self,

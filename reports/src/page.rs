@@ -1,11 +1,14 @@
 //! The page: `report.html`, one file that opens offline.
 //!
-//! Everything from the record is treated as text: maud escapes it, and the page's content security policy forbids
-//! scripts and external resources. Charts are inlined, and the style sheet in `page.css` repaints them for a dark
-//! background. The order is defined here: the first screen with the answer (`overview`), where asynchronous code pays,
+//! Everything from the record is treated as text: maud escapes it, and the page's content security policy forbids external
+//! resources and every script but `page.js`, which adds controls to a page that is whole without it. Charts are inlined, and
+//! the style sheet in `page.css` repaints them for a dark background. The order is defined here: the first screen with the answer (`overview`), where asynchronous code pays,
 //! each scenario, the warnings, procedure and machine, and an explanation. Each part has its own file in `page/`.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use sha2::{Digest as _, Sha256};
 
 mod contents;
 mod interval;
@@ -16,6 +19,7 @@ mod scenario;
 mod tables;
 
 mod async_pays;
+mod choices;
 mod comparison;
 mod cost;
 mod fitness;
@@ -43,8 +47,17 @@ pub fn page(report: &Report<'_>) -> String {
     Page { report, charts }.document().into_string()
 }
 
-/// Forbids scripts and external resources, no matter what ends up on the page.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
+/// The only script: controls made from what is on the page.
+const SCRIPT: &str = include_str!("page/page.js");
+
+/// Forbids external resources and every script but the page's own, no matter what ends up on the page.
+fn policy() -> String {
+    let digest = STANDARD.encode(Sha256::digest(SCRIPT));
+    format!(
+        "default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; \
+         form-action 'none'"
+    )
+}
 
 /// The page under construction.
 struct Page<'a> {
@@ -71,12 +84,14 @@ impl Page<'_> {
                 (reading::reading(&self.report.summary))
             }
             footer {
-                (self.report.record.tool.name) " " (self.report.record.tool.version) " · run " (self.report.record.id)
+                (self.report.record.tool.name) " " (self.report.record.tool.version) " · run "
+                span data-run=(self.report.record.id) { (self.report.record.id) }
                 @if block.is_none() {
                     " · too large a record for this page (more than " (LARGEST_BLOCK_BYTES >> 20) " MiB compressed): "
                     a href="record.json" { "record.json" }
                 }
             }
+            (choices::block(self.report))
             @if let Some(block) = &block { (PreEscaped(block)) }
         };
         document(&self.title(&sections), &body)
@@ -97,13 +112,16 @@ fn document(title: &str, body: &Markup) -> Markup {
         html lang="en" {
             head {
                 meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                meta http-equiv="Content-Security-Policy" content=(policy());
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (title) " · Photofinish" }
                 style { (PreEscaped(include_str!("page.css"))) (PreEscaped(dark_charts())) }
             }
-            body { (body) }
+            body {
+                (body)
+                script { (PreEscaped(SCRIPT)) }
+            }
         }
     }
 }

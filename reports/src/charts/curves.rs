@@ -18,6 +18,7 @@ use crate::units;
 /// One runtime's curve on the drawing.
 #[derive(Clone, Debug)]
 pub(super) struct Curve {
+    pub(super) runtime: String,
     pub(super) label: String,
     pub(super) look: Look,
     pub(super) points: Vec<Point>,
@@ -33,7 +34,6 @@ pub(super) struct Curve {
 pub(super) struct Series {
     /// The runtime, with its sessions if they distinguish one series from another.
     pub(super) label: String,
-    /// The runtime as labelled.
     pub(super) runtime: String,
     look: Look,
     sessions: Option<NonZeroU32>,
@@ -93,15 +93,14 @@ impl Series {
                 estimate: metric.estimate(),
                 hollow: hollow(cell),
             };
-            let label = report.label(&cell.runtime);
             match all
                 .iter_mut()
-                .find(|one| one.runtime == label && one.sessions == sessions)
+                .find(|one| one.runtime == cell.runtime && one.sessions == sessions)
             {
                 Some(series) => series.samples.push(sample),
                 None => all.push(Self {
-                    label: label.clone(),
-                    runtime: label,
+                    label: report.label(&cell.runtime),
+                    runtime: cell.runtime.clone(),
                     look: report.look(&cell.runtime),
                     sessions,
                     samples: vec![sample],
@@ -135,6 +134,7 @@ impl Series {
         let (hollow, filled): (Vec<Sample>, Vec<Sample>) =
             self.samples.iter().partition(|sample| sample.hollow);
         Curve {
+            runtime: self.runtime.clone(),
             label: self.label.clone(),
             look: self.look,
             points: self.samples.iter().map(place).collect(),
@@ -229,11 +229,13 @@ impl Frame {
         let dodge = |index: usize| (index as f64 - middle) * step;
         for (index, one) in series.iter().enumerate() {
             let stroke = Stroke::new(Ink(one.look.light), 1.5).faded(0.5);
-            for sample in &one.samples {
-                let (low, high) = (y.place(sample.estimate.low), y.place(sample.estimate.high));
-                let x = x.place(sample.load) + dodge(index);
-                drawing.line(at(x, low), at(x, high), stroke);
-            }
+            drawing.of(&one.runtime, |drawing| {
+                for sample in &one.samples {
+                    let (low, high) = (y.place(sample.estimate.low), y.place(sample.estimate.high));
+                    let x = x.place(sample.load) + dodge(index);
+                    drawing.line(at(x, low), at(x, high), stroke);
+                }
+            });
         }
         let curves: Vec<Curve> = series
             .iter()
@@ -247,19 +249,27 @@ impl Frame {
     pub(super) fn draw(&self, drawing: &mut Drawing, curves: &[Curve]) {
         for curve in curves {
             let stroke = Stroke::new(Ink(curve.look.light), 2.0);
-            drawing.path(curve.points.clone(), stroke);
+            drawing.of(&curve.runtime, |drawing| {
+                drawing.path(curve.points.clone(), stroke);
+            });
         }
         for curve in curves {
-            for mark in &curve.marks {
-                drawing.marker(*mark, curve.look, 7.0);
-            }
-            for mark in &curve.hollow {
-                drawing.hollow_marker(*mark, curve.look, 8.5);
-            }
+            drawing.of(&curve.runtime, |drawing| {
+                for mark in &curve.marks {
+                    drawing.marker(*mark, curve.look, 7.0);
+                }
+                for mark in &curve.hollow {
+                    drawing.hollow_marker(*mark, curve.look, 8.5);
+                }
+            });
         }
         self.names(drawing, curves);
-        for (mark, text) in curves.iter().flat_map(|curve| &curve.hints) {
-            drawing.hint_at(*mark, text);
+        for curve in curves {
+            drawing.of(&curve.runtime, |drawing| {
+                for (mark, text) in &curve.hints {
+                    drawing.hint_at(*mark, text);
+                }
+            });
         }
     }
 
@@ -275,10 +285,12 @@ impl Frame {
             let mark = at(self.right + TIE, y);
             let elbow = at(self.right + TIE * 0.35, end.y);
             let tie = Stroke::new(Ink(curve.look.light), 1.0).faded(0.5);
-            drawing.path(vec![end, elbow, mark], tie);
-            drawing.marker(mark, curve.look, 7.0);
             let name = Type::LABEL.fit(&curve.label, LONGEST_NAME);
-            drawing.text(at(mark.x + MARK, y), &name, Type::LABEL);
+            drawing.of(&curve.runtime, |drawing| {
+                drawing.path(vec![end, elbow, mark], tie);
+                drawing.marker(mark, curve.look, 7.0);
+                drawing.text(at(mark.x + MARK, y), &name, Type::LABEL);
+            });
         }
     }
 }

@@ -4,6 +4,8 @@
 //! replaces by value on a dark background: a stand-alone file needs no style sheet, and the page needs no second
 //! drawing.
 
+use std::ops::Range;
+
 use super::font;
 use crate::runtimes::{Look, Marker, Rgb};
 
@@ -237,6 +239,14 @@ impl Shape {
     }
 }
 
+/// Neighbouring shapes that belong to one runtime, so that a page can hide them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) runtime: String,
+    /// Indices of its shapes.
+    pub(super) shapes: Range<usize>,
+}
+
 /// The shapes of a chart, later ones on top of earlier ones.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Drawing {
@@ -244,7 +254,9 @@ pub(super) struct Drawing {
     /// A textual description of the chart, for readers who cannot see it.
     pub(super) description: String,
     pub(super) shapes: Vec<Shape>,
-    /// Labels of the runtimes that it shows.
+    /// The shapes of runtimes, in order; others belong to none.
+    pub(super) spans: Vec<Span>,
+    /// The runtimes that it shows.
     pub(super) shown: Vec<String>,
 }
 
@@ -255,6 +267,7 @@ impl Drawing {
             height,
             description,
             shapes: Vec::new(),
+            spans: Vec::new(),
             shown: Vec::new(),
         };
         drawing.rectangle(at(0.0, 0.0), at(WIDTH, height), Ink::PAPER, 1.0);
@@ -274,6 +287,23 @@ impl Drawing {
         let fitting = Type::CAPTION.fit(&note, WIDTH - MARGIN - title_end);
         self.text(at(WIDTH - MARGIN, 22.0), &fitting, Type::CAPTION.end());
         self.description += &format!("; {note}");
+    }
+
+    /// Draws what belongs to a runtime.
+    pub(super) fn of(&mut self, runtime: &str, draw: impl FnOnce(&mut Self)) {
+        let start = self.shapes.len();
+        draw(self);
+        let end = self.shapes.len();
+        match self.spans.last_mut() {
+            Some(span) if span.runtime == runtime && span.shapes.end == start => {
+                span.shapes.end = end;
+            }
+            _ if end > start => self.spans.push(Span {
+                runtime: runtime.to_owned(),
+                shapes: start..end,
+            }),
+            _ => {}
+        }
     }
 
     pub(super) fn text(&mut self, position: Point, text: &str, text_type: Type) {

@@ -54,6 +54,7 @@ fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
         let [low, high] = map.range().map(units::duration);
         format!("{} {low} to {high}", panel.label)
     });
+    let described: Vec<String> = described.collect();
     let mut drawing = Drawing::new(
         over_time::height(&panels),
         KIND.title,
@@ -61,17 +62,20 @@ fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
             "{} · {time}, log axis; darker: more of the operations",
             subject(group)
         ),
-        describe::list(described, ", "),
+        describe::list(described.iter().cloned(), ", "),
     );
-    drawing.shown = panels.iter().map(|panel| panel.label.clone()).collect();
+    drawing.shown = panels.iter().map(|panel| panel.runtime.clone()).collect();
     over_time::time_ticks(&mut drawing, panels.len(), &x);
     let labels = [lowest, highest].map(|field| units::duration(start_ns(field)));
     for (index, (panel, map)) in panels.iter().zip(&maps).enumerate() {
-        over_time::name(&mut drawing, index, panel, names);
-        over_time::frame(&mut drawing, index, ends, labels.clone());
         let top = over_time::top(index);
         let y = Scale::linear((lowest as f64, highest as f64), (top + PANEL, top));
-        map.draw(&mut drawing, Ink(panel.look.light), &x, &y);
+        drawing.of(&panel.runtime, |drawing| {
+            over_time::name(drawing, index, panel, names);
+            over_time::frame(drawing, index, ends, labels.clone());
+            map.draw(drawing, Ink(panel.look.light), &x, &y);
+            over_time::hint(drawing, index, &described[index]);
+        });
     }
     Some(drawing)
 }

@@ -45,6 +45,7 @@ const LAST_TICK: f64 = TICKS[TICKS.len() - 1].0;
 
 /// A runtime's merged times, and the quantile at which its curve ends.
 struct Distribution {
+    runtime: String,
     label: String,
     look: Look,
     times: Latencies,
@@ -85,7 +86,10 @@ fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
         ),
         describe::list(medians, ", "),
     );
-    drawing.shown = distributions.iter().map(|one| one.label.clone()).collect();
+    drawing.shown = distributions
+        .iter()
+        .map(|one| one.runtime.clone())
+        .collect();
     frame.y_axis(&mut drawing, &y, units::duration);
     for (quantile, label) in TICKS {
         if nines(quantile) <= last_nine + 1e-9 {
@@ -109,6 +113,7 @@ impl Distribution {
         let times = report.rounds.merged(index, |round| kind.of(round));
         let last_quantile = (1.0 - LEAST_BEYOND / times.count() as f64).min(LAST_TICK);
         (last_quantile >= 0.5).then(|| Self {
+            runtime: cell.runtime.clone(),
             label: report.label(&cell.runtime),
             look: report.look(&cell.runtime),
             times,
@@ -127,6 +132,7 @@ impl Distribution {
         };
         let steps = (nines(self.last_quantile) * STEPS_PER_NINE).ceil() as u32;
         Curve {
+            runtime: self.runtime.clone(),
             label: self.label.clone(),
             look: self.look,
             points: (0..=steps)

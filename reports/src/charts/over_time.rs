@@ -3,7 +3,7 @@
 use photofinish_record::Measurement;
 use photofinish_record::intervals::{Interval, Intervals};
 
-use super::drawing::{Drawing, Ink, MARGIN, Stroke, Type, at};
+use super::drawing::{Drawing, Ink, MARGIN, Stroke, Type, WIDTH, at};
 use super::scale::Scale;
 use crate::report::Report;
 use crate::rounds::measured;
@@ -26,6 +26,7 @@ const GAP: f64 = 6.0;
 
 /// One runtime over time.
 pub(super) struct Panel {
+    pub(super) runtime: String,
     pub(super) label: String,
     pub(super) look: Look,
     pub(super) rounds: Vec<RoundOverTime>,
@@ -57,6 +58,7 @@ impl Panel {
         });
         let rounds: Vec<RoundOverTime> = rounds.collect();
         (!rounds.is_empty()).then(|| Self {
+            runtime: cell.runtime.clone(),
             label: report.label(&cell.runtime),
             look: report.look(&cell.runtime),
             rounds,
@@ -116,6 +118,12 @@ pub(super) fn name(drawing: &mut Drawing, index: usize, panel: &Panel, names: f6
     let name = Type::LABEL.fit(&panel.label, LONGEST_NAME);
     let middle = at(MARGIN + names, top(index) + PANEL / 2.0);
     drawing.text(middle, &name, Type::LABEL.end());
+}
+
+/// The text that appears when a reader points at a panel.
+pub(super) fn hint(drawing: &mut Drawing, index: usize, text: &str) {
+    let (from, to) = (top(index), top(index) + PANEL);
+    drawing.hint(at(MARGIN, from), at(WIDTH - MARGIN, to), text);
 }
 
 /// The frame of a plot in a panel: both ends of its vertical axis, with their labels.

@@ -36,6 +36,7 @@ const TICK: f64 = 62.0;
 
 /// A runtime's lines.
 struct Row {
+    runtime: String,
     label: String,
     look: Look,
     lines: Vec<Line>,
@@ -55,6 +56,7 @@ fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
         .in_plan_order()
         .into_iter()
         .map(|cell| Row {
+            runtime: cell.runtime.clone(),
             label: report.label(&cell.runtime),
             look: report.look(&cell.runtime),
             lines: LINES
@@ -86,7 +88,7 @@ fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
         ),
         describe::list(rows.iter().map(Row::description), ", "),
     );
-    drawing.shown = rows.iter().map(|row| row.label.clone()).collect();
+    drawing.shown = rows.iter().map(|row| row.runtime.clone()).collect();
     let ends = (TOP - 4.0, bottom);
     x_axis(&mut drawing, &scale, ends, TICK, units::duration);
     let mut numbers = numbers.iter();
@@ -94,19 +96,23 @@ fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
         let middle = TOP + ROW * (index as f64 + 0.5);
         let name = Type::LABEL.fit(&row.label, LONGEST_NAME);
         let name_end = left - captions - 2.0 * GAP;
-        drawing.text(at(name_end, middle), &name, Type::LABEL.end());
         let first = middle - LINE * (row.lines.len() as f64 - 1.0) / 2.0;
-        for (index, (line, number)) in row.lines.iter().zip(&mut numbers).enumerate() {
-            let y = first + LINE * index as f64;
-            drawing.text(at(left - GAP, y), line.name, Type::CAPTION.end());
-            let service = at(scale.place(line.service_ns), y);
-            let response = at(scale.place(line.response_ns), y);
-            let gap = Stroke::new(Ink(row.look.light), 3.0).faded(0.45);
-            drawing.line(service, response, gap);
-            drawing.hollow_marker(service, row.look, 11.0);
-            drawing.marker(response, row.look, 8.0);
-            drawing.text(at(right + GAP, y), number, Type::LABEL);
-        }
+        drawing.of(&row.runtime, |drawing| {
+            drawing.text(at(name_end, middle), &name, Type::LABEL.end());
+            for (index, (line, number)) in row.lines.iter().zip(&mut numbers).enumerate() {
+                let y = first + LINE * index as f64;
+                drawing.text(at(left - GAP, y), line.name, Type::CAPTION.end());
+                let service = at(scale.place(line.service_ns), y);
+                let response = at(scale.place(line.response_ns), y);
+                let gap = Stroke::new(Ink(row.look.light), 3.0).faded(0.45);
+                drawing.line(service, response, gap);
+                drawing.hollow_marker(service, row.look, 11.0);
+                drawing.marker(response, row.look, 8.0);
+                drawing.text(at(right + GAP, y), number, Type::LABEL);
+            }
+            let (from, to) = (middle - ROW / 2.0, middle + ROW / 2.0);
+            drawing.hint(at(MARGIN, from), at(WIDTH - MARGIN, to), &row.description());
+        });
     }
     Some(drawing)
 }

@@ -24,6 +24,7 @@ pub(super) static KIND: Kind = Kind {
 
 /// One runtime's rounds.
 struct Strip {
+    runtime: String,
     label: String,
     look: Look,
     median: f64,
@@ -110,19 +111,21 @@ fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
         &format!("{} · {by}{axis}; bar: median{doubtful}", subject(group)),
         describe::list(strips.iter().map(|strip| strip.described(print)), ", "),
     );
-    drawing.shown = strips.iter().map(|strip| strip.label.clone()).collect();
+    drawing.shown = strips.iter().map(|strip| strip.runtime.clone()).collect();
     x_axis(&mut drawing, &layout.scale, (TOP, bottom), TICK, print);
     layout.joined_blocks(&mut drawing, &strips);
     for (index, (strip, median)) in strips.iter().zip(&medians).enumerate() {
-        layout.strip(&mut drawing, index, strip);
         let middle = TOP + row * (index as f64 + 0.5);
         let name = Type::LABEL.fit(&strip.label, LONGEST_NAME);
-        drawing.text(at(left - GAP, middle), &name, Type::LABEL.end());
-        drawing.text(at(right + GAP, middle), median, Type::LABEL);
         let (from, to) = (middle - row / 2.0, middle + row / 2.0);
         let values = strip.dots.iter().map(|dot| print(dot.value));
         let hint = format!("{} by block: {}", strip.label, describe::list(values, ", "));
-        drawing.hint(at(MARGIN, from), at(WIDTH - MARGIN, to), &hint);
+        drawing.of(&strip.runtime, |drawing| {
+            layout.strip(drawing, index, strip);
+            drawing.text(at(left - GAP, middle), &name, Type::LABEL.end());
+            drawing.text(at(right + GAP, middle), median, Type::LABEL);
+            drawing.hint(at(MARGIN, from), at(WIDTH - MARGIN, to), &hint);
+        });
     }
     Some(drawing)
 }
@@ -163,6 +166,7 @@ impl Strip {
         dots.sort_by_key(|dot| dot.block);
         let values: Vec<f64> = dots.iter().map(|dot| dot.value).collect();
         Some(Self {
+            runtime: cell.runtime.clone(),
             label: report.label(&cell.runtime),
             look: report.look(&cell.runtime),
             median: statistics::median(&values)?,

@@ -73,10 +73,9 @@ impl Row {
         estimate: Estimate,
         text: String,
     ) -> Self {
-        let runtime = report.label(&cell.runtime);
         Self {
-            label: runtime.clone(),
-            runtime,
+            label: report.label(&cell.runtime),
+            runtime: cell.runtime.clone(),
             look: report.look(&cell.runtime),
             estimate,
             hint: text.clone(),
@@ -123,15 +122,17 @@ pub(super) fn bars(labels: Labels, rows: &[Row]) -> Option<Drawing> {
     for (index, row) in rows.iter().enumerate() {
         let y = layout.middle(index);
         let end = scale.place(row.estimate.value);
-        drawing.rectangle(
-            at(layout.left, y - BAR / 2.0),
-            at(end.max(layout.left + 1.0), y + BAR / 2.0),
-            Ink(row.look.light),
-            0.82,
-        );
-        whisker(&mut drawing, &scale, row, y, Ink::TEXT);
-        let text_x = scale.place(row.estimate.high).max(end) + GAP;
-        layout.texts(&mut drawing, row, y, text_x);
+        drawing.of(&row.runtime, |drawing| {
+            drawing.rectangle(
+                at(layout.left, y - BAR / 2.0),
+                at(end.max(layout.left + 1.0), y + BAR / 2.0),
+                Ink(row.look.light),
+                0.82,
+            );
+            whisker(drawing, &scale, row, y, Ink::TEXT);
+            let text_x = scale.place(row.estimate.high).max(end) + GAP;
+            layout.texts(drawing, row, y, text_x);
+        });
     }
     Some(drawing)
 }
@@ -152,10 +153,12 @@ pub(super) fn dots(labels: Labels, rows: &[Row], reference: f64) -> Drawing {
         let y = layout.middle(index);
         let ink = Ink(row.look.light);
         let dot = at(scale.place(row.estimate.value), y);
-        drawing.line(at(x, y), dot, Stroke::new(ink, 2.0).faded(0.35));
-        whisker(&mut drawing, &scale, row, y, ink);
-        drawing.marker(dot, row.look, 10.0);
-        layout.texts(&mut drawing, row, y, layout.right + GAP);
+        drawing.of(&row.runtime, |drawing| {
+            drawing.line(at(x, y), dot, Stroke::new(ink, 2.0).faded(0.35));
+            whisker(drawing, &scale, row, y, ink);
+            drawing.marker(dot, row.look, 10.0);
+            layout.texts(drawing, row, y, layout.right + GAP);
+        });
     }
     drawing
 }

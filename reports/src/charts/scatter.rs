@@ -18,6 +18,7 @@ pub(super) static KIND: Kind = Kind {
 
 /// A runtime's mark.
 struct Mark {
+    runtime: String,
     label: String,
     look: Look,
     cpu: Estimate,
@@ -55,7 +56,7 @@ fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
         &format!("{} · lower left is better", subject(group)),
         describe::list(marks.iter().map(Mark::described), ", "),
     );
-    drawing.shown = marks.iter().map(|mark| mark.label.clone()).collect();
+    drawing.shown = marks.iter().map(|mark| mark.runtime.clone()).collect();
     frame.y_axis(&mut drawing, &y, units::duration);
     for value in x.ticks(6) {
         let label = units::tick(&units::duration(value));
@@ -71,19 +72,25 @@ fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
         let stroke = Stroke::new(Ink(mark.look.light), 1.2).faded(0.45);
         let across = [mark.cpu.low, mark.cpu.high].map(|cpu| at(x.place(cpu), place.y));
         let upwards = [mark.time.low, mark.time.high].map(|time| at(place.x, y.place(time)));
-        for [from, to] in [across, upwards] {
-            drawing.line(from, to, stroke);
-        }
+        drawing.of(&mark.runtime, |drawing| {
+            for [from, to] in [across, upwards] {
+                drawing.line(from, to, stroke);
+            }
+        });
     }
     for (mark, place) in marks.iter().zip(&places) {
-        drawing.marker(*place, mark.look, 10.0);
+        drawing.of(&mark.runtime, |drawing| {
+            drawing.marker(*place, mark.look, 10.0)
+        });
     }
     let mut taken: Vec<Area> = places.iter().map(|place| Area::of_mark(*place)).collect();
     for (mark, place) in marks.iter().zip(&places) {
         let area = free_area(*place, Type::LABEL.width(&mark.label), &taken, &frame);
         let middle = (area.top + area.bottom) / 2.0;
-        drawing.text(at(area.left, middle), &mark.label, Type::LABEL);
-        drawing.hint_at(*place, &mark.described());
+        drawing.of(&mark.runtime, |drawing| {
+            drawing.text(at(area.left, middle), &mark.label, Type::LABEL);
+            drawing.hint_at(*place, &mark.described());
+        });
         taken.push(area);
     }
     Some(drawing)
@@ -94,6 +101,7 @@ impl Mark {
         let time = cell.metric(time)?;
         (!describe::is_meaningless(time)).then_some(())?;
         Some(Self {
+            runtime: cell.runtime.clone(),
             label: report.label(&cell.runtime),
             look: report.look(&cell.runtime),
             cpu: cell.metric("cpu_ns_per_op")?.estimate(),

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use maud::html;
 
-use super::drawing::{Anchor, Drawing, Ink, Point, Shape, Stroke, Type, WIDTH, at};
+use super::drawing::{Anchor, Drawing, Ink, Point, Shape, Span, Stroke, Type, WIDTH, at};
 use crate::runtimes::{self, Look, Rgb};
 
 /// The embedded font, and others of its width for readers without it.
@@ -57,8 +57,25 @@ pub(super) fn document(drawing: &Drawing, title: &str) -> String {
     )
 }
 
+/// All shapes, those of a runtime as a group that names it.
 fn elements(drawing: &Drawing) -> String {
-    let runs = drawing.shapes.chunk_by(Shape::is_of_one_style);
+    let mut svg = String::new();
+    let mut drawn = 0;
+    for Span { runtime, shapes } in &drawing.spans {
+        svg += &runs(&drawing.shapes[drawn..shapes.start]);
+        let of_runtime = runs(&drawing.shapes[shapes.clone()]);
+        let runtime = escape(runtime);
+        svg += &format!(
+            "<g data-runtime=\"{runtime}\">{}</g>\n",
+            of_runtime.trim_end()
+        );
+        drawn = shapes.end;
+    }
+    svg + &runs(&drawing.shapes[drawn..])
+}
+
+fn runs(shapes: &[Shape]) -> String {
+    let runs = shapes.chunk_by(Shape::is_of_one_style);
     runs.map(|run| element(run) + "\n").collect()
 }
 

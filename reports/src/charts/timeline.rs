@@ -56,21 +56,14 @@ fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
     } else {
         ""
     };
-    let described = panels.iter().map(|panel| {
-        let of = |read| {
-            let all: Vec<f64> = median_line(panel, read).map(|(_, value)| value).collect();
-            statistics::median(&all).unwrap_or_default()
-        };
-        let (rate, time) = (units::count(of(RATE)), units::duration(of(P99)));
-        format!("{} {rate} per second and p99 {time}", panel.label)
-    });
+    let described: Vec<String> = panels.iter().map(described).collect();
     let mut drawing = Drawing::new(
         over_time::height(&panels),
         KIND.title,
         &format!("{} · thin: rounds, bold: median{grey}", subject(group)),
-        describe::list(described, ", "),
+        describe::list(described.iter().cloned(), ", "),
     );
-    drawing.shown = panels.iter().map(|panel| panel.label.clone()).collect();
+    drawing.shown = panels.iter().map(|panel| panel.runtime.clone()).collect();
     let heading = TOP - 9.0;
     let headings = ["operations per second", "p99 and p50, log axis"];
     for (x, text) in [on_left, on_right].into_iter().zip(headings) {
@@ -81,7 +74,7 @@ fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
             &over_time::time_axis(&panels, x),
         );
     }
-    for (index, panel) in panels.iter().enumerate() {
+    for (index, (panel, hint)) in panels.iter().zip(&described).enumerate() {
         let top = over_time::top(index);
         let upwards = (top + PANEL, top);
         let rate = Plot {
@@ -92,18 +85,30 @@ fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
             x: over_time::time_axis(&panels, on_right),
             y: Scale::logarithmic(latency, upwards),
         };
-        over_time::name(&mut drawing, index, panel, names);
-        let ends = [0.0, highest].map(units::count);
-        over_time::frame(&mut drawing, index, on_left, ends);
-        let ends = [latency.0, latency.1].map(units::duration);
-        over_time::frame(&mut drawing, index, on_right, ends);
-        rate.rounds(&mut drawing, panel, RATE);
-        time.rounds(&mut drawing, panel, P99);
-        rate.median(&mut drawing, panel, RATE, 2.2);
-        time.median(&mut drawing, panel, P99, 2.2);
-        time.median(&mut drawing, panel, P50, 1.2);
+        let rates = [0.0, highest].map(units::count);
+        let times = [latency.0, latency.1].map(units::duration);
+        drawing.of(&panel.runtime, |drawing| {
+            over_time::name(drawing, index, panel, names);
+            over_time::frame(drawing, index, on_left, rates);
+            over_time::frame(drawing, index, on_right, times);
+            rate.rounds(drawing, panel, RATE);
+            time.rounds(drawing, panel, P99);
+            rate.median(drawing, panel, RATE, 2.2);
+            time.median(drawing, panel, P99, 2.2);
+            time.median(drawing, panel, P50, 1.2);
+            over_time::hint(drawing, index, hint);
+        });
     }
     Some(drawing)
+}
+
+fn described(panel: &Panel) -> String {
+    let of = |read| {
+        let all: Vec<f64> = median_line(panel, read).map(|(_, value)| value).collect();
+        statistics::median(&all).unwrap_or_default()
+    };
+    let (rate, time) = (units::count(of(RATE)), units::duration(of(P99)));
+    format!("{} {rate} per second and p99 {time}", panel.label)
 }
 
 /// The axes of one half of a panel.

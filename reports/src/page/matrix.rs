@@ -27,7 +27,7 @@ pub(super) fn table(report: &Report<'_>, sections: &[Section<'_>]) -> Markup {
                 thead role="rowgroup" {
                     tr role="row" {
                         th scope="col" role="columnheader" { "scenario and load" }
-                        @if has_best { th scope="col" role="columnheader" { "best median" } }
+                        @if has_best { th.best scope="col" role="columnheader" { "best median" } }
                         @for runtime in &matrix.runtimes {
                             th scope="col" role="columnheader" data-runtime=(runtime) { (name(report, runtime)) }
                         }
@@ -99,7 +99,7 @@ fn row(
         tr role="row" data-scenario=(row.scenario) data-load=(load) data-metric=(row.metric) {
             th scope="row" role="rowheader" {
                 a href={ "#" (load_id(anchor, &load)) } { (row.scenario) }
-                small { (row.point()) @if !common.metric { ", by " (row.by) } }
+                small { (row.point()) @if !common.metric { span.by { ", by " (row.by) } } }
             }
             @if has_best { (best(report, row, common)) }
             @for (field, runtime) in fields {

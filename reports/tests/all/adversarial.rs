@@ -322,8 +322,10 @@ fn no_rendering_of_an_adversarial_record_has_what_misleads_or_breaks_a_terminal(
         let bitmaps = ["tiny and huge", "long names"].contains(name);
         for (file, text) in texts(&renderings(record, bitmaps)) {
             let place = format!("{file} of {name}");
+            // Scripts and data blocks are at the end.
+            let shown = text.split("<script").next().unwrap_or_default();
             for wrong in ["NaN", " inf ", " inf\n", ">inf", "-inf", "inf×"] {
-                assert!(!text.contains(wrong), "{wrong} in {place}");
+                assert!(!shown.contains(wrong), "{wrong} in {place}");
             }
             // The one format whose readers want it has one number after it.
             let is_theirs = file.ends_with("-is-better.json");

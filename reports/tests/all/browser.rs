@@ -127,6 +127,29 @@ fn axe_finds_no_barrier_and_the_browser_nothing_to_complain_of() {
     assert!(others.is_empty(), "{others:#?}");
 }
 
+/// Goal: every control does what it says, by keyboard alone, and the page is whole without them. Method: a page is used in
+/// headless Chromium; what it then shows is compared with what it said before.
+#[test]
+fn the_controls_of_a_page_do_what_they_say() {
+    let (Some(node), Some(browser)) = (foreign::node("ws"), browser()) else {
+        return;
+    };
+    let mut record = fixtures::steady(&["sync", "threads", "tokio"], 10);
+    fixtures::each_measured(&mut record, |cell, _, measured| {
+        measured.worker.throughput_ops_s *= [1.0, 0.5, 4.0][cell];
+    });
+    let path = write("controls", &page(&record));
+    let profile = tempfile::tempdir().expect("a temporary folder");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/all/controls.cjs");
+    let output = Command::new(node)
+        .args([script.as_path(), Path::new(browser), profile.path(), &path])
+        .output()
+        .expect("node runs");
+    assert!(output.status.success(), "{output:?}");
+    let problems: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert!(problems.is_empty(), "{problems:#?}");
+}
+
 fn browser() -> Option<&'static str> {
     let runs = |browser: &&str| Command::new(browser).arg("--version").output().is_ok();
     let found = BROWSERS.into_iter().find(runs);
