@@ -1,0 +1,192 @@
+//! The comparisons: one list, by group. Each has contestants that do the same work, or say in their name what they do.
+
+mod files;
+mod generators;
+mod own_features;
+mod postgres;
+mod servers;
+
+use clap::ValueEnum;
+
+use crate::photofinish::{Ours, OwnScenario};
+use crate::rivals::{self, Rival};
+use crate::work::Work;
+
+/// A part of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Group {
+    /// HTTP generators on one server
+    Http,
+    /// PostgreSQL clients on one server
+    Postgres,
+    /// File access
+    Files,
+    /// What Photofinish's own checks and features cost
+    Own,
+    /// Photofinish's embedded servers beside real ones, under one generator
+    Servers,
+}
+
+/// Work done by several contestants.
+#[derive(Clone, Debug)]
+pub(crate) struct Comparison {
+    pub(crate) group: Group,
+    /// Unique, in lower case, without spaces.
+    pub(crate) id: String,
+    pub(crate) title: String,
+    pub(crate) contestants: Vec<Contestant>,
+    /// Anything that limits what may be concluded.
+    pub(crate) note: Option<&'static str>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Contestant {
+    /// Unique within the comparison.
+    pub(crate) name: String,
+    pub(crate) generator: Generator,
+    pub(crate) work: Work,
+    pub(crate) role: Role,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Generator {
+    Rival(&'static Rival),
+    Photofinish(Ours),
+}
+
+/// The part that a contestant plays in the ratios.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The best of these is the reference: every ratio is that of the reference to a contestant.
+    Candidate,
+    /// Compared with the reference.
+    Other,
+}
+
+impl Contestant {
+    fn ours(ours: Ours, role: Role, work: Work) -> Self {
+        let name = format!("photofinish {}", ours.runtime);
+        Self {
+            name,
+            generator: Generator::Photofinish(ours),
+            work,
+            role,
+        }
+    }
+
+    fn rival(rival: &'static Rival, work: Work) -> Self {
+        Self {
+            name: rival.name.to_owned(),
+            generator: Generator::Rival(rival),
+            work,
+            role: Role::Other,
+        }
+    }
+
+    fn named(self, name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            ..self
+        }
+    }
+}
+
+/// Our runtimes beside all rivals that can do the work.
+fn beside_rivals(
+    work: Work,
+    candidates: &[&'static str],
+    floors: &[&'static str],
+) -> Vec<Contestant> {
+    let candidates = candidates
+        .iter()
+        .map(|name| Contestant::ours(Ours::new(name), Role::Candidate, work));
+    let floors = floors.iter().map(|name| {
+        let floor = Contestant::ours(Ours::new(name), Role::Other, work);
+        floor.named(format!("photofinish {name} (floor)"))
+    });
+    let rivals = rivals::for_work(&work).map(|rival| Contestant::rival(rival, work));
+    candidates.chain(floors).chain(rivals).collect()
+}
+
+/// A candidate with a scenario of its own.
+fn own(name: &str, scenario: OwnScenario, role: Role, work: Work) -> Contestant {
+    let ours = Ours {
+        scenario: Some(scenario),
+        ..Ours::new(HTTP_RUNTIME)
+    };
+    Contestant::ours(ours, role, work).named(name)
+}
+
+/// The runtime of HTTP comparisons: one thread, as the rivals have.
+const HTTP_RUNTIME: &str = "tokio-current-thread";
+
+/// All comparisons, in the order in which they run.
+pub(crate) fn all() -> Vec<Comparison> {
+    [
+        generators::comparisons(),
+        postgres::comparisons(),
+        files::comparisons(),
+        own_features::comparisons(),
+        servers::comparisons(),
+    ]
+    .concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_every_comparison_has_a_reference() {
+        let all = all();
+        let ids: BTreeSet<&str> = all
+            .iter()
+            .map(|comparison| comparison.id.as_str())
+            .collect();
+        assert_eq!(ids.len(), all.len());
+        for Comparison {
+            id, contestants, ..
+        } in &all
+        {
+            assert!(
+                !id.contains(|c: char| c.is_whitespace() || c.is_uppercase()),
+                "{id}"
+            );
+            let names: BTreeSet<&str> = contestants
+                .iter()
+                .map(|contestant| contestant.name.as_str())
+                .collect();
+            assert_eq!(names.len(), contestants.len(), "{id}");
+            let candidates = contestants
+                .iter()
+                .filter(|contestant| contestant.role == Role::Candidate)
+                .count();
+            assert!(
+                candidates > 0 && candidates < contestants.len(),
+                "{id}: {candidates} candidates"
+            );
+        }
+    }
+
+    #[test]
+    fn each_group_and_each_rival_takes_part() {
+        let all = all();
+        for group in Group::value_variants() {
+            assert!(
+                all.iter().any(|comparison| comparison.group == *group),
+                "{group:?}"
+            );
+        }
+        for rival in rivals::ALL {
+            let takes_part = |contestant: &Contestant| contestant.name == rival.name;
+            assert!(
+                all.iter()
+                    .any(|comparison| comparison.contestants.iter().any(takes_part)),
+                "{}",
+                rival.name
+            );
+        }
+    }
+}

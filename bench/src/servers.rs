@@ -1,0 +1,266 @@
+//! The servers that are loaded: one file each, started when a comparison first needs them, ended with the program.
+//!
+//! All run on the server's CPU and listen on 127.0.0.1. A server that cannot be started is reported for each comparison
+//! that needs it, and the others go on.
+
+mod mock;
+mod nginx;
+mod postgres;
+pub(crate) mod responder;
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::child::Background;
+use crate::comparisons::{Comparison, Generator};
+use crate::cpus;
+use crate::failure::{Failure, OrFail as _};
+use crate::programs::Program;
+use crate::work::{HttpServer, HttpWork, Site, SqlServer, SqlWork, Transaction, Work};
+
+/// Timeout for a server to accept connections.
+const READY: Duration = Duration::from_secs(30);
+
+/// Polling interval while a server starts.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Conditions under which a server starts.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// The photofinish under test.
+    pub(crate) program: PathBuf,
+    /// A directory that servers of other users can enter.
+    pub(crate) directory: PathBuf,
+    pub(crate) cpu: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Responder,
+    Nginx { tls: bool },
+    HttpMock,
+    Postgres,
+    SqlMock,
+}
+
+impl Kind {
+    /// The server of a work; none for files.
+    fn of(work: &Work) -> Option<Self> {
+        match work {
+            Work::Http(HttpWork { server, tls, .. }) => Some(match server {
+                HttpServer::Responder => Self::Responder,
+                HttpServer::Nginx => Self::Nginx { tls: *tls },
+                HttpServer::Mock => Self::HttpMock,
+            }),
+            Work::Sql(SqlWork { server, .. }) => Some(match server {
+                SqlServer::Postgres => Self::Postgres,
+                SqlServer::Mock => Self::SqlMock,
+            }),
+            Work::File(_) => None,
+        }
+    }
+
+    /// The programs that it needs.
+    fn programs(self) -> &'static [Program] {
+        match self {
+            Self::Responder | Self::HttpMock | Self::SqlMock => &[],
+            Self::Nginx { tls: false } => &[nginx::NGINX],
+            Self::Nginx { tls: true } => &[nginx::NGINX, nginx::OPENSSL],
+            Self::Postgres => &postgres::PROGRAMS,
+        }
+    }
+
+    fn start(self, settings: &Settings) -> Result<Server, Failure> {
+        match self {
+            Self::Responder => responder::start(settings),
+            Self::Nginx { tls } => nginx::start(settings, tls),
+            Self::HttpMock => mock::start(settings, "http", "{}"),
+            Self::Postgres => postgres::start(settings),
+            Self::SqlMock => mock::start(settings, "postgres", r#"{"preload": ["pgbench"]}"#),
+        }
+    }
+}
+
+/// The programs that comparisons need, in the order of their names.
+pub(crate) fn programs(comparisons: &[Comparison]) -> Vec<Program> {
+    let contestants = comparisons
+        .iter()
+        .flat_map(|comparison| &comparison.contestants);
+    let programs: BTreeSet<Program> = contestants
+        .flat_map(|contestant| {
+            let server = Kind::of(&contestant.work)
+                .map_or(&[][..], Kind::programs)
+                .iter()
+                .copied();
+            let rival = match contestant.generator {
+                Generator::Rival(rival) => Some(rival.program),
+                Generator::Photofinish(_) => None,
+            };
+            server.chain(rival)
+        })
+        .collect();
+    programs.into_iter().collect()
+}
+
+/// The programs that are not installed.
+pub(crate) fn missing_programs(comparisons: &[Comparison]) -> Vec<Program> {
+    programs(comparisons)
+        .into_iter()
+        .filter(|program| program.find().is_err())
+        .collect()
+}
+
+/// A running server.
+#[derive(Debug)]
+struct Server {
+    process: Background,
+    port: u16,
+    /// Port of HTTP/2, if that is another one.
+    http2_port: Option<u16>,
+    authority: Option<PathBuf>,
+}
+
+impl Server {
+    fn new(process: Background, port: u16) -> Self {
+        Self {
+            process,
+            port,
+            http2_port: None,
+            authority: None,
+        }
+    }
+}
+
+/// The servers started so far.
+#[derive(Debug)]
+pub(crate) struct Servers {
+    settings: Settings,
+    started: Vec<(Kind, Result<Server, Failure>)>,
+}
+
+impl Servers {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            started: Vec::new(),
+        }
+    }
+
+    /// Where a work is done; starts its server if it does not run yet.
+    pub(crate) fn site(&mut self, work: &Work) -> Result<Site, Failure> {
+        let directory = self.settings.directory.clone();
+        let Some(kind) = Kind::of(work) else {
+            return Ok(Site {
+                directory,
+                ..Site::default()
+            });
+        };
+        if self.find(kind).is_none() {
+            self.started.push((kind, kind.start(&self.settings)));
+        }
+        let server = self
+            .find(kind)
+            .expect("started above")
+            .as_ref()
+            .map_err(Failure::clone)?;
+        let (url, port) = match work {
+            Work::Http(http) => http_url(http, server),
+            _ => (
+                format!("postgres://bench@127.0.0.1:{}/postgres", server.port),
+                server.port,
+            ),
+        };
+        Ok(Site {
+            url,
+            port,
+            authority: server.authority.clone(),
+            directory,
+        })
+    }
+
+    /// What has to happen before each run on a server: its tables are as before the last one.
+    pub(crate) fn refresh(&self, work: &Work, site: &Site) -> Result<(), Failure> {
+        match work {
+            Work::Sql(SqlWork {
+                server: SqlServer::Postgres,
+                transaction,
+                ..
+            }) => match transaction {
+                Transaction::SelectByKey => Ok(()),
+                Transaction::Insert => postgres::execute(site.port, "TRUNCATE pgbench_history"),
+                Transaction::TpcB => postgres::execute(site.port, "VACUUM"),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    /// CPU time that the server of a work has used.
+    pub(crate) fn cpu(&self, work: &Work) -> Option<Duration> {
+        let server = self.find(Kind::of(work)?)?.as_ref().ok()?;
+        Some(cpus::of_process_tree(server.process.id()))
+    }
+
+    fn find(&self, kind: Kind) -> Option<&Result<Server, Failure>> {
+        let (_, server) = self.started.iter().find(|(started, _)| *started == kind)?;
+        Some(server)
+    }
+}
+
+/// The URL of a page, and its port. Certificates name both `localhost` and the address.
+fn http_url(http: &HttpWork, server: &Server) -> (String, u16) {
+    let port = http.streams.and(server.http2_port).unwrap_or(server.port);
+    let scheme = if http.tls { "https" } else { "http" };
+    (
+        format!("{scheme}://127.0.0.1:{port}{}", http.page.path()),
+        port,
+    )
+}
+
+/// A port that nothing listens on.
+fn free_port() -> Result<u16, Failure> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    let address = listener
+        .and_then(|listener| listener.local_addr())
+        .or_fail("find a free port")?;
+    Ok(address.port())
+}
+
+/// Waits until a server accepts connections.
+fn wait_for(process: &mut Background, port: u16, name: &str) -> Result<(), Failure> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    wait_until(process, name, || {
+        TcpStream::connect_timeout(&address, LOOK_AGAIN).is_ok()
+    })
+}
+
+/// Waits until `is_ready`, as long as the process lives.
+fn wait_until(
+    process: &mut Background,
+    name: &str,
+    is_ready: impl Fn() -> bool,
+) -> Result<(), Failure> {
+    let deadline = Instant::now() + READY;
+    while Instant::now() < deadline {
+        if is_ready() {
+            return Ok(());
+        }
+        if !process.lives() {
+            return Err(Failure::new(format!("{name} ended instead of listening")));
+        }
+        thread::sleep(LOOK_AGAIN);
+    }
+    Err(Failure::new(format!(
+        "{name} did not start within {} s",
+        READY.as_secs()
+    )))
+}
+
+/// A directory of its own for a server.
+fn directory_of(settings: &Settings, name: &str) -> Result<PathBuf, Failure> {
+    let directory = Path::new(&settings.directory).join(name);
+    std::fs::create_dir_all(&directory).or_fail("make a directory")?;
+    Ok(directory)
+}
