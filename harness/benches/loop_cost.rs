@@ -164,6 +164,7 @@ fn round(runtime: &str, sessions: u32) -> Result<Measurement, String> {
         directory: Default::default(),
         run: String::new(),
         round: 1,
+        shard: None,
     };
     match run_round::<Nothing>(&plan) {
         WorkerResult::Ok { measurement, .. } => Ok(*measurement),

@@ -18,7 +18,7 @@ use photofinish_record::schedule::{DueTimes, Schedule};
 /// One scheduled operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Arrival {
-    /// Its number, from 0.
+    /// Its number in the whole schedule, from 0.
     pub(crate) index: u64,
     pub(crate) due: Instant,
 }
@@ -102,7 +102,7 @@ impl ArrivalQueue {
                 .due_times
                 .next()
                 .expect("what was released is scheduled");
-            let index = state.taken;
+            let index = state.due_times.number(state.taken);
             state.taken += 1;
             drop(state);
             self.in_flight[session].store(nanoseconds(due) + 1, Ordering::Relaxed);

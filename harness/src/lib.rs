@@ -20,6 +20,7 @@ mod pacer;
 
 pub mod allocations;
 pub mod buffer;
+pub mod meeting;
 pub mod memo;
 pub mod observed;
 pub mod parts;

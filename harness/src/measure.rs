@@ -10,6 +10,7 @@
 //! the loop around `operate` is generic over both. A round is generic over the runtime alone, and `erased` hides the
 //! workload from it.
 
+mod common_start;
 mod erased;
 mod floor;
 mod ledger;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::allocations;
+use crate::meeting::MeetingError;
 use crate::observed::Observed;
 use crate::os;
 use crate::parts::Parts;
@@ -36,13 +38,16 @@ use crate::runtime::{BoxFuture, Elapsed, Runtime, RuntimeConfig, StartError};
 use crate::runtimes::{SelectError, Visitor, with_runtime};
 use crate::traffic::TrafficCounter;
 use crate::workload::{Env, Failure, RoundEnv, Workload};
+use photofinish_record::load::Load;
 use photofinish_record::protocol::{WorkerPlan, WorkerResult};
+use photofinish_record::shard::Shard;
 
 pub use self::limits::longest_round;
 pub use self::part_clock::PartStart;
 pub use self::probe::PROBE_LAG;
 pub use crate::recording::FIRST_WARMUP_OP;
 
+use self::common_start::Start;
 use self::erased::{AnySession, AnyWorkload, Prepare, overdue, prepare};
 use self::ledger::{Ending, Ledger, Reported, Warmup, snapshots};
 use self::outcome::Phase;
@@ -106,6 +111,10 @@ enum RoundError {
     },
     #[error("a session ended: {0}")]
     Session(#[source] Failure),
+    #[error("its load has fewer sessions ({all}) than there are shards ({})", .shard.count())]
+    TooFewSessions { shard: Shard, all: NonZeroU32 },
+    #[error(transparent)]
+    Meeting(#[from] MeetingError),
 }
 
 fn so_far(index: usize, count: NonZeroU32) -> String {
@@ -122,7 +131,7 @@ impl RoundError {
             Self::Prepare(failure) | Self::Open { failure, .. } | Self::Session(failure) => {
                 Some(failure)
             }
-            Self::Params(_) => None,
+            Self::Params(_) | Self::TooFewSessions { .. } | Self::Meeting(_) => None,
         }
     }
 }
@@ -130,6 +139,14 @@ impl RoundError {
 impl From<RoundError> for WorkerResult {
     fn from(error: RoundError) -> Self {
         let reason = error.to_string();
+        match error {
+            RoundError::TooFewSessions { .. } => return Self::Unsupported { reason },
+            RoundError::Meeting(MeetingError::Late { .. }) => {
+                let hint = "raise --start-margin, and check that the machines' clocks agree";
+                return Self::failed(reason, Some(hint.to_owned()));
+            }
+            _ => {}
+        }
         let is_prepare = matches!(error, RoundError::Prepare(_));
         match error.failure() {
             Some(failure) if failure.kind == Failure::WRONG_CONTENT => Self::Wrong { reason },
@@ -155,12 +172,13 @@ impl<W: Workload> Visitor for Round<'_, W> {
 
     fn visit<R: Runtime>(self, runtime: R) -> Self::Output {
         let workload = make_workload::<W>(self.plan)?;
-        let sessions = runtime.sessions(self.plan.load.concurrency());
-        let parts = Parts::new(workload.parts(), sessions)
+        let sessions = Sessions::of(&runtime, self.plan)?;
+        let parts = Parts::new(workload.parts(), sessions.own)
             .map_err(|error| RoundError::Params(error.to_string()))?;
         let env = environment(runtime.clone(), self.plan, W::ABOUT.targets, parts);
         let context = Context {
             runtime: runtime.clone(),
+            sessions,
             observed: env.observed.clone(),
             parts: env.parts.clone(),
             traffic: env.traffic.clone(),
@@ -202,9 +220,30 @@ fn environment<R>(runtime: R, plan: &WorkerPlan, targets: &[&str], parts: Parts)
     })
 }
 
+/// The sessions of a round.
+#[derive(Clone, Copy, Debug)]
+struct Sessions {
+    shard: Shard,
+    /// Those of this shard.
+    own: NonZeroU32,
+    /// Those of all shards.
+    all: NonZeroU32,
+}
+
+impl Sessions {
+    fn of<R: Runtime>(runtime: &R, plan: &WorkerPlan) -> Result<Self, RoundError> {
+        let (shard, all) = (plan.shard(), runtime.sessions(plan.load.concurrency()));
+        let enough = all >= shard.count();
+        let own = shard.sessions(all).filter(|_| enough);
+        let own = own.ok_or(RoundError::TooFewSessions { shard, all })?;
+        Ok(Self { shard, own, all })
+    }
+}
+
 /// The parts of a workload's environment that the measuring loop shares with it.
 struct Context<R> {
     runtime: R,
+    sessions: Sessions,
     observed: Observed,
     parts: Parts,
     traffic: BTreeMap<String, TrafficCounter>,
@@ -218,8 +257,8 @@ async fn measure<R: Runtime>(
     supervisor: &Supervisor,
     counters: os::Counters,
 ) -> Result<Reported, RoundError> {
-    let count = context.runtime.sessions(plan.load.concurrency());
-    let recordings = Recordings::for_sessions(count, plan, context.parts.clone());
+    let own = context.sessions.own;
+    let recordings = Recordings::for_sessions(own, plan, context.parts.clone());
     let limit = limits::PREPARE.saturating_add(limits::ABANDON);
     supervisor.watch(Step::task("setting up", limit));
     let begin = Instant::now();
@@ -257,16 +296,17 @@ async fn measure_prepared<R: Runtime>(
 ) -> Result<Reported, RoundError> {
     let Context {
         runtime,
+        sessions: counts,
         observed,
         traffic,
         ..
     } = context;
-    let count = runtime.sessions(plan.load.concurrency());
+    let count = counts.own;
     let before = snapshots(&traffic);
     let limit = limits::opening(count);
     supervisor.watch(Step::task("opening sessions", limit));
     let mut sessions = Vec::new();
-    let opening = open_all(workload, &recordings, count, &mut sessions);
+    let opening = open_all(workload, &recordings, counts, &mut sessions);
     let opened = runtime.timeout(limit, opening).await;
     if let Err(failure) = opened.unwrap_or_else(|Elapsed| Err(overdue(limit))) {
         let index = sessions.len();
@@ -288,10 +328,12 @@ async fn measure_prepared<R: Runtime>(
     supervisor.watch(Step::task("measuring the loop", limits::ABANDON));
     ledger.overhead = Some(floor::measure(&runtime, &ledger.recordings, count).await?);
     observed.clear();
+    let start = wait_for_start(&runtime, plan, count, supervisor).await?;
     let spending = Spending::begin();
     let probe = probe::start(&runtime, &observed, plan);
-    let phase = PhasePlan::measured(plan);
+    let phase = PhasePlan::measured(plan, start.map(|start| start.instant));
     let (sessions, measured) = run_phase(&runtime, sessions, &phase, &ledger, supervisor).await?;
+    ledger.start = start;
     let (spent, allocations) = spending.end(measured.pacer_cost());
     let mut ending = Ending {
         spent,
@@ -306,16 +348,34 @@ async fn measure_prepared<R: Runtime>(
     Ok(ledger.reported(measured, ending))
 }
 
-/// Opens all sessions, one after another.
+/// Waits for the start that other shards share, if any.
+async fn wait_for_start<R: Runtime>(
+    runtime: &R,
+    plan: &WorkerPlan,
+    sessions: NonZeroU32,
+    supervisor: &Supervisor,
+) -> Result<Option<Start>, RoundError> {
+    let limit = common_start::limit(plan).saturating_add(limits::ABANDON);
+    supervisor.watch(Step::task("waiting for the other shards", limit));
+    let lead = match plan.load {
+        Load::Open { .. } => phase::lead(sessions.get() as usize),
+        Load::Closed { .. } => Duration::ZERO,
+    };
+    common_start::wait(runtime, plan, lead).await
+}
+
+/// Opens all sessions of this shard, one after another.
 async fn open_all(
     workload: &Arc<dyn AnyWorkload>,
     recordings: &Recordings,
-    count: NonZeroU32,
+    counts: Sessions,
     sessions: &mut Vec<AnySession>,
 ) -> Result<(), Failure> {
-    for index in 0..count.get() {
-        let clock = SessionClock::new(recordings, index, count);
-        sessions.push(Arc::clone(workload).open(index, clock).await?);
+    let Sessions { shard, own, all } = counts;
+    for index in 0..own.get() {
+        let clock = SessionClock::new(recordings, index, shard, all);
+        let number = u32::try_from(clock.number).expect("less than the number of all sessions");
+        sessions.push(Arc::clone(workload).open(number, clock).await?);
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! A workload lists its parts once; each session gets a [`PartRecorder`], which counts a part by its index, by the status
 //! of its answer and by the kind of its failure, and keeps the times of successes with two significant digits. Its clock
-//! is in `measure/part_clock.rs`, with all others. Sessions share at most [`Part::MOST_SHARDS`] shards, so that a session
+//! is in `measure/part_clock.rs`, with all others. Sessions share at most [`Part::MOST_STRIPES`] stripes, so that a session
 //! nearly always has the lock to itself. Nothing is allocated after the first status and failure of each kind.
 
 use std::collections::BTreeMap;
@@ -17,17 +17,17 @@ use photofinish_record::{Part, PartError};
 pub struct Parts {
     names: Arc<[String]>,
     /// Empty if there are no parts.
-    shards: Arc<[Arc<Shard>]>,
+    stripes: Arc<[Arc<Stripe>]>,
 }
 
 /// The recordings of some sessions, by index of the part.
-type Shard = Mutex<Vec<PartRecording>>;
+type Stripe = Mutex<Vec<PartRecording>>;
 
 /// The handle with which one session records parts; clones, in tasks of the session, record to the same place.
 #[derive(Clone, Debug)]
 pub struct PartRecorder {
     /// `None` if the workload has no parts, so that its code need not ask.
-    shard: Option<Arc<Shard>>,
+    stripe: Option<Arc<Stripe>>,
 }
 
 /// The end of a part.
@@ -55,31 +55,31 @@ impl Parts {
     /// The parts with these names, recorded by this many sessions.
     pub fn new(names: Vec<String>, sessions: NonZeroU32) -> Result<Self, PartError> {
         Part::check_names(names.iter().map(String::as_str))?;
-        let shards = if names.is_empty() {
+        let stripes = if names.is_empty() {
             0
         } else {
-            sessions.get().min(Part::MOST_SHARDS)
+            sessions.get().min(Part::MOST_STRIPES)
         };
-        let shard = |_| Arc::new(Mutex::new(vec![PartRecording::default(); names.len()]));
+        let stripe = |_| Arc::new(Mutex::new(vec![PartRecording::default(); names.len()]));
         Ok(Self {
-            shards: (0..shards).map(shard).collect(),
+            stripes: (0..stripes).map(stripe).collect(),
             names: names.into(),
         })
     }
 
     /// The handle of session number `index`.
     pub fn recorder(&self, index: u32) -> PartRecorder {
-        let shard = (index as usize).checked_rem(self.shards.len());
+        let stripe = (index as usize).checked_rem(self.stripes.len());
         PartRecorder {
-            shard: shard.map(|shard| Arc::clone(&self.shards[shard])),
+            stripe: stripe.map(|stripe| Arc::clone(&self.stripes[stripe])),
         }
     }
 
-    /// Merges all shards and empties them for the next phase.
+    /// Merges all stripes and empties them for the next phase.
     pub(crate) fn drain(&self) -> Vec<PartRecording> {
         let mut all = vec![PartRecording::default(); self.names.len()];
-        for shard in self.shards.iter() {
-            for (sum, part) in all.iter_mut().zip(locked(shard).iter_mut()) {
+        for stripe in self.stripes.iter() {
+            for (sum, part) in all.iter_mut().zip(locked(stripe).iter_mut()) {
                 sum.merge(part);
                 part.clear();
             }
@@ -98,14 +98,14 @@ impl PartRecorder {
     /// Records that part number `part` took `service_ns`; panics if the workload lists fewer.
     #[inline]
     pub(crate) fn record(&self, part: usize, service_ns: u64, outcome: PartOutcome) {
-        if let Some(shard) = &self.shard {
-            locked(shard)[part].record(service_ns, outcome);
+        if let Some(stripe) = &self.stripe {
+            locked(stripe)[part].record(service_ns, outcome);
         }
     }
 
     /// True if the workload has parts.
     pub(crate) fn is_recording(&self) -> bool {
-        self.shard.is_some()
+        self.stripe.is_some()
     }
 }
 
@@ -185,8 +185,8 @@ impl<K: Copy + Eq> Counts<K> {
     }
 }
 
-fn locked(shard: &Shard) -> MutexGuard<'_, Vec<PartRecording>> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
+fn locked(stripe: &Stripe) -> MutexGuard<'_, Vec<PartRecording>> {
+    stripe.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -256,18 +256,18 @@ mod tests {
     }
 
     #[test]
-    fn a_workload_without_parts_has_no_shards_and_records_nothing() {
+    fn a_workload_without_parts_has_no_stripes_and_records_nothing() {
         let none = Parts::new(Vec::new(), SESSIONS).expect("no names");
         none.recorder(3).record(7, 1, PartOutcome::default());
-        assert!(none.drain().is_empty() && none.shards.is_empty());
+        assert!(none.drain().is_empty() && none.stripes.is_empty());
     }
 
     #[test]
-    fn sessions_beyond_the_shards_share_them() {
+    fn sessions_beyond_the_stripes_share_them() {
         let parts = parts();
-        assert_eq!(parts.shards.len(), Part::MOST_SHARDS as usize);
+        assert_eq!(parts.stripes.len(), Part::MOST_STRIPES as usize);
         parts.recorder(0).record(0, 5, PartOutcome::default());
         parts.recorder(16).record(0, 5, PartOutcome::default());
-        assert_eq!(locked(&parts.shards[0])[0].service.count(), 2);
+        assert_eq!(locked(&parts.stripes[0])[0].service.count(), 2);
     }
 }

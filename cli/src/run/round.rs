@@ -273,6 +273,7 @@ fn worker_plan(
             .unwrap_or_default(),
         run: context.run.to_owned(),
         round: context.round,
+        shard: context.shard.clone(),
     }
 }
 

@@ -285,6 +285,7 @@ impl Bench<'_> {
             directory: Default::default(),
             run: String::new(),
             round: 1,
+            shard: None,
         }
     }
 

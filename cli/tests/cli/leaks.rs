@@ -198,6 +198,7 @@ impl Watch {
             directory: Default::default(),
             run: String::new(),
             round: 1,
+            shard: None,
         };
         match (self.entry.run)(&plan) {
             WorkerResult::Ok { measurement, .. } => {

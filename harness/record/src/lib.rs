@@ -28,6 +28,7 @@ mod read;
 mod round;
 mod runtime_traits;
 mod search;
+pub mod shard;
 mod threshold;
 mod tls;
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::intervals::Intervals;
 use crate::latency::Latencies;
 use crate::part::{Part, PartError};
+use crate::shard::CommonStart;
 
 /// A worker's measurement in one round.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -62,6 +63,9 @@ pub struct Measurement {
     /// running when its phase was ended is not counted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Part>,
+    /// The start that it shared with other shards; `None` of a run on one machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub common_start: Option<CommonStart>,
     /// Socket traffic of the whole round (set-up, warm-up and measurement), by target name.
     pub traffic: BTreeMap<String, Traffic>,
     /// CPU, memory and scheduling cost of the measured phase.

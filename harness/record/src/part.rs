@@ -2,7 +2,7 @@
 //! transaction.
 //!
 //! A worker records at most [`Part::MOST`] parts, with [`PART_DIGITS`](crate::latency::PART_DIGITS) significant digits
-//! (30 KiB each) in at most [`Part::MOST_SHARDS`] shards: 30 MiB at most, and nothing for a workload without parts. A
+//! (30 KiB each) in at most [`Part::MOST_STRIPES`] stripes: 30 MiB at most, and nothing for a workload without parts. A
 //! record keeps only the buckets that are not empty.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,8 +37,8 @@ pub struct PartError(String);
 impl Part {
     /// Maximum number of parts of a workload.
     pub const MOST: usize = 64;
-    /// Maximum number of shards that the sessions of a round record to.
-    pub const MOST_SHARDS: u32 = 16;
+    /// Maximum number of stripes that the sessions of a round record to.
+    pub const MOST_STRIPES: u32 = 16;
     /// Maximum length of a name, in characters.
     pub const LONGEST_NAME: usize = 100;
 

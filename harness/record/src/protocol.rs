@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::load::{Load, Stage, Stop};
+use crate::shard::{Shard, WorkerShard};
 use crate::{Measurement, PeerAddress, RuntimeFamily, TlsSettings};
 
 /// Version of the worker protocol.
@@ -94,6 +95,16 @@ pub struct WorkerPlan {
     /// Number of the round in the run, from 1; a repeated round has a number of its own.
     #[serde(default)]
     pub round: u64,
+    /// Its share of the load, if several machines share it; load and stop are those of the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<WorkerShard>,
+}
+
+impl WorkerPlan {
+    /// Its share of the load.
+    pub fn shard(&self) -> Shard {
+        self.shard.as_ref().map_or(Shard::WHOLE, |own| own.shard)
+    }
 }
 
 /// The address of a target.

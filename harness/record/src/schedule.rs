@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use crate::draw::draw;
 use crate::load::{Arrivals, RateHz, Stage, Stop};
+use crate::shard::Shard;
 
 /// Keeps the draws of arrivals apart from those of keys and delays with the same seed.
 const ARRIVALS_SALT: u64 = 0x6172_7269_7661_6c73;
@@ -22,14 +23,15 @@ const ARRIVALS_SALT: u64 = 0x6172_7269_7661_6c73;
 /// Tolerance of rounding at the schedule's end, in arrivals.
 const ROUNDING: f64 = 1e-9;
 
-/// The due times of all arrivals.
+/// The due times of all arrivals, or of those of a shard.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
     arrivals: Arrivals,
     seed: u64,
     segments: Arc<[Segment]>,
-    /// Maximum number of arrivals.
+    /// Maximum number of arrivals of all shards.
     most: u64,
+    shard: Shard,
 }
 
 /// A part of the schedule in which the rate changes linearly.
@@ -106,7 +108,13 @@ impl Schedule {
             seed: seed ^ ARRIVALS_SALT,
             segments: segments.into(),
             most,
+            shard: Shard::WHOLE,
         }
+    }
+
+    /// The arrivals of `shard` only: every N-th one.
+    pub fn share(self, shard: Shard) -> Self {
+        Self { shard, ..self }
     }
 
     /// Due times relative to the schedule's start, in order.
@@ -130,6 +138,7 @@ impl Schedule {
         }
         let endless = Self {
             most: u64::MAX,
+            shard: Shard::WHOLE,
             ..self.clone()
         };
         let after = usize::try_from(self.most).unwrap_or(usize::MAX);
@@ -158,6 +167,25 @@ impl Iterator for DueTimes {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
+        let shard = self.schedule.shard;
+        loop {
+            let number = self.next;
+            let due = self.next_of_all()?;
+            if number % u64::from(shard.count().get()) == u64::from(shard.index()) {
+                return Some(due);
+            }
+        }
+    }
+}
+
+impl DueTimes {
+    /// Number in the whole schedule of the arrival that is number `own` here.
+    pub fn number(&self, own: u64) -> u64 {
+        self.schedule.shard.number(own)
+    }
+
+    /// The next arrival, of whichever shard.
+    fn next_of_all(&mut self) -> Option<Duration> {
         if self.next >= self.schedule.most {
             return None;
         }
@@ -187,6 +215,7 @@ fn exponential(seed: u64, index: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::num::NonZeroU32;
 
     fn rate(hz: f64) -> RateHz {
         RateHz::new(hz).expect("a rate")
@@ -306,6 +335,37 @@ mod tests {
             (long - (-2.0_f64).exp()).abs() < 0.007,
             "{long} beyond twice the mean"
         );
+    }
+
+    #[test]
+    fn the_shares_of_all_shards_are_the_schedule() {
+        let stages = [stage(1, 0.5, 0.5), stage(2, 0.5, 1.0), stage(1, 0.0, 0.0)];
+        let schedules = [
+            steady(Arrivals::Constant, 100.0, after(1.0)),
+            steady(Arrivals::Poisson, 100.0, ops(101)),
+            Schedule::staged(Arrivals::Poisson, rate(50.0), &stages, 3),
+        ];
+        for (schedule, count) in schedules
+            .iter()
+            .flat_map(|one| (1..=7).map(move |n| (one, n)))
+        {
+            let count = NonZeroU32::new(count).expect("from 1");
+            let mut all = Vec::new();
+            for index in 0..count.get() {
+                let share = schedule
+                    .clone()
+                    .share(Shard::new(index, count).expect("a shard"));
+                assert_eq!(share.length(), schedule.length());
+                let numbered = share
+                    .due_times()
+                    .zip(0..)
+                    .map(|(due, own)| (share.due_times().number(own), due));
+                all.extend(numbered);
+            }
+            all.sort_unstable();
+            let whole: Vec<_> = (0..).zip(schedule.due_times()).collect();
+            assert_eq!(all, whole, "{count} shards");
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::runtime::Runtime;
 use crate::workload::{About, Env, Failure, ParamError, RoundEnv, Workload};
 use photofinish_record::LoopOverhead;
 use photofinish_record::load::Stop;
+use photofinish_record::shard::Shard;
 
 /// Long enough for a hundred thousand operations, short compared with any round.
 const DURATION: Duration = Duration::from_millis(20);
@@ -53,7 +54,7 @@ pub(super) async fn measure<R: Runtime>(
         Box::new(SessionLoop {
             shared: Arc::clone(&shared),
             state: (),
-            clock: SessionClock::new(recordings, index, sessions),
+            clock: SessionClock::new(recordings, index, Shard::WHOLE, sessions),
         })
     };
     let all = (0..sessions.get()).map(session).collect();

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
+use super::common_start::Start;
 use super::os;
 use super::outcome::{Ends, Phase};
 use super::recordings::{Activity, Recordings};
@@ -18,6 +19,7 @@ use crate::traffic::TrafficCounter;
 use crate::workload::Totals;
 use photofinish_record::nanoseconds;
 use photofinish_record::protocol::{Audit, WorkerResult};
+use photofinish_record::shard::CommonStart;
 use photofinish_record::{Cost, LoopOverhead, Measurement, OpenLoad, Traffic};
 
 /// Share of a schedule that may start after its end before the rate counts as not held.
@@ -100,6 +102,8 @@ pub(super) struct Ledger {
     pub(super) overhead: Option<LoopOverhead>,
     /// Empty until the warm-up has ended.
     pub(super) warmup: Warmup,
+    /// Start of the measured phase, if other shards share it.
+    pub(super) start: Option<Start>,
 }
 
 impl Ledger {
@@ -122,6 +126,7 @@ impl Ledger {
             observed: observed.clone(),
             overhead: None,
             warmup: Warmup::default(),
+            start: None,
         }
     }
 
@@ -205,6 +210,17 @@ impl Ledger {
         }
     }
 
+    fn common_start(&self, measured: &Phase) -> Option<CommonStart> {
+        let Start { unix_us, instant } = self.start?;
+        let after = measured
+            .start
+            .map(|first| first.saturating_duration_since(instant));
+        Some(CommonStart {
+            unix_us,
+            after_ns: nanoseconds(after.unwrap_or_default()),
+        })
+    }
+
     fn measurement(&self, mut measured: Phase, ending: Ending) -> Measurement {
         let open = open_load(&mut measured);
         let mut violations = self.warmup.violations.clone();
@@ -227,6 +243,7 @@ impl Ledger {
             observed: self.observed.all_times(),
             gauges: self.observed.gauges(),
             contents: self.observed.contents(),
+            common_start: self.common_start(&measured),
             traffic: snapshots(&self.traffic),
             cost: Cost {
                 cpu_user_ns: spent.cpu_user_ns,

@@ -6,6 +6,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use super::common_start;
+
 use photofinish_record::load::{Load, Stop};
 use photofinish_record::protocol::WorkerPlan;
 
@@ -95,6 +97,7 @@ pub fn longest_round(plan: &WorkerPlan) -> Duration {
         phase(plan.warmup, plan),
         CLOSED_DRAIN,
         phase(plan.stop, plan),
+        common_start::limit(plan),
         FAREWELL,
         FINISH,
         ABANDON,

@@ -27,6 +27,8 @@ pub(super) struct Paced {
 #[derive(Clone)]
 pub(super) struct Phase {
     pub(super) recording: Recording,
+    /// Start of its first operation, or of its schedule; `None` if nothing ran.
+    pub(super) start: Option<Instant>,
     pub(super) elapsed: Duration,
     /// Total time that sessions spent working.
     pub(super) session_time: Duration,
@@ -86,6 +88,7 @@ impl Ends {
     pub(super) fn phase(self, recording: Recording) -> Phase {
         Phase {
             recording,
+            start: self.first_start,
             elapsed: Activity {
                 first_start: self.first_start,
                 last_end: self.last_end,
@@ -108,6 +111,7 @@ pub(super) fn open_phase(ends: Ends, recording: Recording, paced: Paced) -> Phas
     });
     let elapsed = to_last_end.max(paced.length);
     Phase {
+        start: Some(paced.start),
         elapsed,
         throughput_ops_s: recording.succeeded() as f64 / elapsed.as_secs_f64(),
         recording,

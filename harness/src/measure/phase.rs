@@ -45,6 +45,8 @@ pub(super) struct PhasePlan {
     measured: bool,
     /// Length of one unit of delay, in ns.
     unit_ns: u64,
+    /// Its start, if other shards share it.
+    start: Option<Instant>,
 }
 
 impl PhasePlan {
@@ -65,10 +67,12 @@ impl PhasePlan {
             lag_probe: plan.lag_probe,
             measured: false,
             unit_ns: plan.unit_ns,
+            start: None,
         }
     }
 
-    pub(super) fn measured(plan: &WorkerPlan) -> Self {
+    /// The measurement, from `start` on if other shards share it.
+    pub(super) fn measured(plan: &WorkerPlan, start: Option<Instant>) -> Self {
         Self {
             stop: plan.stop,
             schedule: schedule(plan, &plan.stages, plan.stop, plan.seed),
@@ -76,6 +80,7 @@ impl PhasePlan {
             lag_probe: plan.lag_probe,
             measured: true,
             unit_ns: plan.unit_ns,
+            start,
         }
     }
 
@@ -88,6 +93,7 @@ impl PhasePlan {
             lag_probe: false,
             measured: false,
             unit_ns: 0,
+            start: None,
         }
     }
 }
@@ -100,11 +106,18 @@ fn schedule(plan: &WorkerPlan, stages: &[Stage], stop: Stop, seed: u64) -> Optio
     else {
         return None;
     };
-    Some(if stages.is_empty() {
+    let schedule = if stages.is_empty() {
         Schedule::steady(arrivals, rate_hz, stop, seed)
     } else {
         Schedule::staged(arrivals, rate_hz, stages, seed)
-    })
+    };
+    Some(schedule.share(plan.shard()))
+}
+
+/// Time before the start of an open phase at which its sessions have to be started.
+pub(super) fn lead(sessions: usize) -> Duration {
+    let lead = LEAD_PER_SESSION.saturating_mul(u32::try_from(sessions).unwrap_or(u32::MAX));
+    lead.max(LEAD)
 }
 
 /// Runs all sessions through one phase.
@@ -195,7 +208,7 @@ async fn run<R: Runtime>(
     let alone = sessions.len() == 1 && !plan.lag_probe;
     for session in &mut sessions {
         let clock = session.clock();
-        clock.begin(course.goals.of(clock.index, clock.stride), plan.first_op);
+        clock.begin(course.goals.of(clock.number, clock.stride), plan.first_op);
     }
     if let Some(first) = sessions.first_mut() {
         first.clock().halfway = Some(course.halfway);
@@ -238,8 +251,8 @@ impl Course {
 }
 
 impl Goals {
-    /// The goal of session `index` of `sessions`.
-    fn of(&self, index: u64, sessions: u64) -> Goal {
+    /// The goal of session `number` of the `sessions` of all shards.
+    fn of(&self, number: u64, sessions: u64) -> Goal {
         match self {
             Self::Arrivals(queue) => Goal::Arrivals(Arc::clone(queue)),
             Self::Closed { stop, start } => match stop {
@@ -247,7 +260,7 @@ impl Goals {
                     Goal::Until(*start + Duration::from_nanos(duration_ns.get()))
                 }
                 Stop::Ops(ops) => {
-                    let remainder = u64::from(index < ops.get() % sessions);
+                    let remainder = u64::from(number < ops.get() % sessions);
                     Goal::Ops(ops.get() / sessions + remainder)
                 }
             },
@@ -272,10 +285,11 @@ impl OpenPhase {
         supervisor: &Supervisor,
     ) -> Option<Self> {
         let schedule = plan.schedule.as_ref()?;
-        let lead = LEAD_PER_SESSION.saturating_mul(u32::try_from(sessions).unwrap_or(u32::MAX));
         // Some schedules have to be walked to find their length, which must not use up the lead.
         let length = schedule.length();
-        let start = Instant::now() + lead.max(LEAD);
+        let start = plan
+            .start
+            .unwrap_or_else(|| Instant::now() + lead(sessions));
         let queue = Arc::new(ArrivalQueue::new(schedule, start, sessions));
         let pacing = supervisor.pace(Order {
             schedule: schedule.clone(),

@@ -62,7 +62,7 @@ impl Activity {
 
 /// A recording, and the activities of the sessions that write to it.
 #[derive(Debug)]
-pub(super) struct Shard {
+pub(super) struct Stripe {
     pub(super) recording: Recording,
     pub(super) activities: Vec<Activity>,
 }
@@ -70,14 +70,14 @@ pub(super) struct Shard {
 /// The slot that one session writes to.
 #[derive(Clone, Debug)]
 pub(super) struct SessionSlot {
-    shard: Arc<Mutex<Shard>>,
-    /// Index of its activity in the shard.
+    stripe: Arc<Mutex<Stripe>>,
+    /// Index of its activity in the stripe.
     pub(super) slot: usize,
 }
 
 impl SessionSlot {
-    pub(super) fn lock(&self) -> MutexGuard<'_, Shard> {
-        locked(&self.shard)
+    pub(super) fn lock(&self) -> MutexGuard<'_, Stripe> {
+        locked(&self.stripe)
     }
 
     /// Changes the session's activity.
@@ -89,7 +89,7 @@ impl SessionSlot {
 /// The recordings of all sessions.
 #[derive(Clone, Debug)]
 pub(super) struct Recordings {
-    shards: Vec<Arc<Mutex<Shard>>>,
+    stripes: Vec<Arc<Mutex<Stripe>>>,
     /// Written by the workload itself, under locks of their own.
     parts: Parts,
 }
@@ -100,56 +100,56 @@ impl Recordings {
             Load::Closed { .. } => (MOST_RECORDINGS, Recording::default),
             Load::Open { .. } => (MOST_RECORDINGS_OPEN, Recording::of_arrivals),
         };
-        let shards = most.min(sessions.get());
-        let shard = |index: u32| {
+        let stripes = most.min(sessions.get());
+        let stripe = |index: u32| {
             let recording = make();
             let recording = if plan.audit {
                 recording.audited()
             } else {
                 recording
             };
-            let places = (sessions.get() - index).div_ceil(shards);
-            Arc::new(Mutex::new(Shard {
+            let places = (sessions.get() - index).div_ceil(stripes);
+            Arc::new(Mutex::new(Stripe {
                 recording,
                 activities: vec![Activity::default(); places as usize],
             }))
         };
         Self {
-            shards: (0..shards).map(shard).collect(),
+            stripes: (0..stripes).map(stripe).collect(),
             parts,
         }
     }
 
     /// The slot of session number `index`.
     pub(super) fn place(&self, index: u32) -> SessionSlot {
-        let (index, shards) = (index as usize, self.shards.len());
+        let (index, stripes) = (index as usize, self.stripes.len());
         SessionSlot {
-            shard: Arc::clone(&self.shards[index % shards]),
-            slot: index / shards,
+            stripe: Arc::clone(&self.stripes[index % stripes]),
+            slot: index / stripes,
         }
     }
 
     /// Begins the intervals of a phase.
     pub(super) fn begin_intervals(&self, ruler: Ruler) {
-        for shard in &self.shards {
-            locked(shard).recording.begin_intervals(ruler);
+        for stripe in &self.stripes {
+            locked(stripe).recording.begin_intervals(ruler);
         }
     }
 
     /// Operations recorded so far in this phase.
     pub(super) fn ended(&self) -> u64 {
-        let ended = |shard: &Arc<Mutex<Shard>>| {
-            let shard = locked(shard);
-            shard.recording.succeeded() + shard.recording.failed()
+        let ended = |stripe: &Arc<Mutex<Stripe>>| {
+            let stripe = locked(stripe);
+            stripe.recording.succeeded() + stripe.recording.failed()
         };
-        self.shards.iter().map(ended).sum()
+        self.stripes.iter().map(ended).sum()
     }
 
     /// The sessions' activities in this phase, in no particular order.
     pub(super) fn activities(&self) -> Vec<Activity> {
-        let shards = self.shards.iter();
-        shards
-            .flat_map(|shard| locked(shard).activities.clone())
+        let stripes = self.stripes.iter();
+        stripes
+            .flat_map(|stripe| locked(stripe).activities.clone())
             .collect()
     }
 
@@ -165,22 +165,22 @@ impl Recordings {
 
     /// Like [`Self::drain`], after running `work` on all activities while no session can record.
     pub(super) fn drain_after<T>(&self, work: impl FnOnce(&[Activity]) -> T) -> (Recording, T) {
-        let mut shards: Vec<_> = self.shards.iter().map(|shard| locked(shard)).collect();
-        let activities: Vec<Activity> = shards
+        let mut stripes: Vec<_> = self.stripes.iter().map(|stripe| locked(stripe)).collect();
+        let activities: Vec<Activity> = stripes
             .iter()
-            .flat_map(|shard| shard.activities.iter().copied())
+            .flat_map(|stripe| stripe.activities.iter().copied())
             .collect();
         let done = work(&activities);
         let mut all = Recording::default();
-        for shard in &mut shards {
-            all.merge(&shard.recording);
-            shard.recording.clear();
+        for stripe in &mut stripes {
+            all.merge(&stripe.recording);
+            stripe.recording.clear();
         }
         all.take_parts(&self.parts);
         (all, done)
     }
 }
 
-fn locked(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
+fn locked(stripe: &Mutex<Stripe>) -> MutexGuard<'_, Stripe> {
+    stripe.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::Context;
 use std::time::Instant;
 
-use super::recordings::{Activity, Recordings, SessionSlot, Shard};
+use super::recordings::{Activity, Recordings, SessionSlot, Stripe};
 
 use crate::arrivals::{Arrival, ArrivalQueue};
 use crate::os;
@@ -19,6 +19,7 @@ use crate::runtime::{Flow, Runtime, Session};
 use crate::workload::{Env, Failure, Workload};
 
 use photofinish_record::nanoseconds;
+use photofinish_record::shard::Shard;
 
 /// The condition that ends a session's part of a phase.
 #[derive(Clone, Debug)]
@@ -35,8 +36,11 @@ pub(super) enum Goal {
 pub(super) struct SessionClock {
     /// Locked once per operation. Sessions share a recording only if there are more of them than recordings.
     place: SessionSlot,
-    pub(super) index: u64,
-    /// Distance between the numbers of its operations under closed load, which is the number of sessions.
+    /// Its index among the sessions of this process.
+    index: usize,
+    /// Its number among the sessions of all shards.
+    pub(super) number: u64,
+    /// Distance between the numbers of its operations under closed load: the number of sessions of all shards.
     pub(super) stride: u64,
     /// Number of its next operation; under open load, of the phase's first one.
     next_op: u64,
@@ -47,12 +51,13 @@ pub(super) struct SessionClock {
 }
 
 impl SessionClock {
-    /// The clock of session `index` of `count`, with nothing to do yet.
-    pub(super) fn new(recordings: &Recordings, index: u32, count: NonZeroU32) -> Self {
+    /// The clock of session `index` of `shard`, with nothing to do yet; all shards have `all` sessions.
+    pub(super) fn new(recordings: &Recordings, index: u32, shard: Shard, all: NonZeroU32) -> Self {
         Self {
             place: recordings.place(index),
-            index: u64::from(index),
-            stride: u64::from(count.get()),
+            index: index as usize,
+            number: shard.number(index.into()),
+            stride: u64::from(all.get()),
             next_op: 0,
             goal: Goal::Ops(0),
             halfway: None,
@@ -64,7 +69,7 @@ impl SessionClock {
     pub(super) fn begin(&mut self, goal: Goal, first_op: u64) {
         self.next_op = match goal {
             Goal::Arrivals(_) => first_op,
-            Goal::Until(_) | Goal::Ops(_) => first_op + self.index,
+            Goal::Until(_) | Goal::Ops(_) => first_op + self.number,
         };
         self.goal = goal;
         self.halfway = None;
@@ -84,7 +89,7 @@ impl SessionClock {
         let Goal::Arrivals(queue) = &self.goal else {
             return Flow::Finished;
         };
-        queue.done(self.index as usize);
+        queue.done(self.index);
         Flow::Continue
     }
 
@@ -95,11 +100,11 @@ impl SessionClock {
         }
         let Timed { start, end, result } = timed;
         let service_ns = nanoseconds(end - start);
-        let mut shard = self.place.lock();
-        let Shard {
+        let mut stripe = self.place.lock();
+        let Stripe {
             recording,
             activities,
-        } = &mut *shard;
+        } = &mut *stripe;
         let activity = &mut activities[self.place.slot];
         activity.first_start.get_or_insert(start);
         activity.last_end = Some(end);
@@ -112,7 +117,7 @@ impl SessionClock {
                 recording.record_arrival(op, ArrivalNs { lag_ns, service_ns }, result);
                 // Under the same lock, so that a reader holding it sees an operation either as recorded or as in
                 // flight.
-                queue.done(self.index as usize);
+                queue.done(self.index);
                 false
             }
             (goal, _) => {
@@ -129,7 +134,7 @@ impl SessionClock {
                 }
             }
         };
-        drop(shard);
+        drop(stripe);
         if self.halfway.is_some_and(|halfway| end >= halfway) {
             self.halfway = None;
             // The supervisor's own thread does not belong to the runtime.
@@ -179,7 +184,7 @@ impl<R: Runtime, W: Workload> Session for SessionLoop<R, W> {
             Goal::Ops(0) => return Flow::Finished,
             Goal::Ops(_) | Goal::Until(_) => None,
             Goal::Arrivals(queue) => {
-                let (queue, session) = (Arc::clone(queue), clock.index as usize);
+                let (queue, session) = (Arc::clone(queue), clock.index);
                 let take = |context: &mut Context<'_>| queue.poll_take(session, context);
                 match env.runtime.wait_for(take).await {
                     Some(arrival) => Some(arrival),

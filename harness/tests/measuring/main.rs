@@ -23,6 +23,8 @@ mod open;
 
 mod parts;
 
+mod shards;
+
 fn main() -> std::process::ExitCode {
     suite::run(&[
         numbers::CHECKS,
@@ -32,5 +34,6 @@ fn main() -> std::process::ExitCode {
         costs::CHECKS,
         open::CHECKS,
         parts::CHECKS,
+        shards::CHECKS,
     ])
 }

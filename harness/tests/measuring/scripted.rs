@@ -283,6 +283,7 @@ pub(crate) fn plan(runtime: &Descriptor, spec: RoundSpec) -> WorkerPlan {
         directory: Default::default(),
         run: String::new(),
         round: 1,
+        shard: None,
     }
 }
 

@@ -44,6 +44,7 @@ pub(crate) fn plan(
         directory: work_dir.to_owned(),
         run: "a-run".to_owned(),
         round: 1,
+        shard: None,
     }
 }
 

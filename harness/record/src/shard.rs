@@ -1,0 +1,192 @@
+//! Shards: the share that one of several machines has of a run.
+//!
+//! Of a closed load, shard i of N runs the sessions j with j ≡ i (mod N); of an open load, it serves the arrivals k with
+//! k ≡ i (mod N). Sessions, arrivals and operations keep their numbers of the whole run, so what all shards draw, send and
+//! count together is what one machine would have. `merge` makes one record of theirs.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A shard: its index, from 0, and the number of shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "Fields")]
+pub struct Shard {
+    index: u32,
+    count: NonZeroU32,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Fields {
+    /// From 0.
+    index: u32,
+    count: NonZeroU32,
+}
+
+/// Not a shard.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected {expected}, got {got}")]
+pub struct InvalidShard {
+    expected: String,
+    got: String,
+}
+
+impl Shard {
+    /// Maximum number of shards of a run.
+    pub const MOST: u32 = 10_000;
+
+    /// A run that is not split.
+    pub const WHOLE: Self = Self {
+        index: 0,
+        count: NonZeroU32::MIN,
+    };
+
+    pub fn new(index: u32, count: NonZeroU32) -> Result<Self, InvalidShard> {
+        let expected = match count.get() {
+            all if all > Self::MOST => format!("at most {} shards", Self::MOST),
+            all if index >= all => match all {
+                1 => "0/1: shards are numbered from 0".to_owned(),
+                _ => format!("0/{all} to {}/{all}: shards are numbered from 0", all - 1),
+            },
+            _ => return Ok(Self { index, count }),
+        };
+        let got = format!("{index}/{count}");
+        Err(InvalidShard { expected, got })
+    }
+
+    /// From 0.
+    pub fn index(self) -> u32 {
+        self.index
+    }
+
+    pub fn count(self) -> NonZeroU32 {
+        self.count
+    }
+
+    /// Its share of `all` sessions; `None` if it has none.
+    pub fn sessions(self, all: NonZeroU32) -> Option<NonZeroU32> {
+        let (all, count) = (all.get(), self.count.get());
+        NonZeroU32::new(all / count + u32::from(self.index < all % count))
+    }
+
+    /// Number in the whole run of this shard's session, arrival or other thing `own`, counted from 0.
+    pub fn number(self, own: u64) -> u64 {
+        u64::from(self.index) + own * u64::from(self.count.get())
+    }
+}
+
+/// `2/3`.
+impl fmt::Display for Shard {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.index, self.count)
+    }
+}
+
+impl FromStr for Shard {
+    type Err = InvalidShard;
+
+    fn from_str(text: &str) -> Result<Self, InvalidShard> {
+        let invalid = || InvalidShard {
+            expected: "I/N, such as 0/3 for the first of three".to_owned(),
+            got: text.to_owned(),
+        };
+        let (index, count) = text.split_once('/').ok_or_else(invalid)?;
+        let index = index.parse().map_err(|_| invalid())?;
+        Self::new(index, count.parse().map_err(|_| invalid())?)
+    }
+}
+
+impl TryFrom<Fields> for Shard {
+    type Error = InvalidShard;
+
+    fn try_from(fields: Fields) -> Result<Self, InvalidShard> {
+        Self::new(fields.index, fields.count)
+    }
+}
+
+/// A worker's share of a round, and the start of its measured phase.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkerShard {
+    pub shard: Shard,
+    pub start: StartRule,
+}
+
+/// The start of the measured phase, common to all shards.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum StartRule {
+    /// When all shards are ready; they meet in a directory that all of them reach.
+    Meet {
+        store: PathBuf,
+        /// Longest wait for the others, in ns.
+        limit_ns: u64,
+        /// From the last shard's arrival to the start, in ns.
+        margin_ns: u64,
+    },
+    /// At this Unix time, in µs.
+    At { unix_us: u64 },
+}
+
+/// The start of a measured phase that all shards of a round share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CommonStart {
+    /// Unix time in µs.
+    pub unix_us: u64,
+    /// From it, by this machine's clock, to the first operation of this shard, in ns.
+    pub after_ns: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(count: u32) -> impl Iterator<Item = Shard> {
+        let count = NonZeroU32::new(count).expect("shards");
+        (0..count.get()).map(move |index| Shard::new(index, count).expect("in range"))
+    }
+
+    #[test]
+    fn every_session_belongs_to_exactly_one_shard() {
+        for (sessions, count) in [(1, 1), (7, 7), (8, 3), (10, 4), (1_000, 7)] {
+            let number = |shard: Shard| {
+                let own = shard.sessions(NonZeroU32::new(sessions).expect("sessions"));
+                (0..own.map_or(0, NonZeroU32::get)).map(move |own| shard.number(own.into()))
+            };
+            let mut numbers: Vec<u64> = all(count).flat_map(number).collect();
+            numbers.sort_unstable();
+            assert_eq!(numbers, Vec::from_iter(0..u64::from(sessions)));
+        }
+        let last = all(3).last().expect("three");
+        assert_eq!(last.sessions(NonZeroU32::MIN), None);
+    }
+
+    #[test]
+    fn shards_are_read_as_they_are_written() {
+        for shard in all(3) {
+            assert_eq!(shard.to_string().parse(), Ok(shard));
+        }
+        let error = |text: &str| text.parse::<Shard>().expect_err(text).to_string();
+        assert_eq!(
+            error("3/3"),
+            "expected 0/3 to 2/3: shards are numbered from 0, got 3/3"
+        );
+        assert_eq!(
+            error("1/1"),
+            "expected 0/1: shards are numbered from 0, got 1/1"
+        );
+        assert_eq!(
+            error("0/20000"),
+            "expected at most 10000 shards, got 0/20000"
+        );
+        for text in ["", "1", "a/3", "0/0", "-1/3", "1/3/4"] {
+            assert_eq!(
+                error(text),
+                format!("expected I/N, such as 0/3 for the first of three, got {text}")
+            );
+        }
+    }
+}
