@@ -199,6 +199,7 @@ fn without_counts(reply: WorkerResult, failure: Failure) -> FatalFailure {
                 "the server's counts are missing: {}",
                 failure.in_one_line()
             )],
+            shards: Vec::new(),
         }))),
         WorkerResult::Unsupported { .. }
         | WorkerResult::Failed { .. }
@@ -307,6 +308,7 @@ fn compared(
         worker,
         servers,
         mismatches,
+        shards: Vec::new(),
     }
 }
 

@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::machine::Machine;
+use crate::shard::ShardSet;
 
 mod finding;
 mod gate;
@@ -21,6 +22,7 @@ pub mod latency;
 pub mod load;
 pub mod machine;
 mod measurement;
+pub mod merge;
 mod part;
 mod peer_address;
 mod plan;
@@ -95,6 +97,9 @@ pub struct Record {
     /// The search for the highest rate that meets an objective, if one was requested.
     #[serde(default)]
     pub search: Option<Search>,
+    /// The shards whose rounds these are; `None` of a run on one machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shards: Option<ShardSet>,
     /// All rounds, in the order they ran.
     pub rounds: Vec<Round>,
 }

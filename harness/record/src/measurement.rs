@@ -124,6 +124,15 @@ impl Measurement {
 impl OpenLoad {
     /// A start later than this after the due time is late, in ns: more than pacing and a wake-up take.
     pub const LATE_NS: u64 = 1_000_000;
+
+    /// Share of a schedule that may start after its end before the rate counts as not held.
+    const TOLERATED_SHARE: f64 = 0.001;
+
+    /// True if all of `scheduled` arrivals but 0.1 % (or one) were started before the schedule ended.
+    pub fn is_held(scheduled: u64, started_in_time: u64) -> bool {
+        let missing = scheduled.saturating_sub(started_in_time);
+        missing as f64 <= (scheduled as f64 * Self::TOLERATED_SHARE).max(1.0)
+    }
 }
 
 /// The cost of the measuring loop itself, below which no result can lie.

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::measurement::{Measurement, ServerCounts};
+use crate::shard::ShardRound;
 
 /// One fresh worker process measuring one cell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -68,4 +69,7 @@ pub struct Measured {
     pub servers: BTreeMap<String, ServerCounts>,
     /// Differences between the two and wrong content, in one sentence each; empty if identity is proved.
     pub mismatches: Vec<String>,
+    /// The part of each shard in a merged round, ascending by index; empty if the round was not merged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shards: Vec<ShardRound>,
 }

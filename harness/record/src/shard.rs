@@ -108,6 +108,82 @@ impl TryFrom<Fields> for Shard {
     }
 }
 
+/// The shards that a record holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ShardSet {
+    /// Number of shards of the run.
+    pub count: NonZeroU32,
+    /// SHA-256 over program, plan and seed, in hex: the same for all shards.
+    pub identity: String,
+    /// True if their numbers have been merged; a shard's own record has one member and is not.
+    #[serde(default)]
+    pub merged: bool,
+    /// Those whose rounds are here, ascending by index.
+    pub members: Vec<ShardMember>,
+}
+
+impl ShardSet {
+    /// Indices of the shards whose rounds are not here.
+    pub fn missing(&self) -> Vec<u32> {
+        let mut members = self.members.iter().map(|member| member.index).peekable();
+        let is_missing = |index: &u32| members.next_if_eq(index).is_none();
+        (0..self.count.get()).filter(is_missing).collect()
+    }
+}
+
+/// One shard of a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ShardMember {
+    /// From 0.
+    pub index: u32,
+    /// The id of its run.
+    pub run: String,
+    /// Name of its machine.
+    pub host: String,
+    /// Identifies the boot of its machine.
+    pub boot_id: Option<String>,
+    pub cpu_model: Option<String>,
+    /// Number of CPUs of its workers.
+    pub worker_cpus: u32,
+    /// Offset of the store's clock from its own, by files that it wrote; `None` if there was no store.
+    #[serde(default)]
+    pub clock: Option<ClockOffset>,
+}
+
+/// An offset between two clocks: it lies between the two bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClockOffset {
+    /// In µs; negative if the other clock is behind.
+    pub least_us: i64,
+    /// In µs.
+    pub most_us: i64,
+}
+
+/// One shard's part of a merged round.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ShardRound {
+    pub index: u32,
+    pub sessions: u32,
+    /// Successful operations.
+    pub ops: u64,
+    /// Failed operations.
+    pub failed: u64,
+    pub throughput_ops_s: f64,
+    /// 99th percentile of response time under open load, of service time under closed load; `None` without successes.
+    pub p99_ns: Option<u64>,
+    /// User and system CPU time of the worker.
+    pub cpu_ns: Option<u64>,
+    pub peak_rss_bytes: Option<u64>,
+    /// From the common start to the first operation, in ns.
+    pub after_ns: u64,
+    /// From the first operation to the end of the last one, in ns.
+    pub elapsed_ns: u64,
+    /// True if an open load held its rate; `None` for a closed load.
+    pub rate_held: Option<bool>,
+    /// Median service time of the loop around an empty operation, in ns.
+    pub loop_p50_ns: Option<u64>,
+}
+
 /// A worker's share of a round, and the start of its measured phase.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkerShard {

@@ -22,9 +22,6 @@ use photofinish_record::protocol::{Audit, WorkerResult};
 use photofinish_record::shard::CommonStart;
 use photofinish_record::{Cost, LoopOverhead, Measurement, OpenLoad, Traffic};
 
-/// Share of a schedule that may start after its end before the rate counts as not held.
-const TOLERATED_SHARE: f64 = 0.001;
-
 /// The part of the warm-up that is kept.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Warmup {
@@ -276,13 +273,11 @@ pub(super) fn mean_operation(activities: &[Activity], ended: u64) -> Option<Dura
 fn open_load(measured: &mut Phase) -> Option<OpenLoad> {
     let paced = measured.paced.take()?;
     let times = measured.recording.take_arrivals().unwrap_or_default();
-    let missing = paced.scheduled.saturating_sub(paced.pace.started_in_time);
-    let tolerated = (paced.scheduled as f64 * TOLERATED_SHARE).max(1.0);
     Some(OpenLoad {
         scheduled: paced.scheduled,
         schedule_ns: nanoseconds(paced.length),
         started_in_time: paced.pace.started_in_time,
-        rate_held: missing as f64 <= tolerated,
+        rate_held: OpenLoad::is_held(paced.scheduled, paced.pace.started_in_time),
         late: times.late,
         unfinished: paced.leftover.unfinished,
         unsent: paced.leftover.unsent,

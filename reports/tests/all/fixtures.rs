@@ -871,6 +871,7 @@ fn measured(runtime: &str, draw: Draw) -> Measured {
         worker,
         servers: BTreeMap::from([("http".to_owned(), served)]),
         mismatches: Vec::new(),
+        shards: Vec::new(),
     }
 }
 
