@@ -17,6 +17,7 @@ mod lanes;
 mod launch;
 mod list;
 mod man;
+mod merge;
 mod open;
 mod plan;
 mod report;
@@ -26,6 +27,7 @@ mod schema;
 mod selftest;
 mod serve;
 mod show;
+mod submit;
 mod throwaway_postgres;
 mod worker;
 
@@ -54,6 +56,7 @@ honestly.
 Before:   list, plan, doctor, selftest
 Measure:  run, gate
 After:    show, open, runs, report, compare, export, baseline
+Several:  run --shard, submit, merge
 Your own: init, import, serve, schema, lanes, check-worker
 Shell:    completions, man
 
@@ -125,6 +128,8 @@ pub enum Command {
     Open(open::Open),
     Report(report::Report),
     Runs(runs::Runs),
+    Merge(merge::Merge),
+    Submit(submit::Submit),
     Compare(compare::Compare),
     Gate(Box<gate::Gate>),
     Baseline(baseline::Baseline),
@@ -159,6 +164,8 @@ impl Command {
             Self::Open(command) => command.execute(),
             Self::Report(command) => command.execute(),
             Self::Runs(command) => command.execute(),
+            Self::Merge(command) => command.execute(),
+            Self::Submit(command) => command.execute(),
             Self::Compare(command) => command.execute(),
             Self::Gate(command) => command.execute(),
             Self::Baseline(command) => command.execute(),

@@ -22,6 +22,7 @@ use crate::lanes::OwnLane;
 use crate::request::expect::ExpectArguments;
 use crate::request::placement::CpuList;
 use crate::request::redo::RedoBudget;
+use crate::request::shards::ShardRequest;
 use crate::store::redaction;
 use crate::targets::Targets;
 
@@ -29,6 +30,7 @@ pub mod expect;
 pub mod limits;
 pub mod placement;
 pub mod redo;
+pub mod shards;
 
 mod planning;
 mod selection;
@@ -257,6 +259,8 @@ pub struct PreparedRun {
     /// External servers to start.
     pub targets: Targets,
     pub redos: RedoBudget,
+    /// The share that this process runs; `None` for all of it.
+    pub shard: Option<ShardRequest>,
     /// Options that were not on the command line.
     pub defaults: Vec<DefaultOption>,
     /// Reasons to doubt the numbers.

@@ -16,4 +16,6 @@ pub mod selftest;
 mod conditions;
 mod identity;
 mod round;
+pub mod shards;
+pub mod shares;
 mod silence;

@@ -32,7 +32,7 @@ pub struct Meeting {
 
 /// The end of a run before its last round.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ended {
+pub struct Abort {
     /// Index of the shard that ended it.
     pub shard: u32,
     /// One sentence.
@@ -54,10 +54,9 @@ pub enum MeetingError {
         error: io::Error,
     },
     #[error("shard {} of {of} ended the run: {}", .ended.shard, .ended.reason)]
-    Ended { ended: Ended, of: NonZeroU32 },
+    Ended { ended: Abort, of: NonZeroU32 },
     #[error("{} not {what} within {} s", shards(.missing, *.of), .waited.as_secs())]
     Missing {
-        /// Their indices.
         missing: Vec<u32>,
         of: NonZeroU32,
         /// `ready for round 4`.
@@ -153,7 +152,7 @@ impl Meeting {
     }
 
     /// Ends the run for all shards; the first reason counts.
-    pub fn end(&self, ended: &Ended) -> Result<(), MeetingError> {
+    pub fn end(&self, ended: &Abort) -> Result<(), MeetingError> {
         let content = serde_json::to_vec(ended).expect("plain fields");
         self.create(ENDED, &content).map(drop)
     }
@@ -164,7 +163,7 @@ impl Meeting {
             return Ok(());
         }
         let content = self.read(ENDED)?;
-        let ended = serde_json::from_slice(&content).unwrap_or_else(|_| Ended {
+        let ended = serde_json::from_slice(&content).unwrap_or_else(|_| Abort {
             shard: 0,
             reason: String::from_utf8_lossy(&content).into_owned(),
         });
@@ -370,7 +369,7 @@ mod tests {
         );
         let end = |shard, reason: &str| {
             let reason = reason.to_owned();
-            meeting.end(&Ended { shard, reason }).expect("written");
+            meeting.end(&Abort { shard, reason }).expect("written");
         };
         end(1, "interrupted");
         end(0, "a later reason");

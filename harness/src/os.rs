@@ -170,6 +170,11 @@ pub fn online_cpus() -> u32 {
     system::online_cpus().unwrap_or_else(allowed)
 }
 
+/// The machine's name in its network; `None` if the system does not say.
+pub fn host_name() -> Option<String> {
+    system::host_name()
+}
+
 /// Facts about this machine.
 pub fn machine() -> Machine {
     Machine {

@@ -10,6 +10,7 @@ mod machine;
 mod matrix;
 mod parts;
 mod plan;
+mod shards;
 mod table;
 mod thresholds;
 mod tool;
@@ -30,6 +31,10 @@ pub use matrix::{
 };
 pub use parts::{PART_COLUMNS, PARTS, PartCell, PartColumn, part_rows};
 pub use plan::{cell, defaults, point, point_slug, rounds, servers, stop};
+pub(crate) use shards::{
+    SHARDS, UNEQUAL_MODELS, absent_shards, clocks_apart, generator_bound, partial, shards_apart,
+    unequal_cpus, uneven_shard,
+};
 pub use table::{
     COSTS, Column, ExtraColumn, columns, extra_columns, is_meaningless, mark, page_columns, result,
     value,

@@ -34,6 +34,7 @@ pub mod observed;
 pub mod report;
 pub mod resolution;
 pub mod search_table;
+mod shards;
 mod stacks;
 
 pub mod charts;

@@ -30,6 +30,7 @@ mod parts;
 mod reading;
 mod search;
 mod sections;
+mod shards;
 mod stacks;
 mod thresholds;
 mod warnings;
@@ -76,6 +77,7 @@ impl Page<'_> {
                 (self.answer(&sections))
                 (thresholds::section(&self.report.summary.thresholds))
                 (stacks::section(self.report))
+                (shards::section(&self.report.rounds))
                 (async_pays::section(&self.report.async_pays, &self.drawings(None, None)))
                 @for section in &sections { (self.section(section)) }
                 (warnings::section(&self.report.summary.warnings))

@@ -12,6 +12,8 @@ use photofinish_record::{
     Arm, Cell, Measured, Measurement, Outcome, Plan, PlannedScenario, Record, Round,
 };
 
+use photofinish_record::shard::ShardSet;
+
 use crate::metrics::{Metric, SampleCount};
 use crate::rule::Samples;
 use crate::summary::CellSummary;
@@ -24,11 +26,16 @@ pub struct Rounds<'a> {
     /// The attempt of each block that counts.
     attempts: BTreeMap<usize, u32>,
     by_cell: Vec<Vec<&'a Round>>,
+    /// The shards whose rounds these are; `None` of a run on one machine.
+    pub(crate) shards: Option<&'a ShardSet>,
 }
 
 impl<'a> Rounds<'a> {
     pub fn of(record: &'a Record) -> Self {
-        Self::new(&record.plan, &record.rounds)
+        Self {
+            shards: record.shards.as_ref(),
+            ..Self::new(&record.plan, &record.rounds)
+        }
     }
 
     pub fn new(plan: &'a Plan, rounds: impl IntoIterator<Item = &'a Round>) -> Self {
@@ -40,6 +47,7 @@ impl<'a> Rounds<'a> {
             all,
             attempts,
             by_cell,
+            shards: None,
         };
         for round in rounds.counted().collect::<Vec<_>>() {
             if let Some(of_cell) = rounds.by_cell.get_mut(round.cell) {

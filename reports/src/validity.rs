@@ -8,6 +8,7 @@ use photofinish_record::{Completion, Failures, Measured, Measurement, Outcome};
 
 use crate::describe;
 use crate::rounds::Rounds;
+use crate::shards;
 use crate::summary::Status;
 
 /// Status and reason of a cell without valid numbers.
@@ -28,10 +29,19 @@ pub(crate) fn validate(
     }
     let scenario = rounds.scenario(&planned.scenario);
     let budget = scenario.map_or(0.0, |scenario| scenario.error_budget);
-    let errors: Vec<String> = rounds
-        .measured(cell)
-        .flat_map(|round| round_errors(round, budget))
-        .collect();
+    let of_shards = |round| {
+        let apart = scenario.and_then(|scenario| shards::apart(round, scenario.stop));
+        let absent = rounds
+            .shards
+            .and_then(|shards| shards::absent(round, shards));
+        absent.or(apart)
+    };
+    let of_rounds = rounds.measured(cell).flat_map(|round| {
+        let of_shards = of_shards(round).into_iter();
+        of_shards.chain(round_errors(round, budget))
+    });
+    let partial = rounds.shards.and_then(describe::partial);
+    let errors: Vec<String> = partial.into_iter().chain(of_rounds).collect();
     match errors.split_first() {
         None => Ok(()),
         Some((first, rest)) => Err((Status::Invalid, describe::first_and_more(first, rest.len()))),

@@ -350,6 +350,7 @@ impl Gate {
             mut record,
             directory,
             mut failure,
+            ..
         } = run.run(&mut course);
         if failure.is_none()
             && let Some(unproven) = sources.replaced().or_else(not_run)

@@ -1,5 +1,7 @@
 //! `photofinish plan`: shows the plan of a `run`. Runs nothing, starts nothing, connects to nothing.
 
+use std::num::NonZeroU32;
+
 use clap::{Args, ValueEnum};
 use photofinish_record::nanoseconds;
 use photofinish_scenarios::plan::{estimate, plan_hash};
@@ -9,6 +11,8 @@ use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::request::Request;
 use crate::run::preview;
+use crate::run::shards::parse_count;
+use crate::run::shares;
 
 /// `photofinish plan -h`, for a screen of 24 lines.
 pub const BRIEF: &str = "\
@@ -17,6 +21,7 @@ Show the plan of a run (cells, order, duration) without running it
 Usage: photofinish plan [SCENARIO|FILE.toml]... [OPTIONS]
 
 Options   --order             the order of all rounds
+          --shards N          the share of each of N shards
           --format json       the plan as in the record
           and those of a run: --runtimes A,B, --concurrency N,N, --rounds N,
           --duration TIME, --set KEY=VALUE, --target NAME=URL and others
@@ -39,6 +44,10 @@ pub struct Plan {
     #[arg(long, conflicts_with = "format", help_heading = None)]
     order: bool,
 
+    /// Print the share of each of N shards
+    #[arg(long, value_name = "N", value_parser = parse_count, conflicts_with_all = ["format", "order"], help_heading = None)]
+    shards: Option<NonZeroU32>,
+
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table, help_heading = None)]
     format: Format,
@@ -58,9 +67,10 @@ impl Plan {
         prepared.redact()?;
         match self.format {
             Format::Table => {
-                let order = match self.order {
-                    true => preview::whole_order(&prepared.plan),
-                    false => preview::order(&prepared.plan),
+                let order = match (self.shards, self.order) {
+                    (Some(shards), _) => shares::of_shards(&prepared.plan, prepared.seed, shards),
+                    (None, true) => preview::whole_order(&prepared.plan),
+                    (None, false) => preview::order(&prepared.plan),
                 };
                 let width = output::width();
                 let warnings = preview::warnings(&prepared, width);

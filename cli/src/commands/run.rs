@@ -18,9 +18,11 @@ use crate::arms::command::ServerArguments;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::output;
+use crate::request::shards::ShardArguments;
 use crate::request::{Request, SearchGoal};
 use crate::run::course::{PlannedCourse, SearchCourse};
 use crate::run::measuring::{self, FinishedRun, ReadyRun};
+use crate::run::shards::ShardedRun;
 use crate::store::baselines::{Baselines, DIRECTORY};
 use crate::store::next_steps;
 use crate::store::outputs::Outputs;
@@ -74,6 +76,9 @@ pub struct Run {
     #[command(flatten)]
     server: ServerArguments,
 
+    #[command(flatten)]
+    shards: ShardArguments,
+
     /// Parent of the run directories
     #[arg(
         long,
@@ -113,6 +118,7 @@ impl Run {
         }
         let mut prepared = self.request.prepare_with(&self.server.defaults()?)?;
         self.server.enter(&mut prepared.plan);
+        prepared.shard = self.shards.request(&mut prepared)?;
         let interrupt = Interrupt::on_signals()?;
         let search = prepared.search.clone();
         let missed = |record: &Record| is_missed_for_good(&record.plan, &record.rounds);
@@ -121,6 +127,7 @@ impl Run {
             record,
             directory,
             failure,
+            sharded,
         } = match search {
             Some(goal) => search_for(goal, run),
             None => {
@@ -130,7 +137,43 @@ impl Run {
                 run.run(&mut course)
             }
         };
-        self.conclude(&record, directory, failure)
+        match sharded {
+            Some(sharded) => self.conclude_share(record, directory, failure, &sharded),
+            None => self.conclude(&record, directory, failure),
+        }
+    }
+
+    /// Writes the record of a share. Its numbers are no result, so that there are no tables.
+    fn conclude_share(
+        &self,
+        record: Record,
+        directory: RunDirectory,
+        failure: Option<Failure>,
+        sharded: &ShardedRun,
+    ) -> Result<Exit, Failure> {
+        let path = directory.complete(&record, &[])?;
+        measuring::point_to_latest(&path);
+        let left = sharded.leave(&record);
+        let (shard, rounds) = (sharded.shard(), record.rounds.len());
+        let rounds = describe::plural(rounds, "round");
+        self.tell(&format!(
+            "Shard {shard}: {rounds} of its share, in {}",
+            path.join(RECORD).display()
+        ))?;
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        let merge = left?;
+        self.tell(&format!(
+            "When all {} shards have ended: {merge}",
+            shard.count()
+        ))?;
+        // Judged alone, without the shards that it cannot know.
+        let alone = Record {
+            shards: None,
+            ..record
+        };
+        exit(&alone, &Summary::of(&alone))
     }
 
     /// Prints human-readable text; with JSON on stdout it goes to stderr.
@@ -204,7 +247,7 @@ fn search_for(goal: SearchGoal, run: ReadyRun<'_>) -> FinishedRun {
 }
 
 /// The exit code of a run that has been measured and written.
-fn exit(record: &Record, summary: &Summary) -> Result<Exit, Failure> {
+pub fn exit(record: &Record, summary: &Summary) -> Result<Exit, Failure> {
     if record.completion == Completion::Interrupted {
         // Retries do not count.
         let done = record.rounds.iter().map(|round| (round.block, round.cell));

@@ -82,6 +82,7 @@ impl Request {
                 .iter()
                 .map(|scenario| (scenario.name.clone(), scenario.gate.clone()))
                 .collect(),
+            shard: None,
             directories: scenarios.iter().map(directory).collect(),
             title: selection.title,
             search: self.what.find_max.clone().map(|objective| SearchGoal {

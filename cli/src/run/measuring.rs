@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use photofinish_harness::os;
 use photofinish_record::{
-    Cell, Finding, Placement, PlacementKind, Plan, PlannedScenario, PlannedServer, RECORD_SCHEMA,
-    Record, Tool, cpu_list,
+    Cell, Completion, Finding, Placement, PlacementKind, Plan, PlannedScenario, PlannedServer,
+    RECORD_SCHEMA, Record, Tool, cpu_list,
 };
 use photofinish_reports::describe;
 use photofinish_reports::report::Report;
@@ -35,6 +35,7 @@ use crate::run::fitness;
 use crate::run::preview;
 use crate::run::progress::Progress;
 use crate::run::round::{self, RoundContext};
+use crate::run::shards::ShardedRun;
 use crate::run::silence::SilentTargets;
 use crate::store::artifacts;
 use crate::store::past_runs;
@@ -147,6 +148,7 @@ fn blank_record(prepared: PreparedRun, run: RunId, fitness: Vec<Finding>) -> Rec
         warnings: prepared.warnings,
         fitness,
         search: None,
+        shards: None,
         rounds: Vec::new(),
     }
 }
@@ -164,6 +166,7 @@ pub struct ReadyRun<'a> {
     lanes: Launches,
     targets: ReadyTargets,
     redos: RedoBudget,
+    sharded: Option<ShardedRun>,
     interrupt: &'a Interrupt,
 }
 
@@ -173,6 +176,8 @@ pub struct FinishedRun {
     pub directory: RunDirectory,
     /// The reason the run was cut short, if it was.
     pub failure: Option<Failure>,
+    /// The run as a shard, if it is one.
+    pub sharded: Option<ShardedRun>,
 }
 
 impl<'a> ReadyRun<'a> {
@@ -180,6 +185,23 @@ impl<'a> ReadyRun<'a> {
     /// should know before the run starts.
     pub fn begin(
         mut prepared: PreparedRun,
+        out: &Path,
+        interrupt: &'a Interrupt,
+        tell: &dyn Fn(&str) -> Result<(), Failure>,
+    ) -> Result<Self, Failure> {
+        let mut sharded = prepared.shard.take().map(ShardedRun::new);
+        let mut begun = Self::start(prepared, &mut sharded, out, interrupt, tell);
+        match (&mut begun, sharded) {
+            (Ok(run), sharded) => run.sharded = sharded,
+            (Err(failure), Some(sharded)) => sharded.end(&failure.in_one_line()),
+            (Err(_), None) => {}
+        }
+        begun
+    }
+
+    fn start(
+        mut prepared: PreparedRun,
+        sharded: &mut Option<ShardedRun>,
         out: &Path,
         interrupt: &'a Interrupt,
         tell: &dyn Fn(&str) -> Result<(), Failure>,
@@ -199,7 +221,10 @@ impl<'a> ReadyRun<'a> {
         }
         let redos = prepared.redos;
         let directories = mem::take(&mut prepared.directories);
-        let record = blank_record(prepared, RunId::now()?, fitness);
+        let mut record = blank_record(prepared, RunId::now()?, fitness);
+        if let Some(sharded) = sharded {
+            sharded.join(&mut record, interrupt)?;
+        }
         let directory = RunDirectory::make(out, &record)?;
         Ok(Self {
             lanes: Launches::ready(&original, &directory.work_dir().join(LANES))?,
@@ -210,6 +235,7 @@ impl<'a> ReadyRun<'a> {
             directories,
             targets,
             redos,
+            sharded: None,
             interrupt,
         })
     }
@@ -240,6 +266,7 @@ impl<'a> ReadyRun<'a> {
             interrupt: self.interrupt,
             runtimes: &self.original.runtimes,
             lanes: &self.lanes,
+            sharded: self.sharded.as_ref(),
         };
         let failure = Run {
             progress: Progress::of(&self.record.plan, estimate(&self.record.plan)),
@@ -257,6 +284,13 @@ impl<'a> ReadyRun<'a> {
         }
         .execute();
         drop(self.targets);
+        if let Some(sharded) = &self.sharded {
+            match (&failure, &self.record.completion) {
+                (Some(failure), _) => sharded.end(&failure.in_one_line()),
+                (None, Completion::Complete) => {}
+                (None, _) => sharded.end("interrupted"),
+            }
+        }
         self.record.warnings.extend(warnings);
         let _ = os::pin_process(&all_cpus);
         // A search has added blocks.
@@ -265,7 +299,15 @@ impl<'a> ReadyRun<'a> {
             record: self.record,
             directory: self.directory,
             failure,
+            sharded: self.sharded,
         }
+    }
+}
+
+/// Makes `latest` lead to a run; without it the run is complete all the same.
+pub fn point_to_latest(run: &Path) {
+    if let Err(failure) = point_latest_to(run) {
+        output::advise(&format!("warning: {}", failure.in_one_line()));
     }
 }
 
@@ -278,8 +320,6 @@ pub fn write(report: &Report<'_>, directory: RunDirectory) -> Result<PathBuf, Fa
         Err(failure) => (Vec::new(), Some(failure)),
     };
     let path = directory.complete(report.record, &files)?;
-    if let Err(failure) = point_latest_to(&path) {
-        output::advise(&format!("warning: {}", failure.in_one_line()));
-    }
+    point_to_latest(&path);
     failure.map_or(Ok(path), Err)
 }

@@ -25,6 +25,7 @@ use crate::process::worker::WorkerProgram;
 use crate::process::{this_program, worker};
 use crate::run::conditions::Watch;
 use crate::run::identity::{self, Parallel};
+use crate::run::shards::ShardedRun;
 use crate::targets::{self, ReadyTargets, TargetCounts, counted_between};
 
 /// Everything shared by the rounds of a run.
@@ -45,6 +46,8 @@ pub struct RoundContext<'a> {
     /// The runtimes' traits, by name.
     pub runtimes: &'a BTreeMap<String, RuntimeTraits>,
     pub lanes: &'a Launches,
+    /// This run as a shard; `None` for a run on one machine.
+    pub sharded: Option<&'a ShardedRun>,
     pub interrupt: &'a Interrupt,
     /// The programs that the arms' servers ran.
     pub programs: &'a RefCell<ArmPrograms>,
@@ -274,7 +277,7 @@ fn worker_plan(
             .unwrap_or_default(),
         run: context.run.to_owned(),
         round: context.round,
-        shard: context.shard.clone(),
+        shard: context.sharded.map(|run| run.of_round(context.round)),
     }
 }
 
@@ -390,7 +393,10 @@ impl RoundServers {
             let server = RoundServer::start(planned, scenario, variant, context)?;
             servers.servers.insert(target.clone(), server);
         }
-        servers.before = servers.external_counts(context.targets)?;
+        // Counts of a server that other shards load as well belong to no round of this one.
+        if context.sharded.is_none() {
+            servers.before = servers.external_counts(context.targets)?;
+        }
         Ok(servers)
     }
 

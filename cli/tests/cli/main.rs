@@ -50,6 +50,8 @@ mod selftest;
 mod serve;
 mod services;
 mod serving;
+mod shards;
+mod slurm;
 mod sqlite;
 mod targets;
 mod terminal;

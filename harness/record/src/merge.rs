@@ -81,7 +81,10 @@ fn prepared(mut record: Record) -> Result<Record, MergeError> {
     shards.merged = true;
     let name = |text: &mut String| *text = format!("shard {index}: {text}");
     record.warnings.iter_mut().for_each(name);
-    record.fitness.iter_mut().for_each(|one| name(&mut one.evidence));
+    record
+        .fitness
+        .iter_mut()
+        .for_each(|one| name(&mut one.evidence));
     if let Completion::Failed { reason } = &mut record.completion {
         name(reason);
     }
@@ -103,7 +106,10 @@ fn prepared(mut record: Record) -> Result<Record, MergeError> {
 }
 
 fn part(index: u32, worker: &Measurement) -> ShardRound {
-    let times = worker.open.as_ref().map_or(&worker.service, |open| &open.response);
+    let times = worker
+        .open
+        .as_ref()
+        .map_or(&worker.service, |open| &open.response);
     let cost = &worker.cost;
     ShardRound {
         index,
@@ -269,7 +275,9 @@ fn add_measured(sum: &mut Measured, other: Measured) {
     join(&mut sum.mismatches, other.mismatches, MOST_SENTENCES);
     let (one, two) = (&sum.worker, &other.worker);
     let differing = one.contents.iter().filter(|(request, content)| {
-        two.contents.get(*request).is_some_and(|other| other != *content)
+        two.contents
+            .get(*request)
+            .is_some_and(|other| other != *content)
     });
     let differing: Vec<String> = differing
         .map(|(request, _)| format!("shards got different contents for {request}"))
@@ -307,7 +315,8 @@ fn add(sum: &mut Measurement, other: Measurement) {
         sum.observed.entry(name).or_default().merge(&times);
     }
     // Their sum, maximum or mean may mean nothing.
-    sum.gauges.retain(|name, value| other.gauges.get(name) == Some(value));
+    sum.gauges
+        .retain(|name, value| other.gauges.get(name) == Some(value));
     sum.contents.extend(other.contents);
     for (kind, failures) in other.errors {
         match sum.errors.entry(kind) {
@@ -437,7 +446,13 @@ fn open(one: Option<OpenLoad>, other: Option<OpenLoad>) -> Option<OpenLoad> {
 
 /// The loop that costs more.
 fn slower(one: Option<LoopOverhead>, other: Option<LoopOverhead>) -> Option<LoopOverhead> {
-    let key = |overhead: &LoopOverhead| (overhead.service_p50_ns, overhead.service_p99_ns, overhead.ops);
+    let key = |overhead: &LoopOverhead| {
+        (
+            overhead.service_p50_ns,
+            overhead.service_p99_ns,
+            overhead.ops,
+        )
+    };
     let (one, other) = (one?, other?);
     Some(if key(&other) > key(&one) { other } else { one })
 }

@@ -56,6 +56,9 @@ impl Record {
         if let Some(cell) = plan.blocks.iter().flatten().find(|cell| **cell >= cells) {
             return wrong(format!("a block has cell {cell}, and there are {cells}"));
         }
+        if let Some(shards) = &self.shards {
+            shards.check().map_err(Unreadable)?;
+        }
         for round in &self.rounds {
             if round.cell >= cells {
                 return wrong(format!(

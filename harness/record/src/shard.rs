@@ -123,6 +123,26 @@ pub struct ShardSet {
 }
 
 impl ShardSet {
+    /// Checks that its members are some of its shards, in order.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let (count, members) = (self.count.get(), &self.members);
+        if count > Shard::MOST {
+            return Err(format!(
+                "it has {count} shards, and at most {} are read",
+                Shard::MOST
+            ));
+        }
+        let ascending = members.is_sorted_by(|one, next| one.index < next.index);
+        let in_range = members.last().is_some_and(|last| last.index < count);
+        if ascending && in_range {
+            Ok(())
+        } else {
+            Err(format!(
+                "its members are not some of its {count} shards in order"
+            ))
+        }
+    }
+
     /// Indices of the shards whose rounds are not here.
     pub fn missing(&self) -> Vec<u32> {
         let mut members = self.members.iter().map(|member| member.index).peekable();

@@ -61,6 +61,10 @@ pub(super) fn online_cpus() -> Option<u32> {
     None
 }
 
+pub(super) fn host_name() -> Option<String> {
+    None
+}
+
 pub(super) fn distribution() -> Option<String> {
     None
 }

@@ -131,6 +131,10 @@ pub(super) fn throttled_ns() -> Option<u64> {
     super::cgroup::quota().throttled_ns
 }
 
+pub(super) fn host_name() -> Option<String> {
+    text_of("/proc/sys/kernel/hostname")
+}
+
 pub(super) fn distribution() -> Option<String> {
     pretty_name(&text_of("/etc/os-release")?)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use photofinish_harness::meeting::{Ended, Meeting};
+use photofinish_harness::meeting::{Abort, Meeting};
 use photofinish_harness::runtime::Descriptor;
 use photofinish_record::Measurement;
 use photofinish_record::load::{Arrivals, Load, RateHz};
@@ -146,7 +146,7 @@ fn a_shard_without_the_others_fails(runtime: &'static Descriptor) {
         failure(&alone),
         "another process has been shard 1/3 here: it is ready for round 1 already"
     );
-    let ended = Ended {
+    let ended = Abort {
         shard: 2,
         reason: "interrupted".to_owned(),
     };

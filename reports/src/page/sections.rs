@@ -10,11 +10,12 @@ use crate::names::{Unique, slug};
 use crate::summary::Group;
 
 /// Ids that a scenario's name must not take.
-const RESERVED: [&str; 9] = [
+const RESERVED: [&str; 10] = [
     "verdicts",
     "gate",
     "thresholds",
     "stacks",
+    "shards",
     "where-async-pays",
     "warnings",
     "fitness",

@@ -12,6 +12,7 @@ use photofinish_record::{Measured, Measurement, Outcome, PlacementKind, RuntimeF
 
 use crate::describe;
 use crate::rounds::{Rounds, measured};
+use crate::shards;
 use crate::units;
 
 /// CPU share below which a side is mostly waiting.
@@ -47,6 +48,7 @@ pub(super) fn warnings(rounds: &Rounds<'_>) -> Vec<Warning> {
     let equal: Alike = |one, other| one == other;
     let each = |warning: Option<Warning>| warning.into_iter();
     each(disturbed(rounds))
+        .chain(unlike_shards(rounds))
         .chain(of(
             &[
                 server_bound,
@@ -54,14 +56,32 @@ pub(super) fn warnings(rounds: &Rounds<'_>) -> Vec<Warning> {
                 reconnected,
                 delayed_ack,
                 out_of_rows,
+                shards::generator_bound,
             ],
             any,
         ))
         .chain(redone_blocks(rounds))
-        .chain(of(&[failed_rounds, nothing_due, worker_warnings], equal))
+        .chain(of(
+            &[
+                failed_rounds,
+                nothing_due,
+                worker_warnings,
+                shards::outliers,
+            ],
+            equal,
+        ))
         .chain(littles_law(rounds))
         .chain(strays(rounds))
         .collect()
+}
+
+/// Shards on unlike machines: a warning about every cell.
+fn unlike_shards(rounds: &Rounds<'_>) -> impl Iterator<Item = Warning> {
+    let sentences = rounds.shards.map(shards::unlike).unwrap_or_default();
+    sentences.into_iter().map(|text| Warning {
+        text,
+        cells: Vec::new(),
+    })
 }
 
 /// A warning about one cell, without the cell's name.

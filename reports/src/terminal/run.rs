@@ -15,6 +15,7 @@ use crate::floor;
 use crate::observed::observations;
 use crate::report::Report;
 use crate::search_table::{self, SearchTable};
+use crate::shards;
 use crate::stacks;
 use crate::summary::{CellSummary, Group, Status};
 
@@ -66,6 +67,7 @@ impl Printer<'_> {
             }
         }
         self.stacks();
+        self.shards();
         self.async_pays(&report.async_pays);
         thresholds::print(&mut self.text, &report.summary.thresholds);
         if report.summary.cells.is_empty() {
@@ -108,6 +110,25 @@ impl Printer<'_> {
             self.text.blank();
             self.text.paragraph(Tone::Strong, sentence);
         }
+    }
+
+    /// The shards of a merged run.
+    fn shards(&mut self) {
+        let rows = shards::rows(&self.report.rounds);
+        if rows.is_empty() {
+            return;
+        }
+        self.text.paragraph(Tone::Strong, "Shards");
+        self.text.blank();
+        let [shard, headings @ ..] = shards::HEADINGS;
+        let named = rows.iter().map(|[shard, ..]| (shard.clone(), Tone::Plain));
+        let mut table = Table::new(shard, named);
+        for (column, heading) in headings.into_iter().enumerate() {
+            table.column(heading, 0, rows.iter().map(|row| row[column + 1].clone()));
+        }
+        table.print(&mut self.text);
+        self.text.paragraph_in(Tone::Faint, describe::SHARDS);
+        self.text.blank();
     }
 
     /// The best runtime of each language under the same load.

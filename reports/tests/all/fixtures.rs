@@ -803,6 +803,7 @@ fn measured(runtime: &str, draw: Draw) -> Measured {
     let elapsed_ns = (draw.ops as f64 / throughput_ops_s * 1e9) as u64;
     let requests = draw.ops + 200;
     let worker = Measurement {
+        common_start: None,
         sessions: draw.sessions,
         worker_threads: if runtime == "pool" { 4 } else { 1 },
         runtime_facts: BTreeMap::from([("stack_bytes".to_owned(), "262144".to_owned())]),
@@ -1071,6 +1072,7 @@ fn base() -> Record {
         fitness: Vec::new(),
         defaults: Vec::new(),
         search: None,
+        shards: None,
         rounds: Vec::new(),
     }
 }

@@ -20,7 +20,9 @@ fn times(seed: u64, shard: u32, round: usize) -> Vec<u64> {
 
 fn measurement(seed: u64, shard: u32, round: usize) -> Measurement {
     let times = times(seed, shard, round);
-    let own = |what: u64, below: u64| draw_below(seed ^ what, u64::from(shard) * 100 + round as u64, below);
+    let own = |what: u64, below: u64| {
+        draw_below(seed ^ what, u64::from(shard) * 100 + round as u64, below)
+    };
     let latencies = |times: &[u64]| times.iter().copied().collect::<Latencies>();
     let (failed, ops) = (own(1, 4), times.len() as u64);
     let elapsed_ns = 1_000_000_000 + own(2, 50_000_000);
@@ -74,7 +76,10 @@ fn measurement(seed: u64, shard: u32, round: usize) -> Measurement {
             service_p50_ns: 20 + own(6, 20),
             service_p99_ns: 90,
         }),
-        gauges: BTreeMap::from([("size".to_owned(), 3.0), ("own".to_owned(), f64::from(shard))]),
+        gauges: BTreeMap::from([
+            ("size".to_owned(), 3.0),
+            ("own".to_owned(), f64::from(shard)),
+        ]),
         errors: (failed > 0)
             .then(|| {
                 let failures = Failures {
@@ -98,7 +103,10 @@ fn measurement(seed: u64, shard: u32, round: usize) -> Measurement {
             peak_rss_bytes: Some(1 << 20),
             ..Cost::default()
         },
-        violations: (shard == 1).then(|| "a promise was broken".to_owned()).into_iter().collect(),
+        violations: (shard == 1)
+            .then(|| "a promise was broken".to_owned())
+            .into_iter()
+            .collect(),
         ..Measurement::default()
     }
 }
@@ -195,8 +203,12 @@ fn any_order_and_any_grouping_gives_the_same_record() {
         for trial in 0..5 {
             let mut records = shards(seed, count);
             shuffle(&mut records, seed, trial * 10);
-            let rest = records.split_off(1 + draw_below(seed, trial, u64::from(count) - 1) as usize);
-            check_same(&merged(vec![merged(records.clone()), merged(rest.clone())]), &expected);
+            let rest =
+                records.split_off(1 + draw_below(seed, trial, u64::from(count) - 1) as usize);
+            check_same(
+                &merged(vec![merged(records.clone()), merged(rest.clone())]),
+                &expected,
+            );
             records.extend(rest);
             check_same(&merged(records), &expected);
         }
@@ -215,16 +227,26 @@ fn the_sum_of_the_shards_is_the_whole() {
     let sum = merged(shards(seed, count));
     for (round, whole) in measured(&sum).into_iter().enumerate() {
         let worker = &whole.worker;
-        let parts: Vec<Measurement> = (0..count).map(|shard| measurement(seed, shard, round)).collect();
+        let parts: Vec<Measurement> = (0..count)
+            .map(|shard| measurement(seed, shard, round))
+            .collect();
         let total = |of: fn(&Measurement) -> u64| parts.iter().map(of).sum::<u64>();
-        let all: Latencies = (0..count).flat_map(|shard| times(seed, shard, round)).collect();
+        let all: Latencies = (0..count)
+            .flat_map(|shard| times(seed, shard, round))
+            .collect();
         assert_eq!(worker.service, all);
         assert_eq!(worker.service.quantile_ns(0.99), all.quantile_ns(0.99));
         assert_eq!(worker.open.as_ref().expect("open").response, all);
         assert_eq!((worker.ops, worker.sessions), (all.count(), 2 * count));
         assert_eq!(worker.failed_ops(), total(Measurement::failed_ops));
-        assert_eq!(worker.traffic["http"].requests, total(|one| one.traffic["http"].requests));
-        assert_eq!(worker.traffic["http"].bytes_out, None, "shard 2 does not tell");
+        assert_eq!(
+            worker.traffic["http"].requests,
+            total(|one| one.traffic["http"].requests)
+        );
+        assert_eq!(
+            worker.traffic["http"].bytes_out, None,
+            "shard 2 does not tell"
+        );
         let start = |one: &Measurement| one.common_start.expect("common").after_ns;
         let first = parts.iter().map(start).min().expect("four");
         let last = parts.iter().map(|one| start(one) + one.elapsed_ns).max();
@@ -232,8 +254,14 @@ fn the_sum_of_the_shards_is_the_whole() {
         let rate = worker.ops as f64 / (worker.elapsed_ns as f64 / 1e9);
         assert!((worker.throughput_ops_s / rate - 1.0).abs() < 1e-12);
         let intervals = worker.intervals.as_ref().expect("of every shard");
-        assert_eq!((intervals.length_ns, intervals.intervals.len()), (250_000_000, 4));
-        let (driver, stack) = (&worker.runtime_facts["driver"], &worker.runtime_facts["stack"]);
+        assert_eq!(
+            (intervals.length_ns, intervals.intervals.len()),
+            (250_000_000, 4)
+        );
+        let (driver, stack) = (
+            &worker.runtime_facts["driver"],
+            &worker.runtime_facts["stack"],
+        );
         assert_eq!((driver.as_str(), stack.as_str()), ("epoll", MIXED));
         assert_eq!(worker.gauges, BTreeMap::from([("size".to_owned(), 3.0)]));
         assert_eq!(worker.violations, ["shard 1: a promise was broken"]);
@@ -265,7 +293,10 @@ fn records_that_do_not_belong_together_are_refused() {
         let error = merger.add(other).expect_err(expected);
         assert_eq!(error.to_string(), expected);
     };
-    refused(|other| other.shards = None, "it is a record of one machine, not of a shard");
+    refused(
+        |other| other.shards = None,
+        "it is a record of one machine, not of a shard",
+    );
     refused(
         |other| other.seed = 2,
         "it is of another run, with another seed",

@@ -1,0 +1,323 @@
+//! `photofinish submit`: what a batch system needs to run the shards of a run at the same time, and to merge them afterwards.
+//!
+//! The engine that is there starts the processes and gives each its index; this prints a script or a manifest, or hands it
+//! over. An engine is a file with a function from [`Submission`] to text, and a line in [`ENGINES`].
+
+mod kubernetes;
+mod slurm;
+mod ssh;
+
+use std::io::Write as _;
+use std::num::NonZeroU32;
+use std::process::{Command, Stdio};
+
+use clap::{Args, ValueEnum};
+
+use crate::exit::{Exit, Failure, OrFail};
+use crate::output;
+use crate::run::shards::parse_count;
+
+/// Print or submit the job that runs a load from several machines
+///
+/// Everything after `--` are arguments of `photofinish run`. Without --now nothing is started: read the script, and run it or
+/// apply it.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  photofinish submit slurm --shards 4 --store /shared/run-42 -- \\
+      http-get --target http=http://10.0.0.5/ --allow-remote --rate 80k
+  photofinish submit ssh --hosts a,b,c --store /shared/run-42 -- http-get")]
+pub struct Submit {
+    /// What starts the processes
+    #[arg(value_enum)]
+    engine: Engine,
+
+    /// Number of shards, one for each machine [default with ssh: one for each host]
+    #[arg(long, value_name = "N", value_parser = parse_count, required_if_eq_any = [("engine", "slurm"), ("engine", "kubernetes")])]
+    shards: Option<NonZeroU32>,
+
+    /// Directory that all machines reach, a new one for each run [with kubernetes: a folder of the volume]
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "photofinish-store",
+        default_value_if("engine", "kubernetes", "/store/run")
+    )]
+    store: String,
+
+    /// CPUs of each shard
+    #[arg(long, value_name = "N", default_value = "2", hide_short_help = true)]
+    cpus: NonZeroU32,
+
+    /// The program, as the machines find it
+    #[arg(
+        long,
+        value_name = "PATH",
+        default_value = "photofinish",
+        hide_short_help = true
+    )]
+    program: String,
+
+    /// Name of the job
+    #[arg(long, value_name = "NAME", default_value = "photofinish", value_parser = parse_name, hide_short_help = true)]
+    name: String,
+
+    /// Hosts of ssh, separated by commas
+    #[arg(
+        long,
+        value_name = "HOST,HOST",
+        value_delimiter = ',',
+        required_if_eq("engine", "ssh")
+    )]
+    hosts: Vec<String>,
+
+    /// Image of kubernetes, built from the Containerfile
+    #[arg(
+        long,
+        value_name = "IMAGE",
+        required_if_eq("engine", "kubernetes"),
+        hide_short_help = true
+    )]
+    image: Option<String>,
+
+    /// Claim of a kubernetes volume that all nodes can write to (ReadWriteMany)
+    #[arg(
+        long,
+        value_name = "NAME",
+        required_if_eq("engine", "kubernetes"),
+        hide_short_help = true
+    )]
+    claim: Option<String>,
+
+    /// Submit it instead of printing it
+    #[arg(long)]
+    now: bool,
+
+    /// Arguments of `photofinish run`
+    #[arg(last = true, required = true, value_name = "ARGUMENTS")]
+    run: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Engine {
+    /// A gang job, and the merge as a dependent job
+    Slurm,
+    /// An Indexed Job, and a job that waits for it and merges
+    Kubernetes,
+    /// A shell script that starts one process on each host
+    Ssh,
+}
+
+/// What an engine has to start.
+struct Submission {
+    name: String,
+    shards: NonZeroU32,
+    cpus: NonZeroU32,
+    program: String,
+    store: String,
+    run: Vec<String>,
+    hosts: Vec<String>,
+    image: String,
+    claim: String,
+}
+
+/// The text for an engine, and the command that takes it from stdin.
+struct EngineKind {
+    engine: Engine,
+    text: fn(&Submission) -> String,
+    submit: &'static [&'static str],
+}
+
+const ENGINES: [EngineKind; 3] = [
+    EngineKind {
+        engine: Engine::Slurm,
+        text: slurm::script,
+        submit: &["sh"],
+    },
+    EngineKind {
+        engine: Engine::Kubernetes,
+        text: kubernetes::manifest,
+        submit: &["kubectl", "apply", "--filename", "-"],
+    },
+    EngineKind {
+        engine: Engine::Ssh,
+        text: ssh::script,
+        submit: &["sh"],
+    },
+];
+
+/// Names of jobs and pods: a DNS label, short enough for what engines append to it.
+fn parse_name(text: &str) -> Result<String, String> {
+    let is_part = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_name = (1..=40).contains(&text.len())
+        && text.bytes().all(is_part)
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    is_name
+        .then(|| text.to_owned())
+        .ok_or_else(|| "expected up to 40 lower-case letters, digits and dashes".to_owned())
+}
+
+impl Submit {
+    pub fn execute(self) -> Result<Exit, Failure> {
+        let known = ENGINES.iter().find(|known| known.engine == self.engine);
+        let EngineKind { text, submit, .. } = known.expect("each engine is in the list");
+        let now = self.now;
+        let text = text(&self.submission()?);
+        if now {
+            hand_over(&text, submit)
+        } else {
+            output::say(text.trim_end())?;
+            Ok(Exit::Done)
+        }
+    }
+
+    fn submission(self) -> Result<Submission, Failure> {
+        let of_hosts = u32::try_from(self.hosts.len())
+            .ok()
+            .and_then(NonZeroU32::new);
+        let shards = self.shards.or(of_hosts).unwrap_or(NonZeroU32::MIN);
+        if self.engine == Engine::Ssh && Some(shards) != of_hosts {
+            return Err(Failure::usage(format!(
+                "{shards} shards need as many hosts, and there are {}",
+                self.hosts.len()
+            ))
+            .hint("name one host for each shard with --hosts"));
+        }
+        for option in ["--shard", "--store", "--start-at"] {
+            if self
+                .run
+                .iter()
+                .any(|word| word == option || word.starts_with(&format!("{option}=")))
+            {
+                return Err(Failure::usage(format!(
+                    "{option} belongs to the job, not to its arguments"
+                ))
+                .hint(format!("leave {option} out after --")));
+            }
+        }
+        if self.engine == Engine::Kubernetes && !self.store.starts_with("/store/") {
+            return Err(Failure::usage(
+                "the volume is mounted at /store, and the store is elsewhere",
+            )
+            .hint("such as --store /store/run-42"));
+        }
+        Ok(Submission {
+            name: self.name,
+            shards,
+            cpus: self.cpus,
+            program: self.program,
+            store: self.store,
+            run: self.run,
+            hosts: self.hosts,
+            image: self.image.unwrap_or_default(),
+            claim: self.claim.unwrap_or_default(),
+        })
+    }
+}
+
+/// Runs `command` with `text` on its stdin.
+fn hand_over(text: &str, command: &[&str]) -> Result<Exit, Failure> {
+    let [program, arguments @ ..] = command else {
+        unreachable!("each engine has a command");
+    };
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .spawn()
+        .or_fail(format!("cannot start {program}"))
+        .map_err(|failure| failure.hint("leave --now out to print what it would get"))?;
+    let mut stdin = child.stdin.take().expect("piped");
+    let written = stdin.write_all(text.as_bytes());
+    drop(stdin);
+    let status = child.wait().or_fail(format!("cannot wait for {program}"))?;
+    written.or_fail(format!("{program} did not read what it got"))?;
+    if status.success() {
+        Ok(Exit::Done)
+    } else {
+        Err(Failure::could_not_run(format!(
+            "{program} failed: {status}"
+        )))
+    }
+}
+
+/// Words of a shell, each quoted if need be.
+fn shell_words(words: &[String]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
+    quoted.join(" ")
+}
+
+fn shell_word(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=./:,@%+".contains(&byte);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) fn submission() -> Submission {
+        Submission {
+            name: "load".to_owned(),
+            shards: NonZeroU32::new(3).expect("three"),
+            cpus: NonZeroU32::new(2).expect("two"),
+            program: "photofinish".to_owned(),
+            store: "/shared/it's here".to_owned(),
+            run: [
+                "http-get",
+                "--target",
+                "http=http://10.0.0.5/?a=$b&c",
+                "--rate",
+                "20k",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+            hosts: ["a", "b", "user@c"].map(str::to_owned).to_vec(),
+            image: "example/photofinish:1".to_owned(),
+            claim: "shared".to_owned(),
+        }
+    }
+
+    #[test]
+    fn words_reach_the_shell_as_they_are() {
+        let words = ["plain-word", "it's", "$HOME", "", "a b", "`x`"].map(str::to_owned);
+        let script = format!("printf '<%s>' {}", shell_words(&words));
+        let output = Command::new("sh")
+            .args(["-c", &script])
+            .output()
+            .expect("a shell");
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            "<plain-word><it's><$HOME><><a b><`x`>"
+        );
+    }
+
+    #[test]
+    fn scripts_are_shell() {
+        for text in [slurm::script(&submission()), ssh::script(&submission())] {
+            let mut shell = Command::new("sh")
+                .arg("-n")
+                .stdin(Stdio::piped())
+                .spawn()
+                .expect("a shell");
+            let mut stdin = shell.stdin.take().expect("piped");
+            stdin.write_all(text.as_bytes()).expect("a reader");
+            drop(stdin);
+            assert!(shell.wait().expect("ended").success(), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_are_dns_labels() {
+        for name in ["photofinish", "run-42", "x"] {
+            parse_name(name).expect(name);
+        }
+        for name in ["", "Run", "-x", "x-", "a b", &"x".repeat(41)] {
+            parse_name(name).expect_err(name);
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! The share of a run that this process takes, as requested: `--shard` and the options beside it.
+//!
+//! `auto` reads index and number of shards from the variables that batch systems set for each of their processes. What a
+//! shard cannot take part in (searches, early ends, servers of this machine) is refused here, before anything starts.
+
+use std::env;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+use jiff::Timestamp;
+use photofinish_harness::meeting::unix_us;
+use photofinish_record::PlannedServer;
+use photofinish_record::load::{Load, Stop};
+use photofinish_record::shard::Shard;
+use photofinish_scenarios::scenario::parse_length;
+
+use crate::exit::Failure;
+use crate::request::PreparedRun;
+use crate::request::redo::RedoBudget;
+
+#[derive(Args)]
+#[command(next_help_heading = "Several machines")]
+pub struct ShardArguments {
+    /// Run a share of the load, of several processes that do so at the same time: shard I of N, from 0, such as 0/3;
+    /// `auto` takes both from the batch system
+    #[arg(long, value_name = "I/N|auto")]
+    shard: Option<ShardChoice>,
+
+    /// Directory in which the shards meet before each round and leave their records; a new one for each run
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "shard",
+        conflicts_with = "start_at"
+    )]
+    store: Option<PathBuf>,
+
+    /// Longest wait for the other shards
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "120s",
+        value_parser = parse_length,
+        requires = "store",
+        hide_short_help = true
+    )]
+    store_timeout: Duration,
+
+    /// Time from the last shard's arrival to the start of a round
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "500ms",
+        value_parser = parse_length,
+        requires = "store",
+        hide_short_help = true
+    )]
+    start_margin: Duration,
+
+    /// Without a store: start of the first measurement, as Unix time in s or as 2026-11-20T18:30:00Z; later rounds follow at
+    /// fixed times
+    #[arg(long, value_name = "TIME", requires = "shard", value_parser = parse_time, hide_short_help = true)]
+    start_at: Option<SystemTime>,
+
+    /// Allow several shards on one machine
+    #[arg(long, requires = "shard", hide_short_help = true)]
+    shared_host: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum ShardChoice {
+    Named(Shard),
+    Auto,
+}
+
+impl FromStr for ShardChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            _ => text
+                .parse()
+                .map(Self::Named)
+                .map_err(|error: photofinish_record::shard::InvalidShard| error.to_string()),
+        }
+    }
+}
+
+fn parse_time(text: &str) -> Result<SystemTime, String> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds >= 0.0);
+    let from_seconds = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let time = match from_seconds {
+        Some(since) => SystemTime::UNIX_EPOCH.checked_add(since),
+        None => text.parse::<Timestamp>().ok().map(SystemTime::from),
+    };
+    time.ok_or_else(|| {
+        "expected a Unix time in s, or a time such as 2026-11-20T18:30:00Z".to_owned()
+    })
+}
+
+/// Pairs of variables with index and number of the processes of one job, of batch systems and CI services. Those of job
+/// arrays are missing on purpose: their tasks may start at different times.
+const VARIABLES: [(&str, &str); 10] = [
+    ("SLURM_PROCID", "SLURM_NTASKS"),
+    ("JOB_COMPLETION_INDEX", "PHOTOFINISH_SHARDS"),
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+    ("PMI_RANK", "PMI_SIZE"),
+    ("NOMAD_ALLOC_INDEX", "PHOTOFINISH_SHARDS"),
+    ("AWS_BATCH_JOB_ARRAY_INDEX", "PHOTOFINISH_SHARDS"),
+    ("CLOUD_RUN_TASK_INDEX", "CLOUD_RUN_TASK_COUNT"),
+    ("CI_NODE_INDEX", "CI_NODE_TOTAL"),
+    ("BUILDKITE_PARALLEL_JOB", "BUILDKITE_PARALLEL_JOB_COUNT"),
+    ("CIRCLE_NODE_INDEX", "CIRCLE_NODE_TOTAL"),
+];
+
+/// Counts its nodes from 1, unlike the others.
+const FROM_ONE: &str = "CI_NODE_INDEX";
+
+/// The shard that the environment names.
+fn from_environment(variable: &dyn Fn(&str) -> Option<String>) -> Result<Shard, Failure> {
+    for (index_name, count_name) in VARIABLES {
+        let Some(index) = variable(index_name) else {
+            continue;
+        };
+        let Some(count) = variable(count_name) else {
+            return Err(Failure::usage(format!(
+                "--shard auto: {index_name} is set, and {count_name} is not"
+            ))
+            .hint(format!("set {count_name} to the number of shards")));
+        };
+        let first = u32::from(index_name == FROM_ONE);
+        let index = index
+            .trim()
+            .parse::<u32>()
+            .ok()
+            .and_then(|index| index.checked_sub(first));
+        let count = count.trim().parse::<NonZeroU32>().ok();
+        let shard = index
+            .zip(count)
+            .and_then(|(index, count)| Shard::new(index, count).ok());
+        return shard.ok_or_else(|| {
+            Failure::usage(format!(
+                "--shard auto: {index_name} and {count_name} do not name a shard"
+            ))
+            .hint("they are set by the batch system; --shard I/N names the shard without them")
+        });
+    }
+    let known = VARIABLES.map(|(index, _)| index).join(", ");
+    Err(
+        Failure::usage("--shard auto: no batch system has set the index of this process").hint(
+            format!("known variables are {known}; --shard I/N needs none of them"),
+        ),
+    )
+}
+
+/// The way in which the shards of a run start together.
+#[derive(Clone, Debug)]
+pub enum Together {
+    /// They meet in a directory.
+    Meet {
+        store: PathBuf,
+        limit: Duration,
+        margin: Duration,
+    },
+    /// Each measurement starts at a time that was agreed on: the first one at this Unix time in µs, each other one this much
+    /// later than the one before.
+    Schedule { first_us: u64, every: Duration },
+}
+
+/// The share of a run.
+#[derive(Clone, Debug)]
+pub struct ShardRequest {
+    pub shard: Shard,
+    pub together: Together,
+    pub shared_host: bool,
+}
+
+/// Time allowed for everything of a round but warm-up and measurement, where rounds start at fixed times.
+const SET_UP: Duration = Duration::from_secs(5);
+
+impl ShardArguments {
+    /// The share of `prepared` that this process runs; `None` if it runs all of it.
+    pub fn request(&self, prepared: &mut PreparedRun) -> Result<Option<ShardRequest>, Failure> {
+        let shard = match self.shard {
+            None => return Ok(None),
+            Some(ShardChoice::Named(shard)) => shard,
+            Some(ShardChoice::Auto) => from_environment(&|name| env::var(name).ok())?,
+        };
+        refuse(prepared, shard)?;
+        let together = match (&self.store, self.start_at) {
+            (Some(store), _) => Together::Meet {
+                store: store.clone(),
+                limit: self.store_timeout,
+                margin: self.start_margin,
+            },
+            (None, Some(time)) => Together::Schedule {
+                first_us: unix_us(time),
+                every: round_length(prepared)?,
+            },
+            (None, None) => {
+                return Err(Failure::usage("--shard needs a common start").hint(
+                    "add --store DIR, a directory that all shards reach, or --start-at TIME",
+                ));
+            }
+        };
+        // A redo would have to be the decision of all.
+        prepared.redos = RedoBudget::NONE;
+        Ok(Some(ShardRequest {
+            shard,
+            together,
+            shared_host: self.shared_host,
+        }))
+    }
+}
+
+/// Longest round of a plan whose phases all end by time.
+fn round_length(prepared: &PreparedRun) -> Result<Duration, Failure> {
+    let mut longest = Duration::ZERO;
+    for scenario in &prepared.plan.scenarios {
+        let (Stop::DurationNs(warmup), Stop::DurationNs(measured)) =
+            (scenario.warmup, scenario.stop)
+        else {
+            return Err(Failure::usage(format!(
+                "--start-at: `{}` ends after a number of operations, so that its rounds have no fixed length",
+                scenario.name
+            ))
+            .hint("use --store DIR, or add --duration TIME"));
+        };
+        longest = longest.max(Duration::from_nanos(
+            warmup.get().saturating_add(measured.get()),
+        ));
+    }
+    Ok(longest + SET_UP)
+}
+
+/// Refuses what shards cannot do together.
+fn refuse(prepared: &PreparedRun, shard: Shard) -> Result<(), Failure> {
+    let plan = &prepared.plan;
+    let refused =
+        |what: String, hint: &str| Err(Failure::usage(format!("--shard: {what}")).hint(hint));
+    if prepared.search.is_some() {
+        return refused(
+            "a search decides on its next rate alone".to_owned(),
+            "give the rates with --rate",
+        );
+    }
+    if !plan.looks.is_empty() {
+        return refused(
+            "--until-decided ends each shard at another time".to_owned(),
+            "give the number of rounds with --rounds",
+        );
+    }
+    if !plan.thresholds.is_empty() {
+        return refused(
+            "thresholds hold for the whole, and this is a share".to_owned(),
+            "gate the merged record with `photofinish gate --record`",
+        );
+    }
+    for scenario in &plan.scenarios {
+        let name = &scenario.name;
+        let own = |server: &PlannedServer| server.is_own();
+        if scenario.servers.is_empty() {
+            return refused(
+                format!("`{name}` measures this machine, not a server that shards share"),
+                "run it on each machine without --shard, and compare the records",
+            );
+        }
+        if let Some((target, _)) = scenario.servers.iter().find(|(_, server)| own(server)) {
+            return refused(
+                format!("each shard of `{name}` would start and measure a server of its own"),
+                &format!("name one server for all of them with --target {target}=URL"),
+            );
+        }
+    }
+    if let Some(cell) = plan
+        .cells
+        .iter()
+        .find(|cell| cell.load.concurrency() < shard.count())
+    {
+        let kind = match cell.load {
+            Load::Closed { .. } | Load::Open { .. } => cell.load.concurrency(),
+        };
+        return refused(
+            format!(
+                "a load of {kind} sessions cannot be split into {} shards",
+                shard.count()
+            ),
+            "raise --concurrency: it counts the sessions of all shards",
+        );
+    }
+    let lane = plan
+        .runtimes
+        .iter()
+        .find(|(_, traits)| traits.worker.is_some());
+    if let Some((runtime, _)) = lane {
+        return refused(
+            format!("the lane `{runtime}` cannot run a share of a load yet"),
+            "leave it out with --runtimes",
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn auto(variables: &[(&str, &str)]) -> Result<Shard, String> {
+        let value = |name: &str| {
+            let known = variables.iter().find(|(known, _)| *known == name);
+            known.map(|(_, value)| (*value).to_owned())
+        };
+        from_environment(&value).map_err(|failure| failure.in_one_line())
+    }
+
+    #[test]
+    fn batch_systems_name_the_shard() {
+        let shard = |text: &str| Ok(text.parse().expect("a shard"));
+        assert_eq!(
+            auto(&[("SLURM_PROCID", "2"), ("SLURM_NTASKS", "3")]),
+            shard("2/3")
+        );
+        let kubernetes = [("JOB_COMPLETION_INDEX", "0"), ("PHOTOFINISH_SHARDS", "4")];
+        assert_eq!(auto(&kubernetes), shard("0/4"));
+        assert_eq!(
+            auto(&[("CI_NODE_INDEX", "1"), ("CI_NODE_TOTAL", "2")]),
+            shard("0/2")
+        );
+    }
+
+    #[test]
+    fn half_an_answer_is_an_error() {
+        let error = |variables: &[(&str, &str)]| auto(variables).expect_err("no shard");
+        assert!(error(&[]).starts_with("--shard auto: no batch system"));
+        assert_eq!(
+            error(&[("JOB_COMPLETION_INDEX", "0")]),
+            "--shard auto: JOB_COMPLETION_INDEX is set, and PHOTOFINISH_SHARDS is not"
+        );
+        let wrong = "--shard auto: SLURM_PROCID and SLURM_NTASKS do not name a shard";
+        assert_eq!(
+            error(&[("SLURM_PROCID", "3"), ("SLURM_NTASKS", "3")]),
+            wrong
+        );
+        assert_eq!(
+            error(&[("SLURM_PROCID", "x"), ("SLURM_NTASKS", "3")]),
+            wrong
+        );
+    }
+
+    #[test]
+    fn a_start_is_a_unix_time_or_a_timestamp() {
+        let time = parse_time("2026-11-20T18:30:00Z").expect("a time");
+        assert_eq!(parse_time("1795199400"), Ok(time));
+        for wrong in ["", "-1", "soon", "1e300"] {
+            parse_time(wrong).expect_err(wrong);
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! This process as one of a run's shards: joining the others, the start of each round, leaving the record behind.
+//!
+//! Shards that would measure different things must not start, so each says what it is about to run, and all of them compare.
+//! The directory in which they meet is in `photofinish_harness::meeting`; workers wait for the start of a round there.
+
+use std::fs;
+use std::num::NonZeroU32;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use photofinish_harness::meeting::{Abort, LOOK, Meeting, MeetingError, unix_us};
+use photofinish_harness::os;
+use photofinish_record::shard::{
+    ClockOffset, Shard, ShardMember, ShardSet, StartRule, WorkerShard,
+};
+use photofinish_record::{PlannedServer, Record, canonical_json, hex, nanoseconds};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::cleaning;
+use crate::exit::{Exit, Failure, OrFail};
+use crate::interrupt::Interrupt;
+use crate::process::this_program;
+use crate::request::shards::{ShardRequest, Together};
+
+/// A shard of a run.
+#[derive(Clone, Debug)]
+pub struct ShardedRun {
+    request: ShardRequest,
+    joined: bool,
+}
+
+/// A shard's particulars, which all others read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Joined {
+    version: String,
+    /// SHA-256 of the program.
+    program: String,
+    /// SHA-256 of the plan, without what is particular to a machine.
+    plan: String,
+    seed: u64,
+    host: String,
+    boot_id: Option<String>,
+    process: u32,
+}
+
+impl Joined {
+    fn of(record: &Record) -> Result<Self, Failure> {
+        let program = this_program()?;
+        let content = fs::read(&program).or_fail("cannot read the program's own file")?;
+        Ok(Self {
+            version: record.tool.version.clone(),
+            program: hex(Sha256::digest(content)),
+            plan: hex(Sha256::digest(canonical_json(common_plan(record)))),
+            seed: record.seed,
+            host: os::host_name().unwrap_or_default(),
+            boot_id: record.machine.boot_id.clone(),
+            process: std::process::id(),
+        })
+    }
+
+    /// SHA-256 over everything that must be the same for all shards.
+    fn identity(&self) -> String {
+        let same = json!({
+            "version": self.version, "program": self.program, "plan": self.plan, "seed": self.seed,
+        });
+        hex(Sha256::digest(canonical_json(same)))
+    }
+
+    /// The first thing that must be the same and is not.
+    fn difference(&self, other: &Self) -> Option<String> {
+        let versions = (&self.version, &other.version);
+        if self.seed != other.seed {
+            return Some(format!("another seed ({} and {})", other.seed, self.seed));
+        }
+        if versions.0 != versions.1 {
+            return Some(format!(
+                "another version ({} and {})",
+                versions.1, versions.0
+            ));
+        }
+        if self.program != other.program {
+            return Some("another build of the program".to_owned());
+        }
+        (self.plan != other.plan).then(|| "another plan".to_owned())
+    }
+}
+
+/// The plan of a record without what is particular to a machine: CPUs, and how a server was reached.
+fn common_plan(record: &Record) -> serde_json::Value {
+    let mut plan = record.plan.clone();
+    plan.placement.server_cpus.clear();
+    plan.placement.worker_cpus.clear();
+    plan.placement.orchestrator_cpus.clear();
+    plan.placement.pacer_cpu = None;
+    for server in plan
+        .scenarios
+        .iter_mut()
+        .flat_map(|scenario| scenario.servers.values_mut())
+    {
+        if let PlannedServer::External {
+            software,
+            address,
+            tls,
+            cpus,
+            ..
+        } = server
+        {
+            (*software, *address, *tls, *cpus) = (None, None, None, None);
+        }
+    }
+    json!(plan)
+}
+
+impl ShardedRun {
+    pub fn new(request: ShardRequest) -> Self {
+        Self {
+            request,
+            joined: false,
+        }
+    }
+
+    pub fn shard(&self) -> Shard {
+        self.request.shard
+    }
+
+    fn meeting(&self) -> Option<Meeting> {
+        match &self.request.together {
+            Together::Meet { store, .. } => Some(Meeting::in_directory(store)),
+            Together::Schedule { .. } => None,
+        }
+    }
+
+    /// Waits until all shards are there, and enters them into the record.
+    pub fn join(&mut self, record: &mut Record, interrupt: &Interrupt) -> Result<(), Failure> {
+        let own = Joined::of(record)?;
+        let clock = match &self.request.together {
+            Together::Schedule { .. } => None,
+            Together::Meet { store, limit, .. } => {
+                fs::create_dir_all(store)
+                    .or_fail(format!("cannot make the store {}", store.display()))?;
+                // Workers look for it from directories of their own.
+                let store = store.canonicalize().or_fail("cannot find the store")?;
+                let meeting = Meeting::in_directory(store);
+                let clock = self.enter(&meeting, &own)?;
+                self.joined = true;
+                self.wait(&meeting, *limit, interrupt)?;
+                self.compare(&meeting, &own)?;
+                Some(clock)
+            }
+        };
+        record.shards = Some(ShardSet {
+            count: self.shard().count(),
+            identity: own.identity(),
+            merged: false,
+            members: vec![ShardMember {
+                index: self.shard().index(),
+                run: record.id.clone(),
+                host: own.host,
+                boot_id: own.boot_id,
+                cpu_model: record.machine.cpu_model.clone(),
+                worker_cpus: u32::try_from(record.plan.placement.worker_cpus.len())
+                    .expect("CPUs are counted in thousands at most"),
+                clock,
+            }],
+        });
+        Ok(())
+    }
+
+    /// Says what this shard is, and reads the store's clock from the file that does.
+    fn enter(&self, meeting: &Meeting, own: &Joined) -> Result<ClockOffset, Failure> {
+        let shard = self.shard();
+        meeting.check_going(shard.count()).map_err(new_store)?;
+        let name = format!("joined/{}", shard.index());
+        let content = serde_json::to_vec(own).expect("plain fields");
+        let before = SystemTime::now();
+        if !meeting.create(&name, &content).map_err(failure)? {
+            let other = meeting.read(&name).ok();
+            let other = other.and_then(|text| serde_json::from_slice::<Joined>(&text).ok());
+            let what = other.map_or_else(
+                || "it has joined already".to_owned(),
+                |other| {
+                    format!(
+                        "process {} on {}",
+                        other.process,
+                        cleaning::one_line(&other.host)
+                    )
+                },
+            );
+            return Err(new_store(MeetingError::Taken { shard, what }));
+        }
+        let after = SystemTime::now();
+        let modified =
+            fs::metadata(meeting.directory().join(&name)).and_then(|file| file.modified());
+        let modified = modified.or_fail("cannot read the store's time")?;
+        let offset =
+            |from: SystemTime| unix_us(modified).cast_signed() - unix_us(from).cast_signed();
+        Ok(ClockOffset {
+            least_us: offset(after),
+            most_us: offset(before) + TICK_US,
+        })
+    }
+
+    fn wait(
+        &self,
+        meeting: &Meeting,
+        limit: Duration,
+        interrupt: &Interrupt,
+    ) -> Result<(), Failure> {
+        let (since, of) = (Instant::now(), self.shard().count());
+        loop {
+            let missing = meeting.missing("joined", of).map_err(failure)?;
+            if missing.is_empty() {
+                return Ok(());
+            }
+            meeting.check_going(of).map_err(failure)?;
+            if interrupt.requested() {
+                return Err(Failure::new(
+                    Exit::Interrupted,
+                    "interrupted before the other shards had joined",
+                ));
+            }
+            if since.elapsed() >= limit {
+                return Err(failure(MeetingError::Missing {
+                    missing,
+                    of,
+                    what: "there".to_owned(),
+                    waited: limit,
+                }));
+            }
+            thread::sleep(LOOK * 4);
+        }
+    }
+
+    /// Compares all shards with this one.
+    fn compare(&self, meeting: &Meeting, own: &Joined) -> Result<(), Failure> {
+        let shard = self.shard();
+        let others = (0..shard.count().get()).filter(|index| *index != shard.index());
+        for index in others {
+            let content = meeting.read(&format!("joined/{index}")).map_err(failure)?;
+            let other: Joined = serde_json::from_slice(&content)
+                .or_fail(format!("shard {index} did not say what it is"))?;
+            if let Some(difference) = own.difference(&other) {
+                return Err(Failure::usage(format!("shard {index} has {difference}"))
+                    .hint("start all shards with the same program, scenarios and options"));
+            }
+            if own.boot_id == other.boot_id && own.host == other.host && !self.request.shared_host {
+                return Err(Failure::usage(format!(
+                    "shards {index} and {} are on one machine, and would take each other's CPUs",
+                    shard.index()
+                ))
+                .hint("start one for each machine, or allow it with --shared-host"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The share of round number `round`, from 1.
+    pub fn of_round(&self, round: u64) -> WorkerShard {
+        let start = match &self.request.together {
+            Together::Meet {
+                store,
+                limit,
+                margin,
+            } => StartRule::Meet {
+                store: store.canonicalize().unwrap_or_else(|_| store.clone()),
+                limit_ns: nanoseconds(*limit),
+                margin_ns: nanoseconds(*margin),
+            },
+            Together::Schedule { first_us, every } => {
+                let every_us = u64::try_from(every.as_micros()).unwrap_or(u64::MAX);
+                let later_us = every_us.saturating_mul(round.saturating_sub(1));
+                StartRule::At {
+                    unix_us: first_us.saturating_add(later_us),
+                }
+            }
+        };
+        WorkerShard {
+            shard: self.shard(),
+            start,
+        }
+    }
+
+    /// Tells the others that this shard cannot go on.
+    pub fn end(&self, reason: &str) {
+        let (reason, shard) = (reason.to_owned(), self.shard().index());
+        let Some(meeting) = self.meeting() else {
+            return;
+        };
+        // Another process may have this place, and its run goes on.
+        let joined = meeting.names("joined").unwrap_or_default();
+        if self.joined || !joined.contains(&shard.to_string()) {
+            // If this fails, the others notice at the end of their wait that this shard is missing.
+            let _ = meeting.end(&Abort { shard, reason });
+        }
+    }
+
+    /// Leaves the record where `merge` finds it; returns the command that does.
+    pub fn leave(&self, record: &Record) -> Result<String, Failure> {
+        let Some(meeting) = self.meeting() else {
+            return Ok("photofinish merge RECORD...".to_owned());
+        };
+        let content = serde_json::to_vec(record).or_fail("cannot write the record")?;
+        let name = format!("{RECORDS}/{}.json", self.shard().index());
+        let created = meeting.create(&name, &content).map_err(failure)?;
+        if !created {
+            let what = "its record is there already".to_owned();
+            let shard = self.shard();
+            return Err(new_store(MeetingError::Taken { shard, what }));
+        }
+        Ok(format!(
+            "photofinish merge {}",
+            meeting.directory().display()
+        ))
+    }
+}
+
+/// The folder of the records in a store.
+pub const RECORDS: &str = "records";
+
+/// Files are stamped with the time of the last tick.
+const TICK_US: i64 = 10_000;
+
+/// Number of shards as given to `plan`.
+pub fn parse_count(text: &str) -> Result<NonZeroU32, String> {
+    let count = text
+        .parse()
+        .ok()
+        .filter(|count: &NonZeroU32| count.get() <= Shard::MOST);
+    count.ok_or_else(|| format!("expected a number of shards from 1 to {}", Shard::MOST))
+}
+
+fn failure(error: MeetingError) -> Failure {
+    match &error {
+        MeetingError::Missing { .. } => Failure::could_not_run(error.to_string())
+            .hint("start all shards at about the same time, with the same --store, or raise --store-timeout"),
+        MeetingError::Io { .. } => Failure::could_not_run(error.to_string())
+            .hint("--store names a directory that all shards can write to"),
+        _ => Failure::could_not_run(error.to_string()),
+    }
+}
+
+/// The failure of a store that another run has used.
+fn new_store(error: MeetingError) -> Failure {
+    match &error {
+        MeetingError::Ended { .. } | MeetingError::Taken { .. } => {
+            Failure::could_not_run(error.to_string()).hint("use a new directory for each run")
+        }
+        _ => failure(error),
+    }
+}

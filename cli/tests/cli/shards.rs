@@ -1,0 +1,535 @@
+//! A run split over several processes: together the run of one machine, and a clear end if one of them fails.
+//!
+//! The server is nginx, whose log has the number of each operation. A real Slurm starts the processes where one is installed;
+//! its nodes are virtual, so nothing here says how fast several machines are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use photofinish_record::shard::ShardSet;
+use photofinish_record::{Outcome, Record};
+
+use crate::nginx::nginx_serving;
+use crate::slurm::Slurm;
+use crate::support::{Finished, Sandbox, Started, python, read_record, send, wait_for};
+
+const SCENARIO: &str = "\
+[load]
+concurrency = [5]
+warmup_ops = 15
+ops = 40
+
+[[request]]
+send = \"GET /numbered?round={{round}}&op={{op}}\"
+";
+
+/// The same by time, with fixed arrivals.
+const OPEN: [&str; 3] = ["--rate=200", "--arrivals=poisson", "--duration=300ms"];
+
+struct Site {
+    sandbox: Sandbox,
+    _nginx: Started,
+    target: String,
+}
+
+impl Site {
+    fn new() -> Option<Self> {
+        let sandbox = Sandbox::new();
+        let (nginx, address) = nginx_serving(&sandbox, "location / { return 200 'hello'; }")?;
+        sandbox.write("numbered.toml", SCENARIO);
+        Some(Self {
+            sandbox,
+            _nginx: nginx,
+            target: format!("http=http://{address}"),
+        })
+    }
+
+    fn arguments<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
+        let common = [
+            "run",
+            "numbered.toml",
+            "--target",
+            &self.target,
+            "--runtimes",
+            "threads,tokio",
+            "--rounds",
+            "2",
+            "--quiet",
+        ];
+        [&common, more].concat()
+    }
+
+    fn shard(&self, index: u32, store: &str, more: &[&str]) -> Started {
+        let (shard, out) = (format!("{index}/3"), format!("out-{index}"));
+        let share = [
+            "--shard",
+            &shard,
+            "--store",
+            store,
+            "--shared-host",
+            "--start-margin=100ms",
+            "--out",
+            &out,
+        ];
+        self.sandbox
+            .start(&self.arguments(&[&share, more].concat()))
+    }
+
+    fn shards(&self, store: &str, more: &[&str]) -> Vec<Finished> {
+        let started: Vec<Started> = (0..3).map(|index| self.shard(index, store, more)).collect();
+        started.into_iter().map(Started::finish).collect()
+    }
+
+    fn merge(&self, store: &str, code: i32) -> Record {
+        let merged = self
+            .sandbox
+            .run(&["merge", store, "--out", "merged", "--quiet"]);
+        merged.check(code, &[]);
+        newest(&self.sandbox.path().join("merged"))
+    }
+
+    /// How often each operation of each round was asked for, so far.
+    fn asked(&self) -> BTreeMap<(u64, u64), u32> {
+        let log = fs::read_to_string(self.sandbox.path().join("access.log")).expect("a log");
+        let mut asked = BTreeMap::new();
+        for line in log.lines() {
+            let number = |name: &str| -> Option<u64> {
+                let (_, rest) = line.split_once(&format!("{name}="))?;
+                rest.split('&').next()?.parse().ok()
+            };
+            if let Some(key) = number("round").zip(number("op")) {
+                *asked.entry(key).or_insert(0) += 1;
+            }
+        }
+        asked
+    }
+}
+
+fn newest(parent: &Path) -> Record {
+    let runs = fs::read_dir(parent).expect("a directory");
+    let runs = runs.map(|entry| entry.expect("readable").path().join("record.json"));
+    let newest = runs.filter(|path| path.is_file()).max();
+    read_record(newest.expect("a run").as_path())
+}
+
+fn shards(record: &Record) -> &ShardSet {
+    record.shards.as_ref().expect("a merged record")
+}
+
+/// The operations of the whole, each once, and the counts of nginx.
+#[track_caller]
+fn check_whole(site: &Site, whole: &Record, operations: u64) {
+    assert!(shards(whole).missing().is_empty());
+    assert_eq!(whole.rounds.len(), 4, "two runtimes, two rounds");
+    let mut requests = 0;
+    for round in &whole.rounds {
+        let Outcome::Ok(measured) = &round.outcome else {
+            panic!("not measured: {:?}", round.outcome);
+        };
+        let worker = &measured.worker;
+        assert_eq!((worker.ops, worker.failed_ops()), (operations, 0));
+        assert_eq!((worker.sessions, measured.shards.len()), (5, 3));
+        let ops: Vec<u64> = measured.shards.iter().map(|shard| shard.ops).collect();
+        assert_eq!(ops.iter().sum::<u64>(), operations, "{ops:?}");
+        assert!(ops.iter().all(|ops| *ops > 0), "{ops:?}");
+        assert_eq!(worker.service.count(), operations);
+        assert!(measured.mismatches.is_empty(), "{:?}", measured.mismatches);
+        requests += worker.traffic["http"].requests;
+    }
+    let asked = site.asked();
+    let once: BTreeSet<u32> = asked.values().copied().collect();
+    assert_eq!(
+        once,
+        BTreeSet::from([1]),
+        "each operation is asked for once"
+    );
+    let warmups = asked.keys().filter(|(_, op)| *op >= 1 << 48).count() as u64;
+    let mut measured: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+    for (round, op) in asked.keys().filter(|(_, op)| *op < 1 << 48) {
+        measured.entry(*round).or_default().push(*op);
+    }
+    assert_eq!(measured.len(), 4);
+    for (round, ops) in &measured {
+        assert_eq!(*ops, Vec::from_iter(0..operations), "round {round}");
+    }
+    assert_eq!(requests, 4 * operations + warmups);
+}
+
+#[test]
+fn the_shards_of_a_closed_load_are_the_run_of_one_machine() {
+    let Some(site) = Site::new() else { return };
+    for finished in site.shards("store", &[]) {
+        finished.check(0, &[]);
+    }
+    let whole = site.merge("store", 0);
+    check_whole(&site, &whole, 40);
+    // The same record from the runs' own directories, in another order.
+    let runs = ["out-2/latest", "out-0/latest", "out-1/latest"];
+    let again = site
+        .sandbox
+        .run(&[&["merge"], &runs[..], &["--out", "again", "--quiet"]].concat());
+    again.check(0, &[]);
+    let again = newest(&site.sandbox.path().join("again"));
+    assert_eq!(
+        (&again.rounds, &again.shards),
+        (&whole.rounds, &whole.shards)
+    );
+    // One share alone is no result.
+    let alone = site.sandbox.run(&["show", "out-1/latest"]);
+    assert!(
+        alone.stdout.contains("partial: this is shard 1 of 3"),
+        "{}",
+        alone.stdout
+    );
+    let table = site.sandbox.run(&["show", "merged/latest"]).stdout;
+    assert!(table.contains("Shards"), "{table}");
+}
+
+#[test]
+fn the_shards_of_an_open_load_are_the_run_of_one_machine() {
+    let Some(site) = Site::new() else { return };
+    let plan = site
+        .sandbox
+        .run(&[&["plan", "numbered.toml", "--shards=3"], &OPEN[..]].concat());
+    let plan = plan.check(0, &[]).stdout;
+    for finished in site.shards("store", &OPEN) {
+        finished.check(0, &[]);
+    }
+    let whole = site.merge("store", 0);
+    let Outcome::Ok(first) = &whole.rounds[0].outcome else {
+        panic!("not measured");
+    };
+    let scheduled = first.worker.open.as_ref().expect("open").scheduled;
+    check_whole(&site, &whole, scheduled);
+    let planned: u64 = plan.lines().filter_map(planned_operations).sum();
+    assert_eq!(planned, scheduled, "{plan}");
+}
+
+/// Operations of the shards in a line of a plan: `    shards 1 to 2: 2 sessions, 20 operations each`.
+fn planned_operations(line: &str) -> Option<u64> {
+    let (shards, share) = line.trim().split_once(": ")?;
+    let count = match shards.split_whitespace().collect::<Vec<_>>().as_slice() {
+        ["shard", _] => 1,
+        ["shards", first, "to", last] => {
+            1 + last.parse::<u64>().ok()? - first.parse::<u64>().ok()?
+        }
+        _ => return None,
+    };
+    let (_, operations) = share.split_once(", ")?;
+    let operations: u64 = operations.split_whitespace().next()?.parse().ok()?;
+    Some(count * operations)
+}
+
+#[test]
+fn shards_of_different_runs_do_not_start() {
+    let Some(site) = Site::new() else { return };
+    let first = site.shard(0, "store", &["--seed=2"]);
+    let (second, third) = (site.shard(1, "store", &[]), site.shard(2, "store", &[]));
+    first.finish().check(
+        2,
+        &["has another seed", "hint: start all shards with the same"],
+    );
+    for other in [second.finish(), third.finish()] {
+        assert!(other.code == Some(2) || other.code == Some(1), "{other:#?}");
+        let reasons = ["shard 0 has another seed (2 and 1)", "ended the run: "];
+        assert!(
+            reasons.iter().any(|reason| other.stderr.contains(reason)),
+            "{}",
+            other.stderr
+        );
+    }
+    assert!(site.asked().is_empty(), "nothing was measured");
+    // The store is used up.
+    let late = site.shard(1, "store", &[]).finish();
+    late.check(
+        1,
+        &["ended the run", "hint: use a new directory for each run"],
+    );
+}
+
+#[test]
+fn a_missing_shard_is_named_and_a_late_one_does_not_join() {
+    let Some(site) = Site::new() else { return };
+    let patience = ["--store-timeout=300ms"];
+    let (first, last) = (
+        site.shard(0, "store", &patience),
+        site.shard(2, "store", &patience),
+    );
+    let told = [first.finish(), last.finish()];
+    let named = told
+        .iter()
+        .any(|one| one.stderr.contains("shard 1 of 3 was not there within 0 s"));
+    assert!(
+        named && told.iter().all(|one| one.code == Some(1)),
+        "{told:#?}"
+    );
+    site.shard(1, "store", &patience)
+        .finish()
+        .check(1, &["ended the run: shard 1 of 3 was not there"]);
+}
+
+#[test]
+fn a_shard_that_ends_early_ends_the_run_and_the_others_tell() {
+    let Some(site) = Site::new() else { return };
+    let long = ["--duration=2s", "--store-timeout=3s"];
+    let mut all: Vec<Started> = (0..3)
+        .map(|index| site.shard(index, "store", &long))
+        .collect();
+    let started = site.sandbox.path().join("store/go/1");
+    wait_for("the first round", || started.exists().then_some(()));
+    // A duplicate changes nothing.
+    site.shard(1, "store", &long).finish().check(
+        1,
+        &[
+            "another process has been shard 1/3 here",
+            "hint: use a new directory",
+        ],
+    );
+    send("TERM", all[2].id());
+    let [first, second, third] = [all.remove(0), all.remove(0), all.remove(0)].map(Started::finish);
+    third.check(130, &[]);
+    for other in [first, second] {
+        other.check(1, &["shard 2 of 3 ended the run: interrupted"]);
+    }
+    let records = fs::read_dir(site.sandbox.path().join("store/records")).expect("records");
+    assert_eq!(records.count(), 3, "what was measured is kept");
+    let whole = site.merge("store", 5);
+    assert!(shards(&whole).missing().is_empty());
+    // The round that the others finished without it is no round of the whole.
+    let last = whole.rounds.last().expect("the first round");
+    assert!(
+        !matches!(&last.outcome, Outcome::Ok(measured) if measured.shards.len() == 3),
+        "{last:#?}"
+    );
+}
+
+#[test]
+fn a_killed_shard_is_missed_and_the_record_is_partial() {
+    let Some(site) = Site::new() else { return };
+    let long = ["--duration=1s", "--store-timeout=1s", "--runtimes=tokio"];
+    let mut all: Vec<Started> = (0..3)
+        .map(|index| site.shard(index, "store", &long))
+        .collect();
+    let started = site.sandbox.path().join("store/go/1");
+    wait_for("the first round", || started.exists().then_some(()));
+    send("KILL", all[0].id());
+    all.remove(0).finish();
+    for other in all {
+        let other = other.finish();
+        let reasons = [
+            "shard 0 of 3 was not ready for round 2 within 1 s",
+            "ended the run",
+        ];
+        assert!(
+            reasons.iter().any(|reason| other.stderr.contains(reason)),
+            "{other:#?}"
+        );
+        assert_eq!(other.code, Some(1));
+    }
+    let merged = site.sandbox.run(&["merge", "store", "--out", "merged"]);
+    let merged = merged.check(5, &["partial: shard 0 of 3 is missing"]);
+    assert!(!merged.stdout.contains("faster"), "{}", merged.stdout);
+}
+
+#[test]
+fn what_shards_cannot_do_together_is_refused_before_anything_starts() {
+    let sandbox = Sandbox::new();
+    let refused = |arguments: &[&str], expected: &str| {
+        let shard = ["--shard", "0/2", "--store", "store"];
+        sandbox
+            .run(&[&["run"], arguments, &shard].concat())
+            .check(2, &[expected, "hint: "]);
+        assert!(!sandbox.path().join("store").exists(), "{arguments:?}");
+    };
+    let target = "--target=http=http://127.0.0.1:9/";
+    refused(
+        &["http-get"],
+        "each shard of `http-get` would start and measure a server of its own",
+    );
+    refused(&["file-read"], "`file-read` measures this machine");
+    refused(
+        &["http-get", target, "--concurrency=1"],
+        "a load of 1 sessions cannot be split into 2 shards",
+    );
+    refused(
+        &["http-get", target, "--until-decided"],
+        "--until-decided ends each shard at another time",
+    );
+    refused(
+        &["http-get", target, "--find-max=response_p99 < 10ms"],
+        "a search decides on its next rate alone",
+    );
+    refused(
+        &["http-get", target, "--expect=errors < 1%"],
+        "thresholds hold for the whole",
+    );
+    let alone = ["run", "http-get", target, "--concurrency=4", "--shard=0/2"];
+    sandbox
+        .run(&alone)
+        .check(2, &["--shard needs a common start", "--store DIR"]);
+    let wrong = ["run", "http-get", target, "--shard=2/2", "--store=store"];
+    sandbox
+        .run(&wrong)
+        .check(2, &["shards are numbered from 0"]);
+}
+
+#[test]
+fn without_a_store_shards_start_at_a_time() {
+    let Some(site) = Site::new() else { return };
+    let start = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("after 1970");
+    let start = format!("{}", start.as_secs() + 6);
+    let shard = |index: u32| {
+        let (shard, out) = (format!("{index}/2"), format!("out-{index}"));
+        let share = [
+            "--shard",
+            &shard,
+            "--start-at",
+            &start,
+            "--shared-host",
+            "--runtimes=tokio",
+            "--rounds=1",
+            "--duration=200ms",
+            "--concurrency=4",
+            "--set=load.warmup=50ms",
+            "--out",
+            &out,
+        ];
+        site.sandbox.start(
+            &[
+                &["run", "http-get", "--target", &site.target, "--quiet"],
+                &share[..],
+            ]
+            .concat(),
+        )
+    };
+    let both = [shard(0), shard(1)];
+    for one in both {
+        one.finish().check(0, &[]);
+    }
+    let merged = site.sandbox.run(&[
+        "merge",
+        "out-0/latest",
+        "out-1/latest",
+        "--out",
+        "merged",
+        "--quiet",
+    ]);
+    merged.check(0, &[]);
+    let whole = newest(&site.sandbox.path().join("merged"));
+    let Outcome::Ok(measured) = &whole.rounds[0].outcome else {
+        panic!("not measured");
+    };
+    let common = measured.worker.common_start.expect("shared");
+    assert_eq!(
+        common.unix_us / 1_000_000,
+        start.parse::<u64>().expect("a number")
+    );
+}
+
+/// A job as `submit` prints it, in a real Slurm of three virtual nodes.
+#[test]
+fn a_job_under_slurm_is_the_run_of_one_machine() {
+    let Some(site) = Site::new() else { return };
+    let Some(slurm) = Slurm::start(&site.sandbox) else {
+        return;
+    };
+    let program = crate::support::program().to_str().expect("a path");
+    let submit = |store: &str, more: &[&str]| {
+        let job = [
+            "submit",
+            "slurm",
+            "--shards=3",
+            "--cpus=1",
+            "--program",
+            program,
+            "--store",
+            store,
+            "--",
+        ];
+        let run = site.arguments(&[&["--shared-host", "--start-margin=100ms"], more].concat());
+        let printed = site.sandbox.run(&[&job, &run[1..]].concat()).check(0, &[]);
+        slurm.submit(&printed.stdout)
+    };
+    let job = submit("store", &OPEN);
+    slurm.wait_for_queue();
+    let merged = site.sandbox.path().join("photofinish-runs");
+    let told = slurm.output();
+    assert!(merged.join("latest").exists(), "{told}");
+    let records = fs::read_dir(site.sandbox.path().join("store/records")).expect("records");
+    assert_eq!(records.count(), 3, "job {job}: {told}");
+    let whole = read_record(&merged.join("latest/record.json"));
+    let Outcome::Ok(first) = &whole.rounds[0].outcome else {
+        panic!("not measured: {told}");
+    };
+    let scheduled = first.worker.open.as_ref().expect("open").scheduled;
+    check_whole(&site, &whole, scheduled);
+    // A job that is cancelled ends with its records, and the merge tells.
+    let job = submit("cancelled", &["--duration=30s"]);
+    let started = site.sandbox.path().join("cancelled/go/1");
+    wait_for("the first round", || started.exists().then_some(()));
+    slurm.cancel(&job);
+    slurm.wait_for_queue();
+    let records = fs::read_dir(site.sandbox.path().join("cancelled/records")).expect("records");
+    assert_eq!(records.count(), 3, "{}", slurm.output());
+}
+
+/// The published schemas are in the Python package.
+#[test]
+fn manifests_follow_the_schemas_of_kubernetes() {
+    let Some(python) = python("kubernetes_validate", "kubernetes-validate") else {
+        return;
+    };
+    let sandbox = Sandbox::new();
+    let job = [
+        "submit",
+        "kubernetes",
+        "--shards=3",
+        "--image=example/photofinish",
+        "--claim=shared",
+        "--store=/store/it's",
+        "--",
+    ];
+    let run = [
+        "http-get",
+        "--target",
+        "http=http://server/?a=\"b\"",
+        "--rate=300",
+    ];
+    let manifest = sandbox.run(&[&job[..], &run].concat()).check(0, &[]).stdout;
+    let validate = |manifest: &str| {
+        let file = sandbox.write("jobs.yaml", manifest);
+        let script = "import sys, yaml, kubernetes_validate as k\n\
+                      for job in yaml.safe_load_all(open(sys.argv[1])): k.validate(job, k.latest_version(), strict=True)";
+        Finished::of(Command::new(&python).args(["-c", script]).arg(file))
+    };
+    validate(&manifest).check(0, &[]);
+    validate(&manifest.replace("backoffLimit: 0", "backoffLimit: none")).check(1, &["none"]);
+    let refused = sandbox.run(&[
+        "submit",
+        "kubernetes",
+        "--shards=3",
+        "--image=i",
+        "--claim=c",
+        "--store=/tmp/x",
+        "--",
+        "a",
+    ]);
+    refused.check(2, &["the volume is mounted at /store"]);
+    let engine = |shards: &str| {
+        sandbox.run(&[
+            "submit",
+            "ssh",
+            "--hosts=a,b",
+            "--shards",
+            shards,
+            "--",
+            "http-get",
+        ])
+    };
+    engine("3").check(2, &["3 shards need as many hosts, and there are 2"]);
+    engine("2").check(0, &[]);
+}
