@@ -26,6 +26,7 @@ mod runs;
 mod schema;
 mod selftest;
 mod serve;
+mod setup;
 mod show;
 mod submit;
 mod throwaway_postgres;
@@ -57,7 +58,7 @@ Before:   list, plan, doctor, selftest
 Measure:  run, gate
 After:    show, open, runs, report, compare, export, baseline
 Several:  run --shard, submit, merge
-Your own: init, import, serve, schema, lanes, check-worker
+Your own: init, import, serve, schema, lanes, setup, check-worker
 Shell:    completions, man
 
 `photofinish COMMAND -h` lists the options of a command, `photofinish help
@@ -136,6 +137,7 @@ pub enum Command {
     Export(export::Export),
     Serve(serve::Serve),
     Lanes(lanes::Lanes),
+    Setup(setup::Setup),
     CheckWorker(check_worker::CheckWorker),
     Doctor(doctor::Doctor),
     Selftest(selftest::Selftest),
@@ -172,6 +174,7 @@ impl Command {
             Self::Export(command) => command.execute(),
             Self::Serve(command) => command.execute(),
             Self::Lanes(command) => command.execute(),
+            Self::Setup(command) => command.execute(),
             Self::CheckWorker(command) => command.execute(),
             Self::Doctor(command) => command.execute(),
             Self::Selftest(command) => command.execute(),

@@ -5,13 +5,14 @@
 //! before the interpreter runs.
 
 pub mod conformance;
+pub mod python;
 mod recording_server;
 mod shipped;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use photofinish_record::protocol::{LaneDescription, WORKER_PROTOCOL, WorkerDescription};
@@ -142,7 +143,7 @@ impl Launches {
                 Some(shipped) if worker.sha256.is_some() => {
                     shipped.write_to(directory)?;
                     let (interpreter, script) =
-                        (worker.command.first(), directory.join(shipped.script));
+                        (worker.command.first(), directory.join(shipped.script()));
                     interpreter
                         .map(OsString::from)
                         .into_iter()
@@ -196,40 +197,6 @@ pub fn worker(words: &[String]) -> Result<(LaneCommand, Vec<LaneDescription>), F
     let lanes = describe(&command, path)?;
     let words = command.into_iter().map(OsString::from).collect();
     Ok((LaneCommand { words, directory }, lanes))
-}
-
-/// The interpreter of Python lanes: `PHOTOFINISH_PYTHON`, that of the active virtual environment, or `python3`.
-fn python() -> PathBuf {
-    if let Some(named) = std::env::var_os("PHOTOFINISH_PYTHON") {
-        return named.into();
-    }
-    match std::env::var_os("VIRTUAL_ENV") {
-        Some(environment) => Path::new(&environment).join("bin/python3"),
-        None => PathBuf::from("python3"),
-    }
-}
-
-/// True if the Python interpreter can be started at all.
-fn python_is_there(python: &Path) -> bool {
-    let mut command = Command::new(python);
-    command
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
-}
-
-/// Python, or the failure with the remedy.
-fn require_python() -> Result<PathBuf, Failure> {
-    let python = python();
-    if python_is_there(&python) {
-        return Ok(python);
-    }
-    Err(Failure::usage(format!(
-        "Python lanes need an interpreter, and `{}` cannot be started",
-        python.display()
-    ))
-    .hint("install python3, or name an interpreter: PHOTOFINISH_PYTHON=/path/to/python3"))
 }
 
 /// A directory for the scripts of a lane that is only asked what it is.

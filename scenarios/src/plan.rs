@@ -95,9 +95,13 @@ impl Lane {
         let LaneDescription {
             name,
             workloads,
+            cannot,
             open_load,
             ..
         } = &self.description;
+        if let Some(reason) = cannot.get(workload) {
+            return Some(format!("the lane {name} cannot run here: {reason}"));
+        }
         if !workloads.iter().any(|known| known == workload) {
             return Some(format!("the lane {name} has no workload `{workload}`"));
         }

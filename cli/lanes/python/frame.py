@@ -8,14 +8,20 @@ workload is written for it. Nothing here but the standard library.
 import array
 import asyncio
 import base64
+import errno
+import http.client
+import importlib.util
 import json
 import os
 import platform
 import resource
+import socket
 import struct
 import sys
+import threading
 import time
 import zlib
+from importlib import metadata
 from urllib.parse import urlsplit
 
 PROTOCOL = 1
@@ -45,17 +51,25 @@ def wrong_content(detail):
 
 
 def kind_of(error):
-    """The kind of a failed operation."""
+    """The kind of a failed operation. Libraries derive their errors from those of the language, or name them alike."""
     if isinstance(error, Failure):
         return error.kind
-    if isinstance(error, ConnectionRefusedError):
+    number = getattr(error, "errno", None)
+    if isinstance(error, ConnectionRefusedError) or number == errno.ECONNREFUSED:
         return "refused"
-    if isinstance(error, ConnectionError):
-        return "reset"
+    # A name whose labels are too long is refused by its encoding, before any name server is asked.
+    if isinstance(error, (socket.gaierror, UnicodeError)) or type(error).__name__ == "ClientConnectorDNSError":
+        return "unknown-host"
     if isinstance(error, TimeoutError):
         return "timeout"
-    if isinstance(error, EOFError):
+    if isinstance(error, ConnectionError) or type(error).__name__ == "ServerDisconnectedError":
+        return "reset"
+    if number in (errno.ECONNRESET, errno.EPIPE):
+        return "reset"
+    if isinstance(error, (EOFError, http.client.IncompleteRead)):
         return "short"
+    if getattr(error, "sqlstate", None):
+        return "sql"
     return "io"
 
 
@@ -145,20 +159,28 @@ def zigzag(value):
 
 
 class Traffic:
-    """Requests answered and connections opened, of one target."""
+    """Requests answered, connections opened and transactions ended, of one target."""
 
     def __init__(self):
         self.requests = 0
+        self.transactions = 0
         self.connections = 0
         self.abandoned = 0
+        self.abandoned_connections = 0
         self.bytes_out = None
         self.bytes_in = None
+
+    def begun(self):
+        """Connections begun, whether or not they were opened in time."""
+        return self.connections + self.abandoned_connections
 
     def as_json(self):
         numbers = {
             "requests": self.requests,
+            "transactions": self.transactions,
             "connections": self.connections,
             "abandoned": self.abandoned,
+            "abandoned_connections": self.abandoned_connections,
         }
         if self.bytes_out is not None:
             numbers.update(bytes_out=self.bytes_out, bytes_in=self.bytes_in)
@@ -166,14 +188,14 @@ class Traffic:
 
 
 class Target:
-    """An HTTP target: the address to connect to, the path of its URL if it has one, and its traffic."""
+    """A target with a URL: the address to connect to, the path of its URL if it has one, and whether it is ours."""
 
-    def __init__(self, planned):
+    def __init__(self, planned, scheme):
         url = urlsplit(planned["url"])
-        if url.scheme != "http":
-            raise Unsupported(f"this lane speaks plain HTTP only, not {url.scheme}")
+        if url.scheme != scheme:
+            raise Unsupported(f"this lane speaks plain {scheme.upper()} only, not {url.scheme}")
         address = planned.get("address") or f"{url.hostname}:{url.port or 80}"
-        if not isinstance(address, str) or ":" not in address:
+        if not isinstance(address, str) or ":" not in address or address.startswith("unix:"):
             raise Unsupported("this lane connects to TCP addresses only")
         host, port = address.rsplit(":", 1)
         self.host = host.strip("[]")
@@ -189,26 +211,66 @@ class Target:
 
 
 class Round:
-    """What the workloads of a round need: the plan, the targets and their traffic."""
+    """What the workloads of a round need: the plan, the lane, the targets and their traffic, and what is observed."""
 
-    def __init__(self, plan):
+    def __init__(self, plan, lane):
         self.plan = plan
+        self.lane = lane
         self.params = plan["params"]
         self.seed = plan["seed"]
         self.unit_ns = plan["unit_ns"]
         self.sessions = plan["load"]["concurrency"]
         self.work_dir = plan["work_dir"]
         self.traffic = {name: Traffic() for name in plan["targets"]}
-        self.observed = {}
+        self.facts = {}
+        self.lock = threading.Lock()
+        self.forget()
 
-    def http(self):
-        """The target `http` and its traffic."""
-        if "http" not in self.plan["targets"]:
-            raise Unsupported("the plan has no target `http`")
-        return Target(self.plan["targets"]["http"]), self.traffic["http"]
+    def forget(self):
+        """Begins a phase: what was observed in the last one does not count."""
+        self.times = {}
+        self.numbers = {}
+
+    def planned(self, name):
+        if name not in self.plan["targets"]:
+            raise Unsupported(f"the plan has no target `{name}`")
+        return self.plan["targets"][name]
+
+    def target(self, name, scheme):
+        """A target, and its traffic."""
+        return Target(self.planned(name), scheme), self.traffic[name]
 
     def observe(self, name, ns):
-        self.observed.setdefault(name, Histogram()).record(ns)
+        """Records a time of the histogram `name`."""
+        with self.lock:
+            self.times.setdefault(name, Histogram()).record(ns)
+
+    def number(self, name, value):
+        """Records a number whose mean is reported."""
+        with self.lock:
+            total, count = self.numbers.get(name, (0, 0))
+            self.numbers[name] = (total + value, count + 1)
+
+
+class Totals:
+    """What a round's operations came to, set against the traffic since its set-up."""
+
+    def __init__(self, round_, before, *phases):
+        self.sessions = round_.sessions
+        self.succeeded = sum(tally.succeeded for phase in phases for tally in phase.tallies)
+        self.failed = sum(count for phase in phases for count, _, _ in phase.failures().values())
+        self.requests = {name: traffic.requests - before[name].requests for name, traffic in round_.traffic.items()}
+        self.connections = {name: traffic.begun() - before[name].begun() for name, traffic in round_.traffic.items()}
+
+    def wrong_requests(self, target, each, others=0):
+        """Violations unless each operation made `each` requests, beside `others` that belong to none."""
+        counted = self.requests[target] - others
+        expected = self.succeeded * each
+        if self.failed or counted == expected:
+            return []
+        return [
+            f"expected {expected} requests to `{target}` ({self.succeeded} operations × {each}), counted {counted}"
+        ]
 
 
 class Tally:
@@ -372,7 +434,7 @@ def facts():
     return known
 
 
-def measurement(round_, warmup, overhead, measured, cost, worker_threads, lane_facts, violations):
+def measurement(round_, warmup, overhead, measured, cost, worker_threads, violations):
     errors = {
         kind: {"count": count, "example": example, "service": service.encoded()}
         for kind, (count, example, service) in measured.failures().items()
@@ -382,7 +444,7 @@ def measurement(round_, warmup, overhead, measured, cost, worker_threads, lane_f
     return {
         "sessions": measured.sessions,
         "worker_threads": worker_threads,
-        "runtime_facts": {**facts(), **lane_facts},
+        "runtime_facts": {**facts(), **round_.facts},
         "ops": sum(tally.succeeded for tally in measured.tallies),
         "warmup_ops": sum(tally.succeeded for tally in warmup.tallies)
         + sum(count for count, _, _ in warmup.failures().values()),
@@ -398,7 +460,8 @@ def measurement(round_, warmup, overhead, measured, cost, worker_threads, lane_f
             "service_p50_ns": empty.percentile(0.5),
             "service_p99_ns": empty.percentile(0.99),
         },
-        "observed": {name: histogram.encoded() for name, histogram in round_.observed.items()},
+        "observed": {name: histogram.encoded() for name, histogram in round_.times.items()},
+        "gauges": {name: total / count for name, (total, count) in round_.numbers.items()},
         "errors": errors,
         "traffic": {name: traffic.as_json() for name, traffic in round_.traffic.items()},
         "cost": cost,
@@ -406,46 +469,52 @@ def measurement(round_, warmup, overhead, measured, cost, worker_threads, lane_f
     }
 
 
-def check_requests(round_, each, before, *phases):
-    """Violations unless each operation made `each` requests since `before`, the count at the end of the set-up."""
-    succeeded = sum(tally.succeeded for phase in phases for tally in phase.tallies)
-    failed = any(phase.failures() for phase in phases)
-    found = []
-    for name, requests in each.items():
-        counted = round_.traffic[name].requests - before[name]
-        if not failed and counted != succeeded * requests:
-            expected = succeeded * requests
-            found.append(
-                f"expected {expected} requests to `{name}` ({succeeded} operations × {requests}), counted {counted}"
-            )
-    return found
+def missing(lane, workload):
+    """The first package that this workload of the lane needs and this interpreter lacks."""
+    needed = (*lane.PACKAGES, *workload.PACKAGES)
+    return next((name for name in needed if importlib.util.find_spec(name) is None), None)
+
+
+def version(package):
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def describe(lane):
-    lanes = [
-        {
-            "name": lane.NAME,
-            "family": lane.FAMILY,
-            "stack": lane.STACK,
-            "summary": lane.SUMMARY,
-            "workloads": sorted(lane.WORKLOADS),
-            "versions": {"python": platform.python_version()},
-        }
-    ]
-    return {"protocol": PROTOCOL, "lanes": lanes}
+    needed = {name: missing(lane, workload) for name, workload in lane.WORKLOADS.items()}
+    packages = sorted({*lane.PACKAGES, *(name for it in lane.WORKLOADS.values() for name in it.PACKAGES)})
+    versions = {name: version(name) for name in packages}
+    described = {
+        "name": lane.NAME,
+        "family": lane.FAMILY,
+        "stack": lane.STACK,
+        "summary": lane.SUMMARY,
+        "workloads": sorted(name for name, package in needed.items() if package is None),
+        "cannot": {
+            name: f"Python has no package {package} here; `photofinish setup python` installs it"
+            for name, package in sorted(needed.items())
+            if package is not None
+        },
+        "versions": {
+            "python": platform.python_version(),
+            **{name: text for name, text in versions.items() if text is not None},
+        },
+    }
+    return {"protocol": PROTOCOL, "lanes": [described]}
 
 
 def work(lane, plan):
     if plan.get("protocol") != PROTOCOL:
         return {"status": "failed", "reason": f"expected a plan of protocol {PROTOCOL}, got {plan.get('protocol')}"}
     workload = lane.WORKLOADS.get(plan["workload"])
-    if workload is None:
+    if workload is None or missing(lane, workload):
         return {"status": "unsupported", "reason": f"{lane.NAME} has no workload `{plan['workload']}`"}
     if plan["load"]["model"] != "closed":
         return {"status": "unsupported", "reason": f"{lane.NAME} has no open load"}
     try:
-        round_ = Round(plan)
-        return {"status": "ok", "measurement": lane.measure(workload, round_)}
+        return {"status": "ok", "measurement": lane.measure(workload, Round(plan, lane))}
     except Unsupported as error:
         return {"status": "unsupported", "reason": str(error)}
     except Exception as error:

@@ -3,37 +3,68 @@
 import os
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-import blocking
+import blocking_db
+import blocking_files
+import blocking_http
+import blocking_tasks
+import blocking_ws
 import frame
+from blocking_frame import measure
 
 NAME = "python-threads"
 FAMILY = "threads"
 STACK = "Python"
-SUMMARY = "CPython: a thread per session, blocking calls (http.client)"
-WORKLOADS = blocking.WORKLOADS
+SUMMARY = "CPython: a thread per session, blocking calls (http.client, psycopg)"
+PACKAGES = ()
+WORKLOADS = {
+    **blocking_tasks.IN_TURN,
+    **blocking_tasks.AT_ONCE,
+    **blocking_http.WORKLOADS,
+    **blocking_files.WORKLOADS,
+    **blocking_db.IN_TURN,
+    **blocking_db.AT_ONCE,
+    **blocking_ws.WORKLOADS,
+}
+IS_CONCURRENT = True
 
 
-class Pool:
-    """Runs calls at once, on threads of its own; their results are in the order of the calls."""
+class AtOnce:
+    """Runs calls at once, on threads of its own: at most `size` at a time."""
 
     def __init__(self, size):
-        self.executor = ThreadPoolExecutor(max_workers=max(size, 1))
+        self.executor = ThreadPoolExecutor(max_workers=size)
+
+    def start(self, call, *arguments):
+        return self.executor.submit(call, *arguments)
 
     def __call__(self, calls):
-        # All are joined even if one fails, so that nothing keeps running.
-        futures = [self.executor.submit(call, *arguments) for call, *arguments in calls]
-        errors = [future.exception() for future in futures]
-        for error in errors:
-            if error is not None:
-                raise error
-        return [future.result() for future in futures]
+        """Their results, in the order of the calls. All are joined even if one fails, so that nothing keeps running."""
+        results = self.outcomes(calls)
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+        return results
+
+    def outcomes(self, calls):
+        """The results, with the errors of calls that failed among them."""
+        futures = [self.start(*call) for call in calls]
+        return [future.exception() or future.result() for future in futures]
+
+    def completed(self, calls):
+        """The results in the order in which they are there."""
+        for future in as_completed([self.start(*call) for call in calls]):
+            yield future.result()
 
     def close(self):
         self.executor.shutdown()
+
+
+def sessions(round_):
+    return round_.sessions
 
 
 def run_sessions(phase, operate, sessions):
@@ -45,11 +76,6 @@ def run_sessions(phase, operate, sessions):
         thread.start()
     for thread in threads:
         thread.join()
-
-
-def measure(workload, round_):
-    count = round_.sessions
-    return blocking.measure(workload, round_, count, run_sessions, Pool, count)
 
 
 if __name__ == "__main__":

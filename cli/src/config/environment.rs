@@ -10,7 +10,7 @@ use super::{Candidate, KEYS, Key, Kind, flaw};
 use crate::exit::Failure;
 
 /// Name and use of the variables that a user may set.
-pub const VARIABLES: [(&str, &str); 14] = [
+pub const VARIABLES: [(&str, &str); 16] = [
     (
         "PHOTOFINISH_CONFIG",
         "configuration file to use; empty for none",
@@ -20,6 +20,10 @@ pub const VARIABLES: [(&str, &str); 14] = [
         "default of an option, such as PHOTOFINISH_ROUNDS=20",
     ),
     ("PHOTOFINISH_PYTHON", "interpreter of the lanes in Python"),
+    (
+        "PHOTOFINISH_DATA",
+        "directory of lanes' packages, before XDG_DATA_HOME",
+    ),
     ("NO_COLOR", "if set and not empty, no colour"),
     (
         "CLICOLOR_FORCE",
@@ -39,6 +43,10 @@ pub const VARIABLES: [(&str, &str); 14] = [
     (
         "XDG_CACHE_HOME",
         "parent of gates' checkouts and builds, if not ~/.cache",
+    ),
+    (
+        "XDG_DATA_HOME",
+        "parent of lanes' packages, if not ~/.local/share",
     ),
     ("TMPDIR", "place for temporary files"),
     (

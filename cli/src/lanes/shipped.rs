@@ -11,7 +11,8 @@ use photofinish_scenarios::plan::Lane;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use super::{describe, require_python, scratch};
+use super::python::require_interpreter;
+use super::{describe, scratch};
 use crate::exit::{Failure, OrFail};
 
 /// A lane that ships with the program.
@@ -21,52 +22,124 @@ pub struct ShippedLane {
     /// The group that selects it among others: `python`.
     pub group: &'static str,
     pub summary: &'static str,
-    /// The script's file name.
-    pub script: &'static str,
+    /// The file names of its program: those shared with other lanes, and the script that is started last.
+    files: &'static [&'static str],
 }
 
 /// Every shipped lane.
-pub const SHIPPED: [ShippedLane; 3] = [
+pub const SHIPPED: [ShippedLane; 5] = [
     ShippedLane {
         name: "python-sync",
         group: "python",
-        summary: "CPython: blocking calls, one session (http.client)",
-        script: "python_sync.py",
+        summary: "CPython: blocking calls, one session (http.client, psycopg)",
+        files: &blocking("python_sync.py"),
     },
     ShippedLane {
         name: "python-threads",
         group: "python",
-        summary: "CPython: a thread per session, blocking calls (http.client)",
-        script: "python_threads.py",
+        summary: "CPython: a thread per session, blocking calls (http.client, psycopg)",
+        files: &blocking("python_threads.py"),
     },
     ShippedLane {
         name: "asyncio",
         group: "python",
         summary: "CPython: a task per session on the event loop (asyncio streams)",
-        script: "asyncio_tasks.py",
+        files: &asynchronous("asyncio_tasks.py"),
+    },
+    ShippedLane {
+        name: "aiohttp",
+        group: "python",
+        summary: "CPython: a task per session on the event loop (aiohttp, aiofiles, asyncpg, websockets)",
+        files: &asynchronous("aiohttp_tasks.py"),
+    },
+    ShippedLane {
+        name: "uvloop",
+        group: "python",
+        summary: "CPython: the lane aiohttp under uvloop",
+        files: &[
+            "frame.py",
+            "content.py",
+            "db_content.py",
+            "ws_content.py",
+            "async_frame.py",
+            "async_tasks.py",
+            "async_http.py",
+            "async_files.py",
+            "async_db.py",
+            "async_ws.py",
+            "async_workloads.py",
+            "aiohttp_tasks.py",
+            "uvloop_tasks.py",
+        ],
     },
 ];
 
-/// Every file of the Python lanes: the scripts, and what they share.
-const FILES: [(&str, &str); 6] = [
-    ("frame.py", include_str!("../../lanes/python/frame.py")),
-    ("content.py", include_str!("../../lanes/python/content.py")),
-    (
-        "blocking.py",
-        include_str!("../../lanes/python/blocking.py"),
-    ),
-    (
-        "python_sync.py",
-        include_str!("../../lanes/python/python_sync.py"),
-    ),
-    (
-        "python_threads.py",
-        include_str!("../../lanes/python/python_threads.py"),
-    ),
-    (
-        "asyncio_tasks.py",
-        include_str!("../../lanes/python/asyncio_tasks.py"),
-    ),
+/// The files of a lane of blocking code.
+const fn blocking(script: &'static str) -> [&'static str; 11] {
+    [
+        "frame.py",
+        "content.py",
+        "db_content.py",
+        "ws_content.py",
+        "blocking_frame.py",
+        "blocking_tasks.py",
+        "blocking_http.py",
+        "blocking_files.py",
+        "blocking_db.py",
+        "blocking_ws.py",
+        script,
+    ]
+}
+
+/// The files of a lane under an event loop.
+const fn asynchronous(script: &'static str) -> [&'static str; 12] {
+    [
+        "frame.py",
+        "content.py",
+        "db_content.py",
+        "ws_content.py",
+        "async_frame.py",
+        "async_tasks.py",
+        "async_http.py",
+        "async_files.py",
+        "async_db.py",
+        "async_ws.py",
+        "async_workloads.py",
+        script,
+    ]
+}
+
+/// A file with its text.
+macro_rules! files {
+    ($($name:literal),* $(,)?) => {
+        [$(($name, include_str!(concat!("../../lanes/python/", $name)))),*]
+    };
+}
+
+/// Every file of the Python lanes.
+const FILES: [(&str, &str); 22] = files![
+    "aiohttp_tasks.py",
+    "async_db.py",
+    "async_files.py",
+    "async_frame.py",
+    "async_http.py",
+    "async_tasks.py",
+    "async_workloads.py",
+    "async_ws.py",
+    "asyncio_tasks.py",
+    "blocking_db.py",
+    "blocking_files.py",
+    "blocking_frame.py",
+    "blocking_http.py",
+    "blocking_tasks.py",
+    "blocking_ws.py",
+    "content.py",
+    "db_content.py",
+    "frame.py",
+    "python_sync.py",
+    "python_threads.py",
+    "uvloop_tasks.py",
+    "ws_content.py",
 ];
 
 /// The names of the lanes in the group `name`; none if there is no such group.
@@ -75,19 +148,18 @@ pub fn group(name: &str) -> Vec<String> {
     members.map(|lane| lane.name.to_owned()).collect()
 }
 
-/// The files of a lane, each with its name: the frame first, the lane's own script last.
+/// The files of a lane, each with its name: the frame first, the script that is started last.
 pub fn source(lane: &ShippedLane) -> Vec<(&'static str, &'static str)> {
-    let is_part = |name: &str| {
-        let blocking = lane.name.starts_with("python-");
-        ["frame.py", "content.py", lane.script].contains(&name) || name == "blocking.py" && blocking
-    };
-    FILES
-        .into_iter()
-        .filter(|(name, _)| is_part(name))
-        .collect()
+    let with_text = |name: &&str| FILES.into_iter().find(|(known, _)| known == name);
+    lane.files.iter().filter_map(with_text).collect()
 }
 
 impl ShippedLane {
+    /// The file name of the script that is started.
+    pub(super) fn script(&self) -> &'static str {
+        self.files.last().copied().unwrap_or_default()
+    }
+
     pub(super) fn write_to(&self, directory: &Path) -> Result<(), Failure> {
         let cannot = || {
             format!(
@@ -104,10 +176,10 @@ impl ShippedLane {
 
     /// Its command and the directory to run it in, with its scripts.
     pub(super) fn unpacked(&self) -> Result<(Vec<String>, TempDir), Failure> {
-        let python = require_python()?.to_string_lossy().into_owned();
+        let python = require_interpreter()?.to_string_lossy().into_owned();
         let directory = scratch()?;
         self.write_to(directory.path())?;
-        Ok((vec![python, self.script.to_owned()], directory))
+        Ok((vec![python, self.script().to_owned()], directory))
     }
 
     /// The lane as its own worker describes it.
@@ -148,8 +220,7 @@ mod tests {
     fn every_lane_has_its_script_and_its_frame() {
         for lane in &SHIPPED {
             let names: Vec<_> = source(lane).into_iter().map(|(name, _)| name).collect();
-            assert!(names.contains(&"frame.py"), "{names:?}");
-            assert!(names.contains(&lane.script), "{names:?}");
+            assert_eq!(names, lane.files, "a file of {} is not in FILES", lane.name);
             let (_, script) = *source(lane).last().expect("a script");
             assert!(
                 script.contains(&format!("NAME = \"{}\"", lane.name)),
@@ -157,7 +228,7 @@ mod tests {
                 lane.name
             );
         }
-        assert_eq!(group("python").len(), 3);
+        assert_eq!(group("python").len(), 5);
         assert_eq!(group("ruby"), [""; 0]);
     }
 }

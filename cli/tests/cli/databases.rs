@@ -9,7 +9,7 @@ use photofinish_record::{Outcome, PlannedServer};
 use crate::serve::served;
 use crate::support::{Sandbox, TINY, children, wait_for, wait_until_gone};
 
-fn installed() -> bool {
+pub fn installed() -> bool {
     let versions = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
@@ -143,7 +143,7 @@ fn a_wrong_password_is_reported_before_anything_is_measured() {
 }
 
 /// The server runs as another user where the tests run as root, and must be able to reach its directory.
-fn world_readable_sandbox() -> Sandbox {
+pub fn world_readable_sandbox() -> Sandbox {
     use std::os::unix::fs::PermissionsExt;
     let sandbox = Sandbox::new();
     let open = std::fs::Permissions::from_mode(0o755);

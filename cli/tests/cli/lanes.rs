@@ -5,20 +5,54 @@ use std::process::Command;
 
 use photofinish_record::{Outcome, Record};
 
+use crate::databases::{installed, world_readable_sandbox};
+use crate::nginx::nginx;
 use crate::support::{Finished, Sandbox, TINY, python, skip_without};
 
-/// Every workload that the Python lanes have.
-const SCENARIOS: [&str; 9] = [
+/// Every workload of the Python lanes, by scenario.
+const SCENARIOS: [&str; 35] = [
     "null",
+    "tasks",
+    "timers",
+    "as-completed",
+    "first-completed",
+    "failures",
+    "counters",
+    "batch",
+    "job-queue",
+    "forgotten-await",
+    "process",
+    "blocking-mistake",
+    "cpu-offload",
+    "file-read",
+    "file-write",
+    "file-lines",
+    "file-process",
     "http-get",
     "http-post",
     "http-fanout",
     "http-delay",
     "http-json",
-    "file-read",
-    "tasks",
-    "timers",
+    "http-limited",
+    "http-queue",
+    "http-timeout",
+    "http-timeout-shielded",
+    "http-retry",
+    "http-errors",
+    "db-select",
+    "db-crud",
+    "db-pool",
+    "db-connect",
+    "db-transaction",
+    "ws-echo",
+    "ws-chat",
 ];
+
+/// True if Python lacks a package of the lanes.
+fn packages_are_missing() -> bool {
+    let packages = "aiohttp, aiofiles, asyncpg, psycopg, psycopg_pool, uvloop, websockets";
+    python(packages, packages).is_none()
+}
 
 fn every_round_is_proved(record: &Record) {
     assert!(!record.rounds.is_empty());
@@ -41,32 +75,131 @@ fn every_round_is_proved(record: &Record) {
     }
 }
 
-/// One short round of each, beside `tokio`: the worker's counts, checked against the server's, are the proof.
+/// One short round each: the worker's counts, checked against the server's, are the proof. Lanes share their workloads, so that
+/// two run all of them, and the others those in which they differ.
 #[test]
 fn python_lanes_do_the_same_work_with_equal_counts_on_both_sides() {
+    if packages_are_missing() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let short = [
+        "--rounds=1",
+        "--duration=10ms",
+        "--concurrency=3",
+        "--set=load.warmup=1ms",
+        "--set=unit=2ms",
+        "--no-redo",
+    ];
+    let measure = |scenarios: &[&str], runtimes: &str, rounds: usize| {
+        let run = [&["run"], scenarios, &[runtimes], &short].concat();
+        sandbox.run(&run).check(0, &[]);
+        let record = sandbox.record();
+        assert_eq!(record.rounds.len(), rounds);
+        every_round_is_proved(&record);
+        record
+    };
+    // A thread cannot be cancelled, so `first-completed` is the only one that threads lack.
+    let both = "--runtimes=python-threads,aiohttp";
+    let record = measure(&SCENARIOS, both, 2 * SCENARIOS.len() - 1);
+    let worker = |record: &Record, lane: &str| {
+        let worker = record.plan.runtimes[lane].worker.clone();
+        worker.expect("a lane")
+    };
+    let aiohttp = worker(&record, "aiohttp");
+    assert_eq!(aiohttp.stack, "Python");
+    assert_eq!(aiohttp.sha256.as_ref().map(String::len), Some(64));
+    assert!(aiohttp.versions.contains_key("asyncpg"), "{aiohttp:?}");
+
+    let http = ["http-get", "http-post", "http-timeout", "http-errors"];
+    let files = ["file-read", "file-write"];
+    measure(
+        &[&http[..], &files].concat(),
+        "--runtimes=tokio,asyncio",
+        12,
+    );
+    let few = ["http-delay", "db-select", "ws-echo", "tasks"];
+    measure(&few, "--runtimes=python-sync,uvloop", 8);
+}
+
+/// Counts against servers of others: the log of nginx, and PostgreSQL's own count of transactions.
+#[test]
+fn python_lanes_are_proved_by_servers_of_others() {
+    if packages_are_missing() {
+        return;
+    }
+    let sandbox = world_readable_sandbox();
+    let short = [
+        "--runtimes=python-threads,aiohttp",
+        "--rounds=1",
+        "--duration=10ms",
+        "--concurrency=2",
+        "--set=load.warmup=1ms",
+        "--no-redo",
+    ];
+    if let Some((_nginx, address)) = nginx(&sandbox) {
+        let target = format!("--target=http=http://{address}/page");
+        let run = [&["run", "http-get", &target], &short[..]].concat();
+        sandbox.run(&run).check(0, &[]);
+        let record = sandbox.record();
+        every_round_is_proved(&record);
+        let counted: u64 = record
+            .rounds
+            .iter()
+            .map(|round| match &round.outcome {
+                Outcome::Ok(measured) => measured.worker.traffic["http"].requests,
+                other => panic!("{other:?}"),
+            })
+            .sum();
+        let log = std::fs::read_to_string(sandbox.path().join("access.log")).expect("a log");
+        // The program asks once before the first round.
+        let asked = log.lines().filter(|path| *path == "/page").count() as u64;
+        assert!(
+            (counted..=counted + 2).contains(&asked),
+            "{counted} {asked}"
+        );
+    }
+    if !installed() {
+        return;
+    }
+    let databases = ["db-select", "db-pool", "db-transaction"];
+    let run = [&["run"], &databases[..], &["--target=db=local"], &short].concat();
+    sandbox.run(&run).check(0, &[]);
+    every_round_is_proved(&sandbox.record());
+}
+
+/// An interpreter without packages runs what the standard library is enough for; the rest is unsupported, with the remedy.
+#[test]
+fn a_lane_without_its_packages_is_unsupported() {
     if python("asyncio", "asyncio").is_none() {
         return;
     }
     let sandbox = Sandbox::new();
-    let options = [
-        "--runtimes=tokio,python",
-        "--rounds=1",
-        "--duration=20ms",
-        "--concurrency=3",
-        "--set=load.warmup=5ms",
-        "--no-redo",
+    let bare = sandbox.script("bare-python3", "#!/bin/sh\nexec python3 -S \"$@\"\n");
+    let run = [
+        "run",
+        "http-delay",
+        "db-select",
+        "--runtimes=asyncio,aiohttp",
+        "--set=unit=1ms",
     ];
-    let small = ["--set=unit=1ms"];
-    let run = [&["run"], &SCENARIOS[..], &options, &small].concat();
-    sandbox.run(&run).check(0, &[]);
+    let mut command = sandbox.command(&[&run[..], &TINY].concat());
+    command.env("PHOTOFINISH_PYTHON", bare);
+    let stdout = Finished::of(&mut command).check(0, &[]).stdout;
+    for part in ["aiohttp cannot run here", "`photofinish setup python`"] {
+        assert!(stdout.contains(part), "`{part}` is not in: {stdout}");
+    }
     let record = sandbox.record();
-    assert_eq!(record.rounds.len(), SCENARIOS.len() * 4);
-    every_round_is_proved(&record);
-    let asyncio = &record.plan.runtimes["asyncio"];
-    let worker = asyncio.worker.as_ref().expect("a lane");
-    assert_eq!(worker.stack, "Python");
-    assert_eq!(worker.sha256.as_ref().map(String::len), Some(64));
-    assert!(worker.versions.contains_key("python"), "{worker:?}");
+    let supported: Vec<_> = record
+        .plan
+        .cells
+        .iter()
+        .filter(|cell| cell.unsupported.is_none())
+        .collect();
+    assert!(!supported.is_empty());
+    for cell in supported {
+        assert_eq!((&*cell.scenario, &*cell.runtime), ("http-delay", "asyncio"));
+    }
 }
 
 #[test]
@@ -239,11 +372,17 @@ fn without_python_the_remedy_is_told() {
 
 #[test]
 fn every_worker_that_ships_passes_the_checks() {
-    if python("asyncio", "asyncio").is_none() || perl_is_missing() {
+    if packages_are_missing() || perl_is_missing() {
         return;
     }
     let sandbox = Sandbox::new();
-    for lane in ["python-sync", "python-threads", "asyncio"] {
+    for lane in [
+        "python-sync",
+        "python-threads",
+        "asyncio",
+        "aiohttp",
+        "uvloop",
+    ] {
         let checked = sandbox.run(&["check-worker", lane]).check(0, &[]);
         assert_eq!(
             checked.stdout.matches("  ok  ").count(),
@@ -340,6 +479,10 @@ fn lanes_show_their_source() {
     says(
         &["lanes", "show", "asyncio"],
         &["# frame.py", "asyncio.open_connection"],
+    );
+    says(
+        &["lanes", "show", "uvloop"],
+        &["aiohttp.ClientSession", "uvloop.new_event_loop"],
     );
     sandbox
         .run(&["lanes", "show", "asyncoi"])

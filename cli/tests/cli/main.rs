@@ -50,6 +50,7 @@ mod selftest;
 mod serve;
 mod services;
 mod serving;
+mod setup;
 mod shards;
 mod slurm;
 mod sqlite;

@@ -73,6 +73,7 @@ impl Sandbox {
         command
             .env("TMPDIR", self.path())
             .env("XDG_CACHE_HOME", self.path().join("cache"))
+            .env("XDG_DATA_HOME", self.path().join("data"))
             .env_remove("PGPASSWORD")
             .env_remove("CARGO");
         command
@@ -89,6 +90,14 @@ impl Sandbox {
     pub fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path().join(name);
         fs::write(&path, text).expect("written");
+        path
+    }
+
+    /// A program.
+    pub fn script(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.write(name, text);
+        let may_run = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(&path, may_run).expect("permitted");
         path
     }
 

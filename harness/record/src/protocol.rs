@@ -39,6 +39,9 @@ pub struct LaneDescription {
     pub summary: String,
     /// The workloads that it has.
     pub workloads: Vec<String>,
+    /// The workloads that it lacks only for want of a package here, each with the reason and the command that installs it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub cannot: BTreeMap<String, String>,
     /// True if it can run open loads.
     #[serde(default)]
     pub open_load: bool,

@@ -1,0 +1,96 @@
+"""A round under an event loop: what all workloads of the asyncio lanes have in common, and the order of a round's phases."""
+
+import asyncio
+import copy
+from concurrent.futures import ThreadPoolExecutor
+
+import frame
+from frame import Phase
+
+TIMEOUT_S = 10
+
+
+class Workload:
+    """A workload of one round; `operate` gets what `open` returns."""
+
+    # Packages that it needs beyond those of the lane.
+    PACKAGES = ()
+    # Calls that run on the executor at once, for each session.
+    blocking_calls = 0
+
+    def __init__(self, round_):
+        self.round = round_
+        self.params = round_.params
+        self.lane = round_.lane
+
+    async def prepare(self):
+        pass
+
+    async def open(self):
+        return None
+
+    async def close(self, session):
+        pass
+
+    def violations(self, totals):
+        return []
+
+    async def finish(self, totals):
+        """Violations that only the end of the round shows."""
+        return []
+
+    async def abandon(self):
+        """After a failure."""
+
+
+async def gathered(coroutines):
+    """Their results in order, or the first error. All are awaited even if one fails, so that nothing keeps running."""
+    results = await asyncio.gather(*coroutines, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results
+
+
+async def nothing(session, op):
+    pass
+
+
+async def run(workload, round_):
+    """One round: set-up, warm-up, overhead, measurement, checks."""
+    await workload.prepare()
+    # By default the executor has min(32, cores + 4) threads, whatever the number of sessions.
+    threads = round_.sessions * workload.blocking_calls
+    if threads:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(max_workers=threads))
+        round_.facts["executor_threads"] = str(threads)
+    opened = [await workload.open() for _ in range(round_.sessions)]
+    before = copy.deepcopy(round_.traffic)
+
+    async def phase(stop, first_op, operate):
+        part = Phase(stop, first_op, round_.sessions)
+        sessions = (part.run_async(operate, session, index) for index, session in enumerate(opened))
+        await asyncio.gather(*(asyncio.create_task(session) for session in sessions))
+        return part
+
+    warmup = await phase(round_.plan["warmup"], frame.FIRST_WARMUP_OP, workload.operate)
+    overhead = await phase({"duration_ns": frame.OVERHEAD_NS}, 0, nothing)
+    round_.forget()
+    cost = frame.Cost()
+    measured = await phase(round_.plan["stop"], 0, workload.operate)
+    spent = cost.since()
+    for session in opened:
+        await workload.close(session)
+    totals = frame.Totals(round_, before, warmup, measured)
+    violations = workload.violations(totals) + await workload.finish(totals)
+    round_.facts["event_loop"] = type(asyncio.get_running_loop()).__module__ + "." + type(asyncio.get_running_loop()).__name__
+    return frame.measurement(round_, warmup, overhead, measured, spent, 1, violations)
+
+
+async def measure_round(workload_class, round_):
+    workload = workload_class(round_)
+    try:
+        return await run(workload, round_)
+    except BaseException:
+        await workload.abandon()
+        raise
