@@ -52,14 +52,13 @@ class Client:
         self.traffic.connections += 1
         return socket.socket(family, kind, protocol)
 
-    async def exchange(self, method, path, body=None, headers=None):
-        status, _, content = await self.ask(method, path, body, headers)
+    async def exchange(self, method, path, body=None):
+        """The status and the body of one response."""
+        status, _, content = await self.ask(method, path, body)
         return status, content
 
-    async def redirect(self, path, headers):
-        return await self.ask("GET", path, None, headers)
-
-    async def ask(self, method, path, body, headers):
+    async def ask(self, method, path, body=None, headers=None):
+        """The status, the header and the body of one response."""
         if body is not None:
             headers = {"Content-Type": "application/json", **(headers or {})}
         try:
@@ -73,7 +72,7 @@ class Client:
             self.traffic.abandoned += 2 if method == "GET" else 1
             raise
         self.traffic.requests += 1
-        return response.status, response.headers.get("Location"), content
+        return response.status, response.headers, content
 
     async def close(self):
         await self.session.close()
@@ -81,6 +80,13 @@ class Client:
 
 class files:
     """aiofiles: each call goes to a thread of the executor."""
+
+    @staticmethod
+    async def append(path, text):
+        import aiofiles
+
+        async with aiofiles.open(path, "a") as file:
+            await file.write(text)
 
     @staticmethod
     async def read(path):

@@ -40,7 +40,7 @@ class Connection:
         self.traffic.connections += 1
 
     async def exchange(self, method, path, body=None, headers=None):
-        """The status and body of one request."""
+        """The status, the header and the body of one response."""
         if self.writer is None:
             await self.connect()
         content = b"" if body is None else body
@@ -54,7 +54,7 @@ class Connection:
             self.writer.write(request)
             self.traffic.bytes_out += len(request)
             await self.writer.drain()
-            status, keeps, answer = await self.response()
+            status, keeps, fields, answer = await self.response()
         except BaseException:
             self.close()
             self.traffic.abandoned += 1
@@ -62,7 +62,7 @@ class Connection:
         self.traffic.requests += 1
         if not keeps:
             self.close()
-        return status, answer
+        return status, fields, answer
 
     async def response(self):
         head = await self.reader.readuntil(b"\r\n\r\n")
@@ -71,16 +71,15 @@ class Connection:
         version, status, *_ = lines[0].split(b" ", 2)
         fields = {}
         for line in lines[1:]:
-            name, _, value = line.partition(b":")
+            name, _, value = line.decode("latin-1").partition(":")
             fields[name.strip().lower()] = value.strip()
-        self.fields = fields
-        if fields.get(b"transfer-encoding", b"").lower() == b"chunked":
+        if fields.get("transfer-encoding", "").lower() == "chunked":
             body = await self.chunks()
         else:
-            body = await self.reader.readexactly(int(fields.get(b"content-length", b"0")))
+            body = await self.reader.readexactly(int(fields.get("content-length", "0")))
             self.traffic.bytes_in += len(body)
-        closes = fields.get(b"connection", b"").lower() == b"close"
-        return int(status), version == b"HTTP/1.1" and not closes, body
+        closes = fields.get("connection", "").lower() == "close"
+        return int(status), version == b"HTTP/1.1" and not closes, fields, body
 
     async def chunks(self):
         parts = []
@@ -111,20 +110,16 @@ class Client:
         for connection in self.idle:
             await connection.connect()
 
-    async def exchange(self, method, path, body=None, headers=None):
+    async def exchange(self, method, path, body=None):
+        """The status and the body of one response."""
+        status, _, answer = await self.ask(method, path, body)
+        return status, answer
+
+    async def ask(self, method, path, body=None, headers=None):
+        """The status, the header and the body of one response."""
         connection = self.idle.pop()
         try:
             return await connection.exchange(method, path, body, headers)
-        finally:
-            self.idle.append(connection)
-
-    async def redirect(self, path, headers):
-        """The status, the address that a redirect names or None, and the body."""
-        connection = self.idle.pop()
-        try:
-            status, body = await connection.exchange("GET", path, headers=headers)
-            location = connection.fields.get(b"location")
-            return status, location and location.decode(), body
         finally:
             self.idle.append(connection)
 
@@ -146,8 +141,17 @@ def write_file(path, data, sync):
             os.fsync(file.fileno())
 
 
+def append_to_file(path, text):
+    with open(path, "a") as file:
+        file.write(text)
+
+
 class files:
     """Files on threads of the executor, a call for each file."""
+
+    @staticmethod
+    async def append(path, text):
+        await asyncio.to_thread(append_to_file, path, text)
 
     @staticmethod
     async def read(path):

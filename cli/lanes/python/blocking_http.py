@@ -33,7 +33,7 @@ class Connection(http.client.HTTPConnection):
             self.traffic.connections += 1
 
     def exchange(self, method, path, body=None, headers=None):
-        """The status and body of one request, and where it redirects to."""
+        """The status, the header and the body of one response."""
         headers = {"Host": self.target.authority, **(headers or {})}
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -48,7 +48,7 @@ class Connection(http.client.HTTPConnection):
             raise
         with self.lock:
             self.traffic.requests += 1
-        return response.status, response.getheader("Location"), content
+        return response.status, response.headers, content
 
 
 class Client:
@@ -61,13 +61,13 @@ class Client:
         for connection in self.idle:
             connection.connect()
 
-    def exchange(self, method, path, body=None, headers=None):
-        """The status and body of one request."""
-        status, _, content = self.redirect(path, headers, method, body)
+    def exchange(self, method, path, body=None):
+        """The status and the body of one response."""
+        status, _, content = self.ask(method, path, body)
         return status, content
 
-    def redirect(self, path, headers, method="GET", body=None):
-        """The status, the address that a redirect names or None, and the body."""
+    def ask(self, method, path, body=None, headers=None):
+        """The status, the header and the body of one response."""
         connection = self.idle.pop()
         try:
             return connection.exchange(method, path, body, headers)

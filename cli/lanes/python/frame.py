@@ -511,6 +511,8 @@ def work(lane, plan):
     workload = lane.WORKLOADS.get(plan["workload"])
     if workload is None or missing(lane, workload):
         return {"status": "unsupported", "reason": f"{lane.NAME} has no workload `{plan['workload']}`"}
+    if plan.get("shard"):
+        return {"status": "unsupported", "reason": f"{lane.NAME} has no shares of a load"}
     if plan["load"]["model"] != "closed":
         return {"status": "unsupported", "reason": f"{lane.NAME} has no open load"}
     try:

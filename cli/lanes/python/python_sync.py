@@ -8,6 +8,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import blocking_db
 import blocking_files
 import blocking_http
+import blocking_site
 import blocking_tasks
 import blocking_ws
 import frame
@@ -21,6 +22,7 @@ PACKAGES = ()
 WORKLOADS = {
     **blocking_tasks.IN_TURN,
     **blocking_http.WORKLOADS,
+    **blocking_site.WORKLOADS,
     **blocking_files.WORKLOADS,
     **blocking_db.IN_TURN,
     **blocking_ws.WORKLOADS,

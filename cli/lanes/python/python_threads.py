@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import blocking_db
 import blocking_files
 import blocking_http
+import blocking_site
 import blocking_tasks
 import blocking_ws
 import frame
@@ -24,6 +25,7 @@ WORKLOADS = {
     **blocking_tasks.IN_TURN,
     **blocking_tasks.AT_ONCE,
     **blocking_http.WORKLOADS,
+    **blocking_site.WORKLOADS,
     **blocking_files.WORKLOADS,
     **blocking_db.IN_TURN,
     **blocking_db.AT_ONCE,

@@ -17,6 +17,7 @@ use nix::unistd::Pid;
 use photofinish_harness::os;
 use photofinish_harness::runtimes::descriptor;
 use photofinish_record::Measurement;
+use photofinish_record::draw::draw_below;
 use photofinish_record::protocol::{LaneDescription, WORKER_PROTOCOL, WorkerReply, WorkerResult};
 use serde_json::{Value, json};
 
@@ -52,7 +53,7 @@ type Check = (
     fn(&Bench<'_>) -> Result<(), String>,
 );
 
-const CHECKS: [Check; 11] = [
+const CHECKS: [Check; 12] = [
     (
         "its description names a lane and workloads",
         None,
@@ -90,6 +91,11 @@ const CHECKS: [Check; 11] = [
         "operations are numbered from 0, those of the warm-up from 2^48",
         Some("http-get"),
         numbers,
+    ),
+    (
+        "its draws follow from the seed and the operation's number",
+        Some("http-limited"),
+        draws,
     ),
     (
         "other content than before is a failure",
@@ -389,6 +395,40 @@ fn numbers(bench: &Bench<'_>) -> Result<(), String> {
         Some((number, times)) => Err(format!("operation {number} was asked for {times} times")),
         None => Ok(()),
     }
+}
+
+/// Requests whose delays are drawn: each path as often as the formula says, beside a like number of requests in set-up.
+fn draws(bench: &Bench<'_>) -> Result<(), String> {
+    const URLS: u64 = 3;
+    const DELAYS: u64 = 5;
+    let server = server(usize::MAX)?;
+    let mut plan = bench.http_plan(&server, &json!({ "ops": 40 }));
+    plan["workload"] = json!("http-limited");
+    plan["params"] = json!({ "urls": URLS, "at_once": 2, "longest_units": DELAYS });
+    let (seed, unit_ns) = (plan["seed"].as_u64(), plan["unit_ns"].as_u64());
+    let measured = bench.measurement(&plan)?;
+    let mut left = [0_i64; DELAYS as usize];
+    let paths = server.seen().paths;
+    for (units, left) in (1..).zip(&mut left) {
+        let path = format!("/delay/{}ns", unit_ns.unwrap_or_default() * units);
+        *left = paths.iter().filter(|asked| **asked == path).count() as i64;
+    }
+    let warmup = FIRST_WARMUP_OP..FIRST_WARMUP_OP + measured.warmup_ops;
+    for op in (0..measured.ops).chain(warmup) {
+        let first = op.wrapping_mul(URLS);
+        for url in 0..URLS {
+            let drawn = draw_below(seed.unwrap_or_default(), first.wrapping_add(url), DELAYS);
+            left[drawn as usize] -= 1;
+        }
+    }
+    let of_set_up = left[0];
+    if of_set_up >= 0 && left.iter().all(|left| *left == of_set_up) {
+        return Ok(());
+    }
+    Err(format!(
+        "beside the {} requests drawn by the formula, expected as many for each of {DELAYS} paths, got {left:?}",
+        (measured.ops + measured.warmup_ops) * URLS
+    ))
 }
 
 fn lies(bench: &Bench<'_>) -> Result<(), String> {

@@ -61,9 +61,11 @@ pub const SHIPPED: [ShippedLane; 5] = [
             "content.py",
             "db_content.py",
             "ws_content.py",
+            "site_content.py",
             "async_frame.py",
             "async_tasks.py",
             "async_http.py",
+            "async_site.py",
             "async_files.py",
             "async_db.py",
             "async_ws.py",
@@ -75,15 +77,17 @@ pub const SHIPPED: [ShippedLane; 5] = [
 ];
 
 /// The files of a lane of blocking code.
-const fn blocking(script: &'static str) -> [&'static str; 11] {
+const fn blocking(script: &'static str) -> [&'static str; 13] {
     [
         "frame.py",
         "content.py",
         "db_content.py",
         "ws_content.py",
+        "site_content.py",
         "blocking_frame.py",
         "blocking_tasks.py",
         "blocking_http.py",
+        "blocking_site.py",
         "blocking_files.py",
         "blocking_db.py",
         "blocking_ws.py",
@@ -92,15 +96,17 @@ const fn blocking(script: &'static str) -> [&'static str; 11] {
 }
 
 /// The files of a lane under an event loop.
-const fn asynchronous(script: &'static str) -> [&'static str; 12] {
+const fn asynchronous(script: &'static str) -> [&'static str; 14] {
     [
         "frame.py",
         "content.py",
         "db_content.py",
         "ws_content.py",
+        "site_content.py",
         "async_frame.py",
         "async_tasks.py",
         "async_http.py",
+        "async_site.py",
         "async_files.py",
         "async_db.py",
         "async_ws.py",
@@ -117,12 +123,13 @@ macro_rules! files {
 }
 
 /// Every file of the Python lanes.
-const FILES: [(&str, &str); 22] = files![
+const FILES: [(&str, &str); 25] = files![
     "aiohttp_tasks.py",
     "async_db.py",
     "async_files.py",
     "async_frame.py",
     "async_http.py",
+    "async_site.py",
     "async_tasks.py",
     "async_workloads.py",
     "async_ws.py",
@@ -131,6 +138,7 @@ const FILES: [(&str, &str); 22] = files![
     "blocking_files.py",
     "blocking_frame.py",
     "blocking_http.py",
+    "blocking_site.py",
     "blocking_tasks.py",
     "blocking_ws.py",
     "content.py",
@@ -138,6 +146,7 @@ const FILES: [(&str, &str); 22] = files![
     "frame.py",
     "python_sync.py",
     "python_threads.py",
+    "site_content.py",
     "uvloop_tasks.py",
     "ws_content.py",
 ];

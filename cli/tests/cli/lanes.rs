@@ -111,6 +111,8 @@ fn python_lanes_do_the_same_work_with_equal_counts_on_both_sides() {
     assert_eq!(aiohttp.sha256.as_ref().map(String::len), Some(64));
     assert!(aiohttp.versions.contains_key("asyncpg"), "{aiohttp:?}");
 
+    let site = ["scrape", "download", "crawl", "--set=server.http.pages=20"];
+    measure(&site, both, 6);
     let http = ["http-get", "http-post", "http-timeout", "http-errors"];
     let files = ["file-read", "file-write"];
     measure(
@@ -386,7 +388,7 @@ fn every_worker_that_ships_passes_the_checks() {
         let checked = sandbox.run(&["check-worker", lane]).check(0, &[]);
         assert_eq!(
             checked.stdout.matches("  ok  ").count(),
-            11,
+            12,
             "{}",
             checked.stdout
         );
@@ -464,6 +466,36 @@ print(json.dumps(reply))
             checked.stdout
         );
     }
+}
+
+/// A lane that draws by another seed asks for other paths.
+#[test]
+fn wrong_draws_of_a_worker_are_caught() {
+    if python("asyncio", "asyncio").is_none() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let lane = Path::new(env!("CARGO_MANIFEST_DIR")).join("lanes/python/asyncio_tasks.py");
+    let script = format!(
+        r#"
+import json, subprocess, sys
+plan = sys.stdin.readline() if sys.argv[1] == "worker" else ""
+if plan:
+    plan = json.loads(plan)
+    plan["seed"] += 1
+    plan = json.dumps(plan) + "\n"
+subprocess.run([sys.executable, {lane:?}, sys.argv[1]], input=plan, text=True)
+"#
+    );
+    let script = sandbox.write("worker.py", &script);
+    let script = script.to_str().expect("text");
+    let checked = sandbox.run(&["check-worker", "python3", script]);
+    assert_eq!(checked.code, Some(5), "{}", checked.stdout);
+    assert!(
+        checked.stdout.contains("  FAILED  its draws"),
+        "{}",
+        checked.stdout
+    );
 }
 
 #[test]
