@@ -21,7 +21,7 @@ pub(crate) enum Group {
     Postgres,
     /// File access
     Files,
-    /// What Photofinish's own checks and features cost
+    /// The cost of Photofinish's own checks and features
     Own,
     /// Photofinish's embedded servers beside real ones, under one generator
     Servers,
@@ -61,6 +61,18 @@ pub(crate) enum Role {
     Candidate,
     /// Compared with the reference.
     Other,
+}
+
+impl Comparison {
+    /// The comparison without runtimes that the program does not have.
+    pub(crate) fn with_runtimes(mut self, has_runtime: &impl Fn(&str) -> bool) -> Self {
+        self.contestants
+            .retain(|contestant| match &contestant.generator {
+                Generator::Photofinish(ours) => has_runtime(ours.runtime),
+                Generator::Rival(_) => true,
+            });
+        self
+    }
 }
 
 impl Contestant {
@@ -120,6 +132,9 @@ fn own(name: &str, scenario: OwnScenario, role: Role, work: Work) -> Contestant 
 /// The runtime of HTTP comparisons: one thread, as the rivals have.
 const HTTP_RUNTIME: &str = "tokio-current-thread";
 
+/// The same over io_uring, in programs that are built with it.
+const IO_URING_RUNTIME: &str = "compio";
+
 /// All comparisons, in the order in which they run.
 pub(crate) fn all() -> Vec<Comparison> {
     [
@@ -168,6 +183,24 @@ mod tests {
                 "{id}: {candidates} candidates"
             );
         }
+    }
+
+    #[test]
+    fn a_runtime_that_the_program_lacks_takes_no_part() {
+        let lacks =
+            |comparison: Comparison| comparison.with_runtimes(&|name| name != IO_URING_RUNTIME);
+        let runtimes = |comparison: &Comparison| {
+            comparison
+                .contestants
+                .iter()
+                .any(|contestant| contestant.name.contains("compio"))
+        };
+        let (all, left) = (all(), all().into_iter().map(lacks).collect::<Vec<_>>());
+        assert!(all.iter().any(runtimes) && !left.iter().any(runtimes));
+        assert!(
+            left.iter()
+                .all(|comparison| comparison.contestants.len() > 1)
+        );
     }
 
     #[test]

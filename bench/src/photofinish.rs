@@ -287,6 +287,14 @@ pub(crate) fn clean_command(program: &Path, directory: &Path) -> Command {
     command
 }
 
+/// True if the program has this runtime; some are behind features.
+pub(crate) fn has_runtime(program: &Path, name: &str) -> bool {
+    let output = Command::new(program)
+        .args(["list", name, "--no-config"])
+        .output();
+    output.is_ok_and(|output| output.status.success())
+}
+
 /// The result of one run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct OurReading {

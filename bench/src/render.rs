@@ -14,7 +14,7 @@ use photofinish_reports::units;
 use crate::cpus::Cpus;
 use crate::results::{Results, Row};
 
-/// Where and how everything was measured.
+/// Conditions of the measurement.
 #[derive(Clone, Debug)]
 pub(crate) struct Conditions {
     pub(crate) photofinish: Option<String>,

@@ -149,7 +149,7 @@ impl Servers {
         }
     }
 
-    /// Where a work is done; starts its server if it does not run yet.
+    /// The site of a work; starts its server if it does not run yet.
     pub(crate) fn site(&mut self, work: &Work) -> Result<Site, Failure> {
         let directory = self.settings.directory.clone();
         let Some(kind) = Kind::of(work) else {
@@ -181,7 +181,7 @@ impl Servers {
         })
     }
 
-    /// What has to happen before each run on a server: its tables are as before the last one.
+    /// Puts the tables of a server in the state in which each run begins.
     pub(crate) fn refresh(&self, work: &Work, site: &Site) -> Result<(), Failure> {
         match work {
             Work::Sql(SqlWork {

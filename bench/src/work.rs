@@ -144,7 +144,7 @@ pub(crate) enum FileAccess {
     WriteSynced { kib: u32 },
 }
 
-/// Where a generator finds its work.
+/// Address of the work of a generator.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Site {
     /// URL of the page or the database; empty for files.

@@ -9,11 +9,12 @@ use std::process::Command;
 use super::select;
 use crate::arguments::Peers;
 use crate::blocks::Bench;
+use crate::comparisons::Comparison;
 use crate::cpus::Cpus;
 use crate::failure::{Failure, OrFail as _};
 use crate::interrupt::Interrupt;
 use crate::output;
-use crate::programs::Program;
+use crate::photofinish;
 use crate::render::{self, Conditions};
 use crate::results::Results;
 use crate::servers::{self, Servers, Settings};
@@ -22,61 +23,72 @@ use crate::servers::{self, Servers, Settings};
 const BUSY: f64 = 0.5;
 
 pub(super) fn execute(peers: &Peers) -> Result<(), Failure> {
-    let comparisons = select(&peers.selection)?;
-    let programs = servers::programs(&comparisons);
-    if let Some(missing) = render::missing(&servers::missing_programs(&comparisons)) {
-        output::complain(&missing);
-    }
+    let selected = select(&peers.selection)?;
     let interrupt = Interrupt::on_signals()?;
     let cpus = Cpus::choose()?;
+    let load_average = load_average();
+    warn(&selected, load_average);
     let program = program(peers)?;
-    let load = load_average();
-    if let Some(load) = load.filter(|load| *load > BUSY) {
+    let has_runtime = |name: &str| photofinish::has_runtime(&program, name);
+    let comparisons: Vec<Comparison> = selected
+        .into_iter()
+        .map(|comparison| comparison.with_runtimes(&has_runtime))
+        .collect();
+    let conditions = conditions(peers, cpus, &program, load_average, &comparisons);
+    let scratch = scratch_directory()?;
+    let settings = Settings {
+        program: program.clone(),
+        directory: scratch.path().to_owned(),
+        cpu: cpus.server,
+    };
+    let bench = Bench {
+        program,
+        cpus,
+        blocks: peers.blocks,
+        seconds: peers.seconds,
+        seed: peers.seed,
+        interrupt,
+        servers: Servers::new(settings),
+    };
+    measure_all(bench, &comparisons, peers, &conditions)
+}
+
+/// Says what is missing, and what disturbs.
+fn warn(comparisons: &[Comparison], load_average: Option<f64>) {
+    if let Some(missing) = render::missing(&servers::missing_programs(comparisons)) {
+        output::complain(&missing);
+    }
+    if let Some(load) = load_average.filter(|load| *load > BUSY) {
         output::complain(&format!(
             "warning: load average {load}: other processes take time from some runs"
         ));
     }
-    let scratch = scratch_directory()?;
-    let directory = scratch.path().to_owned();
-    let settings = Settings {
-        program: program.clone(),
-        directory,
-        cpu: cpus.server,
-    };
-    let conditions = conditions(peers, cpus, &program, load, programs);
-    let servers = Servers::new(settings);
-    let Peers {
-        blocks,
-        seconds,
-        seed,
-        ..
-    } = *peers;
-    let mut bench = Bench {
-        program,
-        cpus,
-        blocks,
-        seconds,
-        seed,
-        interrupt,
-        servers,
-    };
+}
+
+fn measure_all(
+    mut bench: Bench,
+    comparisons: &[Comparison],
+    peers: &Peers,
+    conditions: &Conditions,
+) -> Result<(), Failure> {
     let mut results: Vec<Results> = Vec::new();
-    for (index, comparison) in comparisons.iter().enumerate() {
+    // A file that cannot be written is found out before anything is measured.
+    write_files(peers, conditions, &results)?;
+    for (number, comparison) in (1..).zip(comparisons) {
         output::complain(&format!(
-            "[{}/{}] {}",
-            index + 1,
+            "[{number}/{}] {}",
             comparisons.len(),
             comparison.id
         ));
         let measured = Results::new(comparison, bench.measure(comparison)?);
         output::say(&render::text(&measured));
         results.push(measured);
-        write_files(peers, &conditions, &results)?;
+        write_files(peers, conditions, &results)?;
     }
-    match results.iter().any(|results| results.reference.is_some()) {
-        true => Ok(()),
-        false => Err(Failure::new("nothing was measured").hint("the tables above say why")),
+    if results.iter().all(|results| results.reference.is_none()) {
+        return Err(Failure::new("nothing was measured").hint("the tables above say why"));
     }
+    Ok(())
 }
 
 fn write_files(peers: &Peers, conditions: &Conditions, results: &[Results]) -> Result<(), Failure> {
@@ -93,8 +105,9 @@ fn conditions(
     cpus: Cpus,
     program: &Path,
     load_average: Option<f64>,
-    programs: Vec<Program>,
+    comparisons: &[Comparison],
 ) -> Conditions {
+    let programs = servers::programs(comparisons);
     let versions = programs
         .into_iter()
         .filter_map(|program| Some((program.name, program.version_text()?)));

@@ -1,6 +1,6 @@
 //! File access, cached: what a runtime adds to the system calls.
 
-use super::{Comparison, Group, beside_rivals};
+use super::{Comparison, Group, IO_URING_RUNTIME, beside_rivals};
 use crate::work::{FileAccess, FileWork, Work};
 
 pub(super) fn comparisons() -> Vec<Comparison> {
@@ -8,7 +8,7 @@ pub(super) fn comparisons() -> Vec<Comparison> {
         let candidates: &[_] = if depth == 1 {
             &["sync"]
         } else {
-            &["threads", "tokio-current-thread", "smol"]
+            &["threads", "tokio-current-thread", IO_URING_RUNTIME]
         };
         let access = FileAccess::Random { block_kib };
         let title = format!("Random reads of {block_kib} KiB, cached, {depth} in flight");

@@ -2,7 +2,9 @@
 
 use std::num::NonZeroU32;
 
-use super::{Comparison, Contestant, Group, HTTP_RUNTIME, Role, beside_rivals, own};
+use super::{
+    Comparison, Contestant, Group, HTTP_RUNTIME, IO_URING_RUNTIME, Role, beside_rivals, own,
+};
 use crate::photofinish::OwnScenario;
 use crate::work::{HttpServer, HttpWork, Page, Work};
 
@@ -72,7 +74,11 @@ fn comparison(kind: &str, title: &str, http: HttpWork, note: Option<&'static str
         id: format!("http-{kind}-{server}-{connections}"),
         title: format!("{title} from the {server}, {connections} {plural}")
             .replace("the nginx", "nginx"),
-        contestants: beside_rivals(Work::Http(http), &[HTTP_RUNTIME], &["epoll"]),
+        contestants: beside_rivals(
+            Work::Http(http),
+            &[HTTP_RUNTIME, IO_URING_RUNTIME],
+            &["epoll"],
+        ),
         note,
     }
 }
@@ -114,7 +120,7 @@ fn http2(http: HttpWork) -> Comparison {
     } else {
         ("http2", "13 B over HTTP/2 without TLS, 8 streams each,")
     };
-    let contestants = beside_rivals(Work::Http(http), &[HTTP_RUNTIME], &[]);
+    let contestants = beside_rivals(Work::Http(http), &[HTTP_RUNTIME, IO_URING_RUNTIME], &[]);
     Comparison {
         contestants,
         ..comparison(kind, title, http, Some(note))

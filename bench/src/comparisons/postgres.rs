@@ -1,10 +1,10 @@
 //! PostgreSQL clients: pgbench's own transactions, by protocol and number of clients.
 
-use super::{Comparison, Group, beside_rivals};
+use super::{Comparison, Group, IO_URING_RUNTIME, beside_rivals};
 use crate::work::{Protocol, SqlServer, SqlWork, Transaction, Work};
 
 /// The best of these by its median rate is the reference.
-const CANDIDATES: [&str; 2] = ["tokio-current-thread", "threads"];
+const CANDIDATES: [&str; 3] = ["tokio-current-thread", "threads", IO_URING_RUNTIME];
 
 pub(super) fn comparisons() -> Vec<Comparison> {
     let mut all = Vec::new();
