@@ -34,7 +34,8 @@ use super::socket::connect_when_room;
 use super::transfer;
 use crate::buffer::Buffer;
 use crate::runtime::{
-    Descriptor, Elapsed, Moved, OpenMode, Runtime, RuntimeConfig, StartError, Task, TaskError,
+    Descriptor, Elapsed, Moved, OpenMode, Runtime, RuntimeConfig, StartError, Task,
+    TaskError,
 };
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
@@ -50,13 +51,66 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
 /// Longer than any process runs: compio adds a limit to the current time, and the longest limits would overflow.
 const LONGEST_LIMIT: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
+/// Flags of a ring: what the kernel may leave out, since one thread alone submits and waits.
+#[derive(Clone, Copy)]
+struct RingFlags {
+    /// Completions are processed when the thread waits, not in interrupts of its work; implies a single issuer. Linux 6.1.
+    defer_taskrun: bool,
+    /// They interrupt the thread only when it enters the kernel anyway. Linux 5.19.
+    coop_taskrun: bool,
+}
+
+impl RingFlags {
+    /// Combinations, the best first: a kernel refuses those that it does not know.
+    const PREFERRED: [Self; 3] = [
+        Self {
+            defer_taskrun: true,
+            coop_taskrun: true,
+        },
+        Self {
+            defer_taskrun: false,
+            coop_taskrun: true,
+        },
+        Self {
+            defer_taskrun: false,
+            coop_taskrun: false,
+        },
+    ];
+
+    fn driver(self) -> ProactorBuilder {
+        let mut driver = ProactorBuilder::new();
+        driver
+            .driver_type(DriverType::IoUring)
+            .single_issuer(self.defer_taskrun)
+            .defer_taskrun(self.defer_taskrun)
+            .coop_taskrun(self.coop_taskrun)
+            // Pending completions show in the ring, so that a poll need not enter the kernel to look.
+            .taskrun_flag(self.coop_taskrun);
+        driver
+    }
+
+    /// Their names, for the record.
+    fn names(self) -> &'static str {
+        match self {
+            Self {
+                defer_taskrun: true,
+                ..
+            } => "single_issuer defer_taskrun coop_taskrun taskrun_flag",
+            Self {
+                coop_taskrun: true, ..
+            } => "coop_taskrun taskrun_flag",
+            _ => "none",
+        }
+    }
+}
+
 pub(super) fn start(_: RuntimeConfig) -> Result<impl Runtime, StartError> {
-    let mut driver = ProactorBuilder::new();
-    driver.driver_type(DriverType::IoUring);
-    let built = compio::runtime::RuntimeBuilder::new()
-        .with_proactor(driver)
-        .build();
-    let runtime = built.map_err(start_error)?;
+    let (runtime, flags) = built(&RingFlags::PREFERRED, |flags| {
+        let driver = flags.driver();
+        compio::runtime::RuntimeBuilder::new()
+            .with_proactor(driver)
+            .build()
+    })?;
     // Without io_uring compio may silently fall back to polling, and that would be a different runtime.
     if !runtime.driver_type().is_iouring() {
         let driver = runtime.driver_type();
@@ -65,7 +119,27 @@ pub(super) fn start(_: RuntimeConfig) -> Result<impl Runtime, StartError> {
     }
     Ok(Compio {
         runtime: Arc::new(SendWrapper::new(runtime)),
+        flags,
     })
+}
+
+/// Builds a ring with the first combination that the kernel takes.
+fn built<T>(
+    preferred: &[RingFlags],
+    build: impl Fn(RingFlags) -> io::Result<T>,
+) -> Result<(T, RingFlags), StartError> {
+    let mut refused = None;
+    for flags in preferred {
+        match build(*flags) {
+            Ok(built) => return Ok((built, *flags)),
+            // A flag that this kernel does not know. Other errors would come back with any flags.
+            Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => {
+                refused = Some(error)
+            }
+            Err(error) => return Err(start_error(error)),
+        }
+    }
+    Err(start_error(refused.expect("there is a combination")))
 }
 
 /// Distinguishes a kernel that has no io_uring, or denies it to this process, from one that has run out of a resource.
@@ -82,6 +156,7 @@ fn start_error(error: io::Error) -> StartError {
 #[derive(Clone)]
 struct Compio {
     runtime: Arc<SendWrapper<compio::runtime::Runtime>>,
+    flags: RingFlags,
 }
 
 struct Stream(SendWrapper<Socket>);
@@ -283,7 +358,10 @@ impl Runtime for Compio {
     }
 
     fn facts(&self) -> BTreeMap<String, String> {
-        BTreeMap::from([("driver".to_owned(), "io_uring".to_owned())])
+        let facts = [("driver", "io_uring"), ("ring_flags", self.flags.names())];
+        facts
+            .map(|(name, fact)| (name.to_owned(), fact.to_owned()))
+            .into()
     }
 
     fn connect(&self, address: &PeerAddress) -> impl Future<Output = io::Result<Stream>> + Send {
@@ -424,5 +502,38 @@ mod tests {
             start_error(Errno::ENOMEM.into()),
             StartError::Threads(_)
         ));
+    }
+
+    /// The flags of the ring under a kernel that gives this error to each combination in turn, and accepts the next one.
+    fn flags_after(errors: &[Errno]) -> Result<&'static str, StartError> {
+        let attempts = std::cell::Cell::new(0);
+        let build = |_| {
+            let attempt = attempts.replace(attempts.get() + 1);
+            errors.get(attempt).map_or(Ok(()), |errno| {
+                Err(io::Error::from_raw_os_error(*errno as i32))
+            })
+        };
+        built(&RingFlags::PREFERRED, build).map(|((), flags)| flags.names())
+    }
+
+    #[test]
+    fn a_kernel_that_knows_fewer_flags_gets_fewer() {
+        let best = "single_issuer defer_taskrun coop_taskrun taskrun_flag";
+        assert_eq!(flags_after(&[]).ok(), Some(best));
+        assert_eq!(
+            flags_after(&[Errno::EINVAL]).ok(),
+            Some("coop_taskrun taskrun_flag")
+        );
+        assert_eq!(flags_after(&[Errno::EINVAL; 2]).ok(), Some("none"));
+        assert!(matches!(
+            flags_after(&[Errno::EINVAL; 3]),
+            Err(StartError::Threads(_))
+        ));
+    }
+
+    #[test]
+    fn a_kernel_that_refuses_io_uring_is_asked_once() {
+        let refused = flags_after(&[Errno::EPERM]);
+        assert!(matches!(refused, Err(StartError::Unsupported(_))));
     }
 }
