@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 pub use photofinish_record::PeerAddress;
-use photofinish_record::{RuntimeFamily, RuntimeTraits};
+use photofinish_record::{ExpectedSystemCalls, RuntimeFamily, RuntimeTraits};
 
 use crate::buffer::Buffer;
 
@@ -37,6 +37,35 @@ pub struct Descriptor {
     pub takes_worker_threads: bool,
     /// Capabilities it does not have, each with the reason.
     pub cannot: &'static [(Capability, &'static str)],
+    pub system_calls: SystemCalls,
+}
+
+/// System calls of one small request, by a runtime's design: see [`ExpectedSystemCalls`].
+#[derive(Clone, Copy, Debug)]
+pub struct SystemCalls {
+    pub per_request: &'static str,
+    pub reason: &'static str,
+}
+
+impl SystemCalls {
+    /// Sockets that block.
+    pub(crate) const BLOCKING: Self = Self {
+        per_request: "2",
+        reason: "send and recv; the kernel changes threads while recv waits, so there is no loop to return to",
+    };
+
+    /// Sockets registered once, edge-triggered.
+    pub(crate) const EDGE_TRIGGERED: Self = Self {
+        per_request: "2 + 1/k",
+        reason: "send and recv; a short read says that nothing is left, and one epoll_wait serves k responses",
+    };
+
+    /// A registration for one event, as async-io makes it.
+    pub(crate) const ONE_SHOT: Self = Self {
+        per_request: "4 + 5/k to 4 + 10/k",
+        reason: "send, a recv in vain, epoll_ctl, as a registration is good for one event, and recv; each turn sets and \
+                 registers a timer's descriptor, waits, and reads and registers an event descriptor",
+    };
 }
 
 impl Descriptor {
@@ -55,6 +84,10 @@ impl Descriptor {
             queues_before_service: self.queues_before_service,
             note: self.note.map(str::to_owned),
             position,
+            system_calls: Some(ExpectedSystemCalls {
+                per_request: self.system_calls.per_request.to_owned(),
+                reason: self.system_calls.reason.to_owned(),
+            }),
             worker: None,
         }
     }

@@ -36,8 +36,8 @@ pub(crate) use shards::{
     unequal_cpus, uneven_shard,
 };
 pub use table::{
-    COSTS, Column, ExtraColumn, columns, extra_columns, is_meaningless, mark, page_columns, result,
-    value,
+    COSTS, Column, ExtraColumn, SYSTEM_CALL_COLUMNS, SYSTEM_CALLS, columns, extra_columns,
+    is_meaningless, mark, page_columns, result, value,
 };
 pub use thresholds::{
     THRESHOLD_COLUMNS, ThresholdColumn, threshold_finding, threshold_metric, threshold_requirement,

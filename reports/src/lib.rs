@@ -36,6 +36,7 @@ pub mod resolution;
 pub mod search_table;
 mod shards;
 mod stacks;
+mod system_calls;
 
 pub mod charts;
 pub mod diagnosis;

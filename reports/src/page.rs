@@ -32,6 +32,7 @@ mod search;
 mod sections;
 mod shards;
 mod stacks;
+mod system_calls;
 mod thresholds;
 mod warnings;
 

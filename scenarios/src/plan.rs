@@ -309,6 +309,7 @@ fn traits(cells: &[Cell], lanes: &[Lane]) -> BTreeMap<String, RuntimeTraits> {
             queues_before_service: false,
             note: None,
             position: DESCRIPTORS.len() + index,
+            system_calls: None,
             worker: Some(lane.worker.clone()),
         };
         (name.clone(), traits)

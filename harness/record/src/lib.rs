@@ -50,7 +50,7 @@ pub use plan::{
 };
 pub use read::{Unreadable, read};
 pub use round::{Conditions, Measured, Outcome, Round};
-pub use runtime_traits::{ForeignWorker, RuntimeFamily, RuntimeTraits};
+pub use runtime_traits::{ExpectedSystemCalls, ForeignWorker, RuntimeFamily, RuntimeTraits};
 pub use search::{Search, SearchResult, SearchRound, SearchStep};
 pub use threshold::Threshold;
 pub use tls::{TlsSettings, TlsVersion, Verification};

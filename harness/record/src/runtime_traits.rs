@@ -36,9 +36,21 @@ pub struct RuntimeTraits {
     /// Its position among the runtimes of the build, from 0: selects colour and marker, so that a runtime looks the same
     /// in every report.
     pub position: usize,
+    /// System calls of a request, by its design; `None` if not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system_calls: Option<ExpectedSystemCalls>,
     /// The worker of a lane, a runtime in another language; `None` of the runtimes in this program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<ForeignWorker>,
+}
+
+/// System calls of one small request over a kept connection, whose response is not there yet when the runtime looks for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ExpectedSystemCalls {
+    /// A formula, such as `2 + 1/k`: k is the number of responses that one turn of the event loop handles.
+    pub per_request: String,
+    /// The calls by name, and why each is needed.
+    pub reason: String,
 }
 
 /// A worker in another language: a program of its own that speaks the worker protocol.

@@ -24,7 +24,7 @@ use super::panics::catch_future;
 use super::socket::{Socket, connect_when_room};
 use crate::runtime::{
     Closed, Descriptor, Elapsed, File, Listener, OpenMode, Receiver, Runtime, RuntimeConfig,
-    Sender, StartError, Task, TaskError,
+    Sender, StartError, SystemCalls, Task, TaskError,
 };
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
@@ -35,6 +35,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     queues_before_service: false,
     takes_worker_threads: true,
     cannot: &[],
+    system_calls: SystemCalls::ONE_SHOT,
 };
 
 /// Passed as the name of the variable that overrides the number of threads: nobody sets it, so the number given here

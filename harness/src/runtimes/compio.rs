@@ -34,7 +34,7 @@ use super::socket::connect_when_room;
 use super::transfer;
 use crate::buffer::Buffer;
 use crate::runtime::{
-    Descriptor, Elapsed, Moved, OpenMode, Runtime, RuntimeConfig, StartError, Task,
+    Descriptor, Elapsed, Moved, OpenMode, Runtime, RuntimeConfig, StartError, SystemCalls, Task,
     TaskError,
 };
 
@@ -46,6 +46,10 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     queues_before_service: false,
     takes_worker_threads: false,
     cannot: &[],
+    system_calls: SystemCalls {
+        per_request: "1/k",
+        reason: "one io_uring_enter submits and waits for everything",
+    },
 };
 
 /// Longer than any process runs: compio adds a limit to the current time, and the longest limits would overflow.

@@ -31,7 +31,7 @@ use super::panics::catch_future;
 use super::smol::Spawned;
 use super::socket::connect_when_room;
 use crate::runtime::{
-    Descriptor, Elapsed, OpenMode, Runtime, RuntimeConfig, StartError, TaskError,
+    Descriptor, Elapsed, OpenMode, Runtime, RuntimeConfig, StartError, SystemCalls, TaskError,
 };
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
@@ -42,6 +42,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     queues_before_service: false,
     takes_worker_threads: false,
     cannot: &[],
+    system_calls: SystemCalls::EDGE_TRIGGERED,
 };
 
 pub(super) fn start(_: RuntimeConfig) -> Result<impl Runtime, StartError> {

@@ -8,7 +8,7 @@
 use photofinish_record::RuntimeFamily;
 
 use super::blocking::{Blocking, PoolQueue};
-use crate::runtime::{Capability, Descriptor, Runtime, RuntimeConfig, StartError};
+use crate::runtime::{Capability, Descriptor, Runtime, RuntimeConfig, StartError, SystemCalls};
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "pool",
@@ -27,6 +27,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
             "a thread that blocks in a system call cannot be stopped from outside",
         ),
     ],
+    system_calls: SystemCalls::BLOCKING,
 };
 
 /// Threads per CPU, as in common executors for blocking work: they wait more than they run.

@@ -26,7 +26,7 @@ use super::panics::catch_future;
 use super::socket::{Socket, connect_when_room};
 use crate::runtime::{
     Closed, Descriptor, Elapsed, File, Listener, OpenMode, Receiver, Runtime, RuntimeConfig,
-    Semaphore, Sender, StartError, Task, TaskError,
+    Semaphore, Sender, StartError, SystemCalls, Task, TaskError,
 };
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
@@ -37,6 +37,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     queues_before_service: false,
     takes_worker_threads: true,
     cannot: &[],
+    system_calls: SystemCalls::ONE_SHOT,
 };
 
 pub(super) fn start(config: RuntimeConfig) -> Result<impl Runtime, StartError> {

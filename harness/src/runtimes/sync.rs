@@ -6,7 +6,7 @@
 use photofinish_record::RuntimeFamily;
 
 use super::blocking::Blocking;
-use crate::runtime::{Capability, Descriptor, Runtime, RuntimeConfig, StartError};
+use crate::runtime::{Capability, Descriptor, Runtime, RuntimeConfig, StartError, SystemCalls};
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "sync",
@@ -29,6 +29,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
             "a spawned part has run to its end before anybody could cancel it",
         ),
     ],
+    system_calls: SystemCalls::BLOCKING,
 };
 
 pub(super) fn start(_: RuntimeConfig) -> Result<impl Runtime, StartError> {

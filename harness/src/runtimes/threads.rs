@@ -5,7 +5,7 @@
 use photofinish_record::RuntimeFamily;
 
 use super::blocking::Blocking;
-use crate::runtime::{Capability, Descriptor, Runtime, RuntimeConfig, StartError};
+use crate::runtime::{Capability, Descriptor, Runtime, RuntimeConfig, StartError, SystemCalls};
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "threads",
@@ -18,6 +18,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
         Capability::Cancellation,
         "a thread that blocks in a system call cannot be stopped from outside",
     )],
+    system_calls: SystemCalls::BLOCKING,
 };
 
 pub(super) fn start(_: RuntimeConfig) -> Result<impl Runtime, StartError> {

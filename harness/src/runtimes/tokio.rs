@@ -24,7 +24,7 @@ use super::transfer;
 use crate::buffer::Buffer;
 use crate::runtime::{
     Closed, Descriptor, Elapsed, File, Listener, Moved, OpenMode, Receiver, Runtime, RuntimeConfig,
-    Semaphore, Sender, StartError, Stream, Task, TaskError,
+    Semaphore, Sender, StartError, Stream, SystemCalls, Task, TaskError,
 };
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
@@ -35,6 +35,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     queues_before_service: false,
     takes_worker_threads: true,
     cannot: &[],
+    system_calls: SystemCalls::EDGE_TRIGGERED,
 };
 
 pub(super) fn start(config: RuntimeConfig) -> Result<impl Runtime, StartError> {

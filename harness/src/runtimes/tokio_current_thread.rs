@@ -6,7 +6,7 @@ use photofinish_record::RuntimeFamily;
 use std::num::NonZeroU32;
 
 use super::tokio::Tokio;
-use crate::runtime::{Descriptor, Runtime, RuntimeConfig, StartError};
+use crate::runtime::{Descriptor, Runtime, RuntimeConfig, StartError, SystemCalls};
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "tokio-current-thread",
@@ -16,6 +16,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     queues_before_service: false,
     takes_worker_threads: false,
     cannot: &[],
+    system_calls: SystemCalls::EDGE_TRIGGERED,
 };
 
 pub(super) fn start(_: RuntimeConfig) -> Result<impl Runtime, StartError> {

@@ -117,6 +117,13 @@ pub const COSTS: &[(&str, &str)] = &[
     ("overhead of the loop", "overhead_ns_per_op"),
 ];
 
+/// The columns of the table of system calls.
+pub const SYSTEM_CALL_COLUMNS: [&str; 4] = ["runtime", "measured", "by design", "reason"];
+
+/// The meaning of the expected numbers.
+pub const SYSTEM_CALLS: &str = "By design: for one small request over a kept connection, if the response is not there yet when the \
+     runtime looks for it. k is the number of responses that one turn of the event loop handles, 1 with one connection.";
+
 /// The text of a cell in a column of the table of results; a rate that was not held is always marked.
 pub fn result(cell: &CellSummary, column: &Column) -> String {
     match column.metric {

@@ -1,4 +1,4 @@
-//! The page's table of costs per operation, with the loop's overhead, collapsed below the results.
+//! The page's tables of costs per operation, with the loop's overhead, collapsed below the results.
 //!
 //! A column that no runtime has a value for is left out, and so is one of the results; `n/a` marks other values that
 //! were not measured.
@@ -6,12 +6,14 @@
 use maud::{Markup, html};
 
 use super::results::number;
+use super::system_calls;
 use super::tables::Table;
 use crate::describe::{self, COSTS};
+use crate::rounds::Rounds;
 use crate::summary::Group;
 
 /// The costs of a group's cells; empty if none were measured.
-pub(super) fn details(group: &Group<'_>) -> Markup {
+pub(super) fn details<'a>(rounds: &Rounds<'a>, group: &Group<'a>) -> Markup {
     let ranked = group.ranked();
     let shown = COSTS.iter().filter(|(_, metric)| {
         let is_result = describe::page_columns(group.load).any(|column| column.metric == *metric);
@@ -32,6 +34,7 @@ pub(super) fn details(group: &Group<'_>) -> Markup {
             details.costs {
                 summary { "Cost per operation: " (describe::point(group.load, group.arm, group.stack)) }
                 (Table::new("Cost per operation", std::iter::once("runtime").chain(headings), body).of(group).render())
+                (system_calls::table(rounds, group))
             }
         }
     }

@@ -50,7 +50,7 @@ impl Page<'_> {
             @if let Some(sentence) = floor::sentence(&self.report.rounds, group) { p { (sentence) } }
             (parts::requests(group))
             (observed::tables(group))
-            (cost::details(group))
+            (cost::details(&self.report.rounds, group))
             @if !charts.is_empty() {
                 details.charts open[unfolded] { summary { "Charts: " (point) } (figures(&charts)) }
             }

@@ -12,11 +12,11 @@ use photofinish_record::latency::LatencyRecorder;
 use photofinish_record::load::{Arrivals, Load, RateHz, Stop};
 use photofinish_record::machine::Machine;
 use photofinish_record::{
-    Arm, ArmKind, ArmSource, Cell, Completion, Conditions, Cost, Failures, Gate, GateTerm,
-    LoopOverhead, Measured, Measurement, OpenLoad, Outcome, Part, Placement, PlacementKind, Plan,
-    PlannedScenario, PlannedServer, RECORD_SCHEMA, Record, Requirement, Round, RuntimeFamily,
-    RuntimeTraits, Search, SearchResult, SearchRound, SearchStep, ServerCounts, SourceLocation,
-    Threshold, Tool, Traffic,
+    Arm, ArmKind, ArmSource, Cell, Completion, Conditions, Cost, ExpectedSystemCalls, Failures,
+    Gate, GateTerm, LoopOverhead, Measured, Measurement, OpenLoad, Outcome, Part, Placement,
+    PlacementKind, Plan, PlannedScenario, PlannedServer, RECORD_SCHEMA, Record, Requirement, Round,
+    RuntimeFamily, RuntimeTraits, Search, SearchResult, SearchRound, SearchStep, ServerCounts,
+    SourceLocation, Threshold, Tool, Traffic,
 };
 use photofinish_reports::summary::{CellSummary, Summary};
 use serde_json::json;
@@ -1002,6 +1002,10 @@ fn traits() -> BTreeMap<String, RuntimeTraits> {
         queues_before_service: name == "pool",
         note: (name == "async-std").then(|| "discontinued".to_owned()),
         position,
+        system_calls: (name == "tokio").then(|| ExpectedSystemCalls {
+            per_request: "2 + 1/k".to_owned(),
+            reason: "send and recv, and one wait for k responses".to_owned(),
+        }),
         worker: None,
     };
     let named = RUNTIMES.into_iter().enumerate();

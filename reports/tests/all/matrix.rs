@@ -98,6 +98,7 @@ fn a_floor_is_never_the_best_and_each_runtime_has_its_distance_from_it() {
         queues_before_service: false,
         note: Some("floor".to_owned()),
         position: 7,
+        system_calls: None,
         worker: None,
     };
     record.plan.runtimes.insert("epoll".to_owned(), floor);
@@ -148,6 +149,7 @@ fn stacks_are_ranked_apart_and_set_side_by_side() {
             queues_before_service: false,
             note: None,
             position,
+            system_calls: None,
             worker: Some(worker),
         };
         record.plan.runtimes.insert(name.to_owned(), traits);

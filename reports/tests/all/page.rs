@@ -188,6 +188,23 @@ fn the_page_of_a_search_has_its_results_and_steps_and_no_group_of_a_step() {
     assert_eq!(html.matches("<figure>").count(), 1);
 }
 
+/// Expectations of a request say nothing about operations of several requests.
+#[test]
+fn system_calls_stand_beside_the_design_only_where_an_operation_is_one_request() {
+    let mut record = fixtures::tour();
+    let html = page(&record);
+    assert!(html.contains("<caption>System calls per request</caption>"));
+    assert!(html.contains(
+        "2 + 1/k</td><td class=\"name\">send and recv, and one wait for k responses</td>"
+    ));
+    fixtures::each_measured(&mut record, |_, _, measured| {
+        for traffic in measured.worker.traffic.values_mut() {
+            traffic.requests *= 3;
+        }
+    });
+    assert!(!page(&record).contains("System calls per request"));
+}
+
 #[test]
 fn a_rate_not_held_is_prominent_and_costs_are_under_each_load() {
     let html = page(fixture("open-loads"));
