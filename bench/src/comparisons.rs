@@ -64,12 +64,16 @@ pub(crate) enum Role {
 }
 
 impl Comparison {
-    /// The comparison without runtimes that the program does not have.
-    pub(crate) fn with_runtimes(mut self, has_runtime: &impl Fn(&str) -> bool) -> Self {
+    /// The comparison without runtimes that the program does not have, and without rivals that are not installed.
+    pub(crate) fn available(
+        mut self,
+        has_runtime: &impl Fn(&str) -> bool,
+        has_rival: &impl Fn(&Rival) -> bool,
+    ) -> Self {
         self.contestants
             .retain(|contestant| match &contestant.generator {
                 Generator::Photofinish(ours) => has_runtime(ours.runtime),
-                Generator::Rival(_) => true,
+                Generator::Rival(rival) => has_rival(rival),
             });
         self
     }
@@ -186,21 +190,21 @@ mod tests {
     }
 
     #[test]
-    fn a_runtime_that_the_program_lacks_takes_no_part() {
-        let lacks =
-            |comparison: Comparison| comparison.with_runtimes(&|name| name != IO_URING_RUNTIME);
-        let runtimes = |comparison: &Comparison| {
-            comparison
-                .contestants
-                .iter()
-                .any(|contestant| contestant.name.contains("compio"))
+    fn what_is_not_there_takes_no_part_and_the_others_do() {
+        let names = |has_runtime: bool, has_rival: bool| -> Vec<String> {
+            let comparison = all().swap_remove(0);
+            let has_runtime = |name: &str| has_runtime || name != IO_URING_RUNTIME;
+            let has_rival = |rival: &Rival| has_rival || rival.name != "oha";
+            let contestants = comparison.available(&has_runtime, &has_rival).contestants;
+            contestants
+                .into_iter()
+                .map(|contestant| contestant.name)
+                .collect()
         };
-        let (all, left) = (all(), all().into_iter().map(lacks).collect::<Vec<_>>());
-        assert!(all.iter().any(runtimes) && !left.iter().any(runtimes));
-        assert!(
-            left.iter()
-                .all(|comparison| comparison.contestants.len() > 1)
-        );
+        let (all, none) = (names(true, true), names(false, false));
+        let missing: Vec<_> = all.iter().filter(|name| !none.contains(name)).collect();
+        assert_eq!(missing, ["photofinish compio", "oha"]);
+        assert!(none.contains(&"wrk".to_owned()) && none.len() == all.len() - 2);
     }
 
     #[test]

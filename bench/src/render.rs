@@ -100,9 +100,10 @@ fn remarks(results: &Results) -> Vec<String> {
     });
     let server = results.server_load().map(|(share, is_limit)| {
         let used = units::percent(share);
-        match is_limit {
-            true => format!("The server is the limit: it used {used} of its CPU"),
-            false => format!("The server used at most {used} of its CPU"),
+        if is_limit {
+            format!("The server is the limit: it used {used} of its CPU")
+        } else {
+            format!("The server used at most {used} of its CPU")
         }
     });
     let note = results.comparison.note.map(str::to_owned);

@@ -17,6 +17,7 @@ use crate::output;
 use crate::photofinish;
 use crate::render::{self, Conditions};
 use crate::results::Results;
+use crate::rivals::Rival;
 use crate::servers::{self, Servers, Settings};
 
 /// Load average from which on other processes disturb the measurement.
@@ -30,9 +31,11 @@ pub(super) fn execute(peers: &Peers) -> Result<(), Failure> {
     warn(&selected, load_average);
     let program = program(peers)?;
     let has_runtime = |name: &str| photofinish::has_runtime(&program, name);
+    let has_rival = |rival: &Rival| rival.program.find().is_ok();
     let comparisons: Vec<Comparison> = selected
         .into_iter()
-        .map(|comparison| comparison.with_runtimes(&has_runtime))
+        .map(|comparison| comparison.available(&has_runtime, &has_rival))
+        .filter(|comparison| !comparison.contestants.is_empty())
         .collect();
     let conditions = conditions(peers, cpus, &program, load_average, &comparisons);
     let scratch = scratch_directory()?;

@@ -224,10 +224,17 @@ fn answer_to(request: &[u8]) -> &'static [u8] {
         name.eq_ignore_ascii_case(FIELD).then(|| value.trim_ascii())
     });
     let value = connection.next().unwrap_or_default();
-    match is_1_0 {
-        true if value.eq_ignore_ascii_case(b"keep-alive") => KEPT_1_0,
-        false if !value.eq_ignore_ascii_case(b"close") => KEPT,
-        _ => CLOSED,
+    let is_closed = if is_1_0 {
+        !value.eq_ignore_ascii_case(b"keep-alive")
+    } else {
+        value.eq_ignore_ascii_case(b"close")
+    };
+    if is_closed {
+        CLOSED
+    } else if is_1_0 {
+        KEPT_1_0
+    } else {
+        KEPT
     }
 }
 
