@@ -51,6 +51,7 @@ mod tests {
             port_in(r#"{"ready": "http", "address": "127.0.0.1:4321"}"#),
             Some(4321)
         );
+        assert_eq!(port_in(r#"{"address": "[::1]:4321"}"#), Some(4321));
         assert_eq!(port_in(r#"{"ready": "http"}"#), None);
         assert_eq!(port_in(""), None);
     }
