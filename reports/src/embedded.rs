@@ -4,15 +4,16 @@
 //! a content security policy therefore does not concern. Both directions share one limit, so that a page whose block expands
 //! to gigabytes is refused after as many bytes as the largest record that is ever embedded.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufWriter, Read as _};
 
+use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use base64::read::DecoderReader;
-use base64::write::EncoderStringWriter;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use photofinish_record::Record;
+use serde::Serialize;
 
 /// The start of the data block; the script of the page finds it by the id.
 const OPEN: &str = "<script type=\"application/x-photofinish-record\" id=\"record\">";
@@ -37,19 +38,42 @@ pub enum Error {
 
 /// The data block of a record; `None` of one that is too large to be in a page.
 pub(crate) fn block(record: &Record) -> Option<String> {
-    let text = compressed(&serde_json::to_vec(record).ok()?)?;
-    (text.len() <= LARGEST_BLOCK_BYTES).then(|| format!("{OPEN}{text}{CLOSE}"))
+    Some(format!("{OPEN}{}{CLOSE}", compressed(record)?))
 }
 
-/// Bytes as gzip in base64; `None` of more than a page may have.
-pub(crate) fn compressed(bytes: &[u8]) -> Option<String> {
-    if bytes.len() as u64 > LARGEST_JSON_BYTES {
-        return None;
+/// A value's JSON as gzip in base64; `None` of more than a page may have, which is not compressed to its end.
+pub(crate) fn compressed(value: &impl Serialize) -> Option<String> {
+    let block = Bounded {
+        inner: Vec::new(),
+        left: LARGEST_BLOCK_BYTES / 4 * 3,
+    };
+    let json = Bounded {
+        inner: GzEncoder::new(block, Compression::default()),
+        left: LARGEST_JSON_BYTES as usize,
+    };
+    let mut json = BufWriter::with_capacity(1 << 16, json);
+    serde_json::to_writer(&mut json, value).ok()?;
+    let block = json.into_inner().ok()?.inner.finish().ok()?;
+    Some(STANDARD.encode(block.inner))
+}
+
+/// A writer that takes so many bytes.
+struct Bounded<W> {
+    inner: W,
+    left: usize,
+}
+
+impl<W: io::Write> io::Write for Bounded<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let left = self.left.checked_sub(bytes.len());
+        self.left = left.ok_or(io::ErrorKind::FileTooLarge)?;
+        self.inner.write_all(bytes)?;
+        Ok(bytes.len())
     }
-    let text = EncoderStringWriter::new(&STANDARD);
-    let mut encoder = GzEncoder::new(text, Compression::default());
-    encoder.write_all(bytes).ok()?;
-    Some(encoder.finish().ok()?.into_inner())
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
 }
 
 /// True if a document is not JSON but markup.
@@ -75,6 +99,10 @@ pub fn extract(page: &str) -> Result<Vec<u8>, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
+    use serde_json::json;
+
     use super::*;
 
     fn page(block: &str) -> String {
@@ -83,8 +111,8 @@ mod tests {
 
     #[test]
     fn a_damaged_cut_or_absent_block_is_an_error_of_its_own() {
-        let text = compressed(b"{\"a\": 1}").expect("small");
-        assert_eq!(extract(&page(&text)).expect("whole"), b"{\"a\": 1}");
+        let text = compressed(&json!({"a": "one"})).expect("small");
+        assert_eq!(extract(&page(&text)).expect("whole"), b"{\"a\":\"one\"}");
         assert_eq!(extract("<p>another page</p>"), Err(Error::Absent));
         assert_eq!(extract(&format!("{OPEN}{text}")), Err(Error::Absent));
         let other = if text.as_bytes()[30] == b'A' {
@@ -102,15 +130,28 @@ mod tests {
     /// Goal: memory stays bounded. Method: one byte more than allowed, all alike, so that the page is small.
     #[test]
     fn a_block_that_expands_beyond_the_limit_is_refused() {
-        let text = EncoderStringWriter::new(&STANDARD);
-        let mut encoder = GzEncoder::new(text, Compression::fast());
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
         let spaces = vec![b' '; 1 << 20];
         for _ in 0..=LARGEST_JSON_BYTES >> 20 {
             encoder.write_all(&spaces).expect("in memory");
         }
-        let bomb = page(&encoder.finish().expect("in memory").into_inner());
+        let bomb = page(&STANDARD.encode(encoder.finish().expect("in memory")));
         assert!(bomb.len() < 1 << 20, "{}", bomb.len());
         assert_eq!(extract(&bomb), Err(Error::TooLarge));
+    }
+
+    /// Goal: a page stays small. Method: noise, which does not become smaller, and text beyond what is read.
+    #[test]
+    fn what_is_too_large_is_not_embedded() {
+        let noise = |index: u64| {
+            index
+                .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+                .wrapping_mul(index | 1)
+        };
+        let numbers = |count| (0..count).map(noise).collect::<Vec<u64>>();
+        assert!(compressed(&numbers(100_000)).is_some());
+        assert_eq!(compressed(&numbers(400_000)), None);
+        assert_eq!(compressed(&" ".repeat(LARGEST_JSON_BYTES as usize)), None);
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(super) static KIND: Kind = Kind {
 const LEAST_BEYOND: f64 = 10.0;
 
 /// Points of a curve per nine.
-const STEPS_PER_NINE: f64 = 40.0;
+const STEPS_PER_NINE: f64 = 24.0;
 
 /// Quantiles with a tick, and its label.
 const TICKS: [(f64, &str); 7] = [

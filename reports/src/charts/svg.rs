@@ -48,10 +48,11 @@ pub fn swatch(look: Look) -> String {
 pub(super) fn document(drawing: &Drawing, title: &str) -> String {
     let (title, description) = (escape(title), escape(&drawing.description));
     let height = short(drawing.height);
+    let size = short(Type::LABEL.size);
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
          viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{title}. {description}\" \
-         font-family=\"{FONTS}\" stroke-linejoin=\"round\" stroke-linecap=\"round\">\n\
+         font-family=\"{FONTS}\" font-size=\"{size}\" stroke-linejoin=\"round\" stroke-linecap=\"round\">\n\
          <title>{title}</title>\n{}</svg>\n",
         elements(drawing),
     )
@@ -123,14 +124,65 @@ fn path(run: &[Shape], style: &str) -> String {
     format!("<path d=\"{d}\"{style}/>")
 }
 
-/// `M1 2 3 4`: to the first point, and lines to the others.
+/// `M1 2l3 4-1 .5`: to the first point, and lines to the others by their distance, which has fewer digits than their place.
 fn line(points: &[Point]) -> String {
-    let mut d = String::from("M");
-    for (index, point) in points.iter().enumerate() {
-        let gap = if index == 0 { "" } else { " " };
-        write!(d, "{gap}{} {}", short(point.x), short(point.y)).expect("writing to a string");
+    let tenths = |point: &Point| [point.x, point.y].map(|length| (length * 10.0).round());
+    let mut d = String::new();
+    let mut before = [0.0, 0.0];
+    for (index, point) in bends(points).iter().enumerate() {
+        let place = tenths(point);
+        if index == 0 {
+            let [x, y] = [point.x, point.y].map(short);
+            write!(d, "M{x} {y}").expect("writing to a string");
+        } else {
+            d.push_str(if index == 1 { "l" } else { " " });
+            let [x, y] =
+                [place[0] - before[0], place[1] - before[1]].map(|length| distance(length / 10.0));
+            let gap = if y.starts_with('-') { "" } else { " " };
+            write!(d, "{x}{gap}{y}").expect("writing to a string");
+        }
+        before = place;
     }
-    d
+    d.replace(" -", "-")
+}
+
+/// A distance without the zero before its point.
+fn distance(length: f64) -> String {
+    let text = short(length);
+    match text.strip_prefix("0.") {
+        Some(decimals) => format!(".{decimals}"),
+        None => text.replace("-0.", "-."),
+    }
+}
+
+/// The points at which a line bends: others are nearer than this to the straight line between their neighbours.
+fn bends(points: &[Point]) -> Vec<Point> {
+    const NEAR: f64 = 0.25;
+    let mut kept: Vec<Point> = Vec::new();
+    let mut skipped: Vec<Point> = Vec::new();
+    for (index, point) in points.iter().enumerate() {
+        let (Some(from), Some(to)) = (kept.last(), points.get(index + 1)) else {
+            kept.push(*point);
+            continue;
+        };
+        skipped.push(*point);
+        if skipped.iter().any(|one| off(*one, *from, *to) > NEAR) {
+            kept.push(*point);
+            skipped.clear();
+        }
+    }
+    kept
+}
+
+/// The distance of a point from the line between two others, as far as it is between them.
+fn off(point: Point, from: Point, to: Point) -> f64 {
+    let (x, y) = (to.x - from.x, to.y - from.y);
+    let length = x.hypot(y);
+    let along = ((point.x - from.x) * x + (point.y - from.y) * y) / length;
+    if length < 1e-9 || !(0.0..=length).contains(&along) {
+        return (point.x - from.x).hypot(point.y - from.y);
+    }
+    ((point.x - from.x) * y - (point.y - from.y) * x).abs() / length
 }
 
 fn line_style(stroke: Stroke) -> String {
@@ -161,8 +213,13 @@ fn texts(run: &[Shape], text_type: Type) -> String {
     } else {
         ""
     };
-    let (size, fill) = (short(text_type.size), hex(text_type.ink.0));
-    let style = format!(" font-size=\"{size}\" fill=\"{fill}\"{anchor}{weight}");
+    let size = if text_type.size == Type::LABEL.size {
+        String::new()
+    } else {
+        format!(" font-size=\"{}\"", short(text_type.size))
+    };
+    let fill = hex(text_type.ink.0);
+    let style = format!("{size} fill=\"{fill}\"{anchor}{weight}");
     let line = |shape: &Shape, style: &str| match shape {
         Shape::Text { position, text, .. } => {
             let baseline = position.y + text_type.size * Type::BASELINE_EM;
@@ -231,6 +288,15 @@ mod tests {
         );
         assert_eq!(svg.matches("<path").count(), 1, "{svg}");
         assert!(svg.contains("<title>a &lt; b</title>"), "{svg}");
+    }
+
+    #[test]
+    fn a_line_is_its_bends_by_their_distance() {
+        let points = [(1.0, 2.0), (2.0, 2.05), (3.0, 2.0), (3.5, 1.5), (3.5, -8.0)];
+        assert_eq!(line(&points.map(|(x, y)| at(x, y))), "M1 2l2 0 .5-.5 0-9.5");
+        // There and back is no straight line.
+        let points = [(0.0, 0.0), (9.0, 0.0), (1.0, 0.0)];
+        assert_eq!(line(&points.map(|(x, y)| at(x, y))), "M0 0l9 0-8 0");
     }
 
     #[test]

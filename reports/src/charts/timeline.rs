@@ -21,7 +21,7 @@ pub(super) static KIND: Kind = Kind {
 };
 
 /// Maximum number of rounds drawn per runtime; the median is over all of them.
-const MOST_LINES: usize = 10;
+const MOST_LINES: usize = 4;
 
 type Read = fn(&Interval, f64) -> Option<f64>;
 

@@ -61,8 +61,7 @@ pub(super) fn block(report: &Report<'_>) -> Markup {
     if !matrix.compares() || comparisons > MOST_COMPARISONS {
         return html! {};
     }
-    let json = serde_json::to_vec(&Choices::of(report)).ok();
-    let text = json.and_then(|json| embedded::compressed(&json));
+    let text = embedded::compressed(&Choices::of(report));
     html! {
         @if let Some(text) = text { script type="application/x-photofinish-choices" id="choices" { (PreEscaped(text)) } }
     }
