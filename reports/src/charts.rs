@@ -4,6 +4,7 @@
 //! one, write its file and its line; the conformance tests draw every listed chart for every fixture record. Next:
 //! `drawing` for the shapes, `rows` and `curves` for the two layouts that the charts share.
 
+mod card;
 mod concurrency;
 mod cpu;
 mod curves;
@@ -43,6 +44,7 @@ use drawing::Drawing;
 
 /// Every chart, in page order.
 pub static CHARTS: &[&Kind] = &[
+    &card::KIND,
     &where_async_pays::SPEED,
     &where_async_pays::CPU,
     &where_async_pays::MEMORY,
@@ -80,6 +82,8 @@ enum Draw {
     /// One scenario under all its loads.
     Scenario(fn(&Report<'_>, &[&Group<'_>]) -> Option<Drawing>),
     Record(fn(&Report<'_>) -> Option<Drawing>),
+    /// A picture of its own, which the page does not repeat.
+    Card(fn(&Report<'_>) -> Option<Drawing>),
 }
 
 /// A drawn chart.
@@ -97,11 +101,13 @@ pub struct Chart {
     pub arm: Option<Arm>,
     /// The stack of its runtimes; `None` of those in this program, and of charts over the whole run.
     pub stack: Option<String>,
+    /// True if it is a picture alone, and not on the page.
+    pub is_card: bool,
     /// A complete SVG document without external references.
     pub svg: String,
     drawing: Drawing,
-    /// The sources of a picture that stands alone.
-    caption: [String; 2],
+    /// The sources of a picture that stands alone, if it does not name them itself.
+    caption: Vec<String>,
 }
 
 impl Chart {
@@ -121,7 +127,7 @@ pub fn charts(report: &Report<'_>) -> Vec<Chart> {
     let mut charts = Vec::new();
     let suite = report.record.plan.suite.as_deref().unwrap_or("run");
     for kind in CHARTS {
-        if let Draw::Record(draw) = kind.draw {
+        if let Draw::Record(draw) | Draw::Card(draw) = kind.draw {
             charts.extend(
                 draw(report).map(|drawing| kind.chart(report, drawing, slug(suite), suite)),
             );
@@ -213,17 +219,20 @@ impl Kind {
     fn chart(&self, report: &Report<'_>, drawing: Drawing, stem: String, subject: &str) -> Chart {
         let title = format!("{}: {subject}", self.title);
         let record = report.record;
+        let is_card = matches!(self.draw, Draw::Card(_));
+        let caption = [
+            format!("{subject} · {}", describe::tool_version(&record.tool)),
+            format!(
+                "{} · {}",
+                describe::time(&record.started_utc),
+                describe::processor(&record.machine)
+            ),
+        ];
         Chart {
             file_stem: format!("{stem}.{}", self.name),
             svg: svg::document(&drawing, &title),
-            caption: [
-                format!("{subject} · {}", describe::tool_version(&record.tool)),
-                format!(
-                    "{} · {}",
-                    describe::time(&record.started_utc),
-                    describe::processor(&record.machine)
-                ),
-            ],
+            is_card,
+            caption: caption.into_iter().filter(|_| !is_card).collect(),
             title,
             scenario: None,
             load: None,

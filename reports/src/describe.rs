@@ -30,7 +30,7 @@ pub use matrix::{
     operations, worst_level,
 };
 pub use parts::{PART_COLUMNS, PARTS, PartCell, PartColumn, part_rows};
-pub use plan::{cell, defaults, point, point_slug, rounds, servers, stop};
+pub use plan::{cell, defaults, point, point_slug, rounds, servers, stop, subject};
 pub(crate) use shards::{
     SHARDS, UNEQUAL_MODELS, absent_shards, clocks_apart, generator_bound, partial, shards_apart,
     unequal_cpus, uneven_shard,

@@ -2,8 +2,8 @@
 //!
 //! No runtime is known by name here. A record without traits (an older one, or one of unknown runtimes) is reported
 //! like any other: without notes, and with looks in the order of the plan. Colours are those of Okabe and Ito, chosen
-//! for colour-blind readers, two of them darker so that a thin line stands out; the marker's shape repeats the
-//! distinction.
+//! for colour-blind readers, two of them darker so that a thin line stands out; the marker's shape and the line's dashes repeat
+//! the distinction.
 
 use photofinish_record::{Plan, RuntimeFamily};
 
@@ -11,14 +11,26 @@ use photofinish_record::{Plan, RuntimeFamily};
 pub type Rgb = (u8, u8, u8);
 
 /// The look of a runtime in charts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Look {
     /// On white.
     pub light: Rgb,
     /// On a dark page.
     pub dark: Rgb,
     pub marker: Marker,
+    /// Of its line where several runtimes share a plot.
+    pub dash: Dash,
 }
+
+/// Lengths of lines and gaps in turn, in pixels; an even number of them.
+pub type Dash = &'static [f64];
+
+/// An unbroken line.
+pub const SOLID: Dash = &[];
+const DASHED: Dash = &[7.0, 4.5];
+const DOTTED: Dash = &[1.5, 4.5];
+const DASH_DOT: Dash = &[9.0, 4.0, 1.5, 4.0];
+const LONG: Dash = &[14.0, 5.0];
 
 /// The shape of a marker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,26 +90,82 @@ fn unlisted_position(plan: &Plan, runtime: &str) -> usize {
 
 /// Every look, by position; after the last one they repeat.
 pub const LOOKS: [Look; 13] = [
-    paint((0x5F, 0x6B, 0x7A), (0xA9, 0xB4, 0xC2), Marker::Square),
-    paint((0xD5, 0x5E, 0x00), (0xF0, 0x7F, 0x2B), Marker::Triangle),
-    paint((0xC2, 0x80, 0x00), (0xF2, 0xB3, 0x33), Marker::TriangleDown),
-    paint((0x00, 0x72, 0xB2), (0x4F, 0xA8, 0xE0), Marker::Circle),
-    paint((0x2B, 0x8F, 0xC9), (0x8F, 0xD0, 0xF5), Marker::Ring),
-    paint((0xC2, 0x60, 0x94), (0xE0, 0x93, 0xBD), Marker::Frame),
-    paint((0x00, 0x9E, 0x73), (0x2F, 0xC4, 0x98), Marker::Diamond),
-    paint((0x7A, 0x4F, 0xB5), (0xB0, 0x8E, 0xE6), Marker::Circle),
-    paint((0x8A, 0x62, 0x3A), (0xC4, 0x9A, 0x6C), Marker::Diamond),
-    paint((0x2A, 0x6F, 0x3C), (0x6F, 0xBF, 0x83), Marker::Square),
-    paint((0xA3, 0x1F, 0x34), (0xEB, 0x6E, 0x80), Marker::Ring),
-    paint((0x3A, 0x4E, 0x8C), (0x8A, 0x9E, 0xE0), Marker::Frame),
-    paint((0x6E, 0x6E, 0x00), (0xB9, 0xB9, 0x3F), Marker::Triangle),
+    paint(
+        (0x5F, 0x6B, 0x7A),
+        (0xA9, 0xB4, 0xC2),
+        Marker::Square,
+        SOLID,
+    ),
+    paint(
+        (0xD5, 0x5E, 0x00),
+        (0xF0, 0x7F, 0x2B),
+        Marker::Triangle,
+        DASHED,
+    ),
+    paint(
+        (0xC2, 0x80, 0x00),
+        (0xF2, 0xB3, 0x33),
+        Marker::TriangleDown,
+        DOTTED,
+    ),
+    paint(
+        (0x00, 0x72, 0xB2),
+        (0x4F, 0xA8, 0xE0),
+        Marker::Circle,
+        SOLID,
+    ),
+    paint((0x2B, 0x8F, 0xC9), (0x8F, 0xD0, 0xF5), Marker::Ring, DASHED),
+    paint(
+        (0xC2, 0x60, 0x94),
+        (0xE0, 0x93, 0xBD),
+        Marker::Frame,
+        DASH_DOT,
+    ),
+    paint(
+        (0x00, 0x9E, 0x73),
+        (0x2F, 0xC4, 0x98),
+        Marker::Diamond,
+        LONG,
+    ),
+    paint(
+        (0x7A, 0x4F, 0xB5),
+        (0xB0, 0x8E, 0xE6),
+        Marker::Circle,
+        DOTTED,
+    ),
+    paint(
+        (0x8A, 0x62, 0x3A),
+        (0xC4, 0x9A, 0x6C),
+        Marker::Diamond,
+        DASH_DOT,
+    ),
+    paint(
+        (0x2A, 0x6F, 0x3C),
+        (0x6F, 0xBF, 0x83),
+        Marker::Square,
+        DASH_DOT,
+    ),
+    paint((0xA3, 0x1F, 0x34), (0xEB, 0x6E, 0x80), Marker::Ring, LONG),
+    paint(
+        (0x3A, 0x4E, 0x8C),
+        (0x8A, 0x9E, 0xE0),
+        Marker::Frame,
+        DASHED,
+    ),
+    paint(
+        (0x6E, 0x6E, 0x00),
+        (0xB9, 0xB9, 0x3F),
+        Marker::Triangle,
+        DOTTED,
+    ),
 ];
 
-const fn paint(light: Rgb, dark: Rgb, marker: Marker) -> Look {
+const fn paint(light: Rgb, dark: Rgb, marker: Marker, dash: Dash) -> Look {
     Look {
         light,
         dark,
         marker,
+        dash,
     }
 }
 
@@ -127,6 +195,16 @@ mod tests {
             assert!(contrast(look.light, (0xFF, 0xFF, 0xFF)) >= 3.0, "{look:?}");
             assert!(contrast(look.dark, (0x17, 0x1D, 0x26)) >= 3.0, "{look:?}");
         }
+    }
+
+    #[test]
+    fn no_two_looks_share_marker_and_dashes() {
+        for (i, a) in LOOKS.iter().enumerate() {
+            for b in &LOOKS[i + 1..] {
+                assert_ne!((a.marker, a.dash), (b.marker, b.dash), "{a:?} and {b:?}");
+            }
+        }
+        assert!(LOOKS.iter().all(|look| look.dash.len() % 2 == 0));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Curves: the layout of charts with one line per runtime over a common axis.
 //!
 //! Each curve is named at its end instead of in a legend; names of curves that end close together are moved apart, and
-//! connected to their curves by thin lines. Markers distinguish curves without colour.
+//! connected to their curves by thin lines. Markers and dashes distinguish curves without colour.
 
 use std::num::NonZeroU32;
 
@@ -248,7 +248,7 @@ impl Frame {
     /// The curves, with their names at their ends.
     pub(super) fn draw(&self, drawing: &mut Drawing, curves: &[Curve]) {
         for curve in curves {
-            let stroke = Stroke::new(Ink(curve.look.light), 2.0);
+            let stroke = Stroke::new(Ink(curve.look.light), 2.0).dashed(curve.look.dash);
             drawing.of(&curve.runtime, |drawing| {
                 drawing.path(curve.points.clone(), stroke);
             });

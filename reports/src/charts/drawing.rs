@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::font;
-use crate::runtimes::{Look, Marker, Rgb};
+use crate::runtimes::{Dash, Look, Marker, Rgb, SOLID};
 
 /// Width of every chart: two fit side by side on a page, one fills a phone.
 pub(super) const WIDTH: f64 = 560.0;
@@ -147,12 +147,13 @@ impl Type {
     }
 }
 
-/// A line's ink, width and opacity.
+/// A line's ink, width, opacity and dashes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Stroke {
     pub(super) ink: Ink,
     pub(super) width: f64,
     pub(super) opacity: f64,
+    pub(super) dash: Dash,
 }
 
 impl Stroke {
@@ -161,7 +162,12 @@ impl Stroke {
             ink,
             width,
             opacity: 1.0,
+            dash: SOLID,
         }
+    }
+
+    pub(super) fn dashed(self, dash: Dash) -> Self {
+        Self { dash, ..self }
     }
 
     pub(super) fn faded(self, opacity: f64) -> Self {
@@ -250,6 +256,7 @@ pub(super) struct Span {
 /// The shapes of a chart, later ones on top of earlier ones.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Drawing {
+    pub(super) width: f64,
     pub(super) height: f64,
     /// A textual description of the chart, for readers who cannot see it.
     pub(super) description: String,
@@ -263,17 +270,22 @@ pub(super) struct Drawing {
 impl Drawing {
     /// A chart of this height with only its heading.
     pub(super) fn new(height: f64, title: &str, subject: &str, description: String) -> Self {
-        let mut drawing = Self {
-            height,
-            description,
-            shapes: Vec::new(),
-            spans: Vec::new(),
-            shown: Vec::new(),
-        };
-        drawing.rectangle(at(0.0, 0.0), at(WIDTH, height), Ink::PAPER, 1.0);
+        let mut drawing = Self::blank(WIDTH, height, description);
         drawing.text(at(MARGIN, 22.0), title, Type::TITLE);
         let subject = Type::CAPTION.fit(subject, WIDTH - 2.0 * MARGIN);
         drawing.text(at(MARGIN, 42.0), &subject, Type::CAPTION);
+        drawing
+    }
+
+    /// Paper of this size.
+    pub(super) fn blank(width: f64, height: f64, description: String) -> Self {
+        let mut drawing = Self {
+            width,
+            height,
+            description,
+            ..Self::default()
+        };
+        drawing.rectangle(at(0.0, 0.0), at(width, height), Ink::PAPER, 1.0);
         drawing
     }
 
@@ -341,6 +353,9 @@ impl Drawing {
     pub(super) fn with_caption(&self, lines: &[String]) -> Self {
         const LINE: f64 = 13.0;
         let mut drawing = self.clone();
+        if lines.is_empty() {
+            return drawing;
+        }
         drawing.height += LINE * lines.len() as f64 + 7.0;
         let below = at(0.0, self.height);
         drawing.rectangle(below, at(WIDTH, drawing.height), Ink::PAPER, 1.0);

@@ -10,7 +10,7 @@ use plotters::coord::Shift;
 use plotters::drawing::DrawingArea;
 use plotters::style::Color as _;
 
-use super::drawing::{Anchor, Drawing, Type, WIDTH};
+use super::drawing::{Anchor, Drawing, Type};
 use super::font;
 use super::paint::{Drawn, colour, paint};
 
@@ -28,7 +28,7 @@ const HALF_X_EM: f64 = 0.2735;
 
 pub(super) fn png(drawing: &Drawing) -> Vec<u8> {
     let (width, height) = (
-        WIDTH as usize * SCALE,
+        drawing.width as usize * SCALE,
         (drawing.height * SCALE as f64).ceil() as usize,
     );
     let size = (width * OVERSAMPLING, height * OVERSAMPLING);

@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 
 use maud::html;
 
-use super::drawing::{Anchor, Drawing, Ink, Point, Shape, Span, Stroke, Type, WIDTH, at};
-use crate::runtimes::{self, Look, Rgb};
+use super::drawing::{Anchor, Drawing, Ink, Point, Shape, Span, Stroke, Type, at};
+use crate::runtimes::{self, Dash, Look, Rgb};
 
 /// The embedded font, and others of its width for readers without it.
 const FONTS: &str = "DejaVu Sans,Verdana,sans-serif";
@@ -47,11 +47,11 @@ pub fn swatch(look: Look) -> String {
 
 pub(super) fn document(drawing: &Drawing, title: &str) -> String {
     let (title, description) = (escape(title), escape(&drawing.description));
-    let height = short(drawing.height);
+    let [width, height] = [drawing.width, drawing.height].map(short);
     let size = short(Type::LABEL.size);
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
-         viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{title}. {description}\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
+         viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{title}. {description}\" \
          font-family=\"{FONTS}\" font-size=\"{size}\" stroke-linejoin=\"round\" stroke-linecap=\"round\">\n\
          <title>{title}</title>\n{}</svg>\n",
         elements(drawing),
@@ -187,11 +187,21 @@ fn off(point: Point, from: Point, to: Point) -> f64 {
 
 fn line_style(stroke: Stroke) -> String {
     format!(
-        " fill=\"none\" stroke=\"{}\" stroke-width=\"{}\"{}",
+        " fill=\"none\" stroke=\"{}\" stroke-width=\"{}\"{}{}",
         hex(stroke.ink.0),
         short(stroke.width),
-        faded(stroke.opacity)
+        faded(stroke.opacity),
+        dashed(stroke.dash)
     )
+}
+
+fn dashed(dash: Dash) -> String {
+    let lengths: Vec<String> = dash.iter().map(|length| short(*length)).collect();
+    if lengths.is_empty() {
+        String::new()
+    } else {
+        format!(" stroke-dasharray=\"{}\"", lengths.join(" "))
+    }
 }
 
 fn faded(opacity: f64) -> String {

@@ -3,11 +3,25 @@
 //! A load point has two forms, one for readers and one for file names.
 
 use photofinish_record::load::{Arrivals, Load, Stop};
-use photofinish_record::{Arm, Cell, DefaultOption, PlannedScenario, PlannedServer};
+use photofinish_record::{Arm, Cell, DefaultOption, Plan, PlannedScenario, PlannedServer};
 
 use super::{list, plural};
 use crate::names::slug;
 use crate::units;
+
+/// Number of scenarios named in a heading; more are counted.
+const MOST_NAMES: usize = 6;
+
+/// The name of what ran: the suite's title; without a suite, these scenarios.
+pub fn subject(plan: &Plan, scenarios: &[&str]) -> String {
+    let suite = plan.title.as_ref().or(plan.suite.as_ref());
+    match (suite, scenarios.len()) {
+        (Some(title), _) => title.clone(),
+        (None, 0) => "nothing measured".to_owned(),
+        (None, 1..=MOST_NAMES) => scenarios.join(", "),
+        (None, many) => format!("{many} scenarios"),
+    }
+}
 
 /// The servers behind the targets: `mock http server`, `nginx/1.22.1 at http://127.0.0.1:80/`; `no server`.
 pub fn servers(scenario: &PlannedScenario) -> String {

@@ -64,7 +64,7 @@ impl Page<'_> {
     ) -> Vec<&Chart> {
         self.charts
             .iter()
-            .filter(|chart| chart.scenario.as_deref() == scenario)
+            .filter(|chart| !chart.is_card && chart.scenario.as_deref() == scenario)
             .filter(|chart| chart.load.map(|load| (load, chart.stack.as_deref())) == point)
             .collect()
     }

@@ -499,7 +499,8 @@ fn charts_name_omitted_and_pooled_cells() {
         if chart.file_stem.ends_with(".latency") {
             assert!(chart.svg.contains("all rounds together"), "{}", chart.svg);
         }
-        for runtime in RUNTIMES {
+        // A card names the best runtime of each row.
+        for runtime in RUNTIMES.into_iter().filter(|_| !chart.is_card) {
             assert!(
                 chart.svg.contains(runtime),
                 "{runtime} in {}",

@@ -70,10 +70,61 @@ fn every_chart_becomes_a_picture_of_twice_its_size() {
         // One load of a sweep looks like any other.
         for chart in charts(record).iter().rev().take(5) {
             let png = chart.png();
-            assert_eq!(png_width(&png), 1_120, "{name}: {}", chart.file_stem);
+            let width = if chart.is_card { 1_200 } else { 1_120 };
+            assert_eq!(png_width(&png), width, "{name}: {}", chart.file_stem);
             let path = folder.join(format!("{name}.{}.png", chart.file_stem));
             std::fs::write(path, png).expect("the target folder is writable");
         }
+    }
+}
+
+/// Goal: a card sums a run up and is certain of no more than the run. Method: verdicts of each kind, and runs without.
+#[test]
+fn a_card_has_the_best_runtime_of_each_row_with_what_is_certain() {
+    let mut record = fixtures::steady(&["sync", "threads", "tokio"], 10);
+    fixtures::each_measured(&mut record, |cell, _, measured| {
+        measured.worker.throughput_ops_s *= [1.0, 0.5, 4.0][cell];
+    });
+    let cards = |record: &Record| {
+        let charts = charts(record).into_iter();
+        charts.filter(|chart| chart.is_card).collect::<Vec<Chart>>()
+    };
+    let card = &cards(&record)[0];
+    assert_eq!(card.file_stem, "run.card");
+    let png = card.png();
+    assert_eq!(png_width(&png), 1_200);
+    assert_eq!(
+        u32::from_be_bytes(png[20..24].try_into().expect("four bytes")),
+        630
+    );
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("charts");
+    std::fs::create_dir_all(&folder).expect("the target folder is writable");
+    std::fs::write(folder.join("card.png"), png).expect("the target folder is writable");
+    for said in [
+        ">http-get<",
+        ">tokio<",
+        ">certain<",
+        ">▲ ",
+        ">faster<",
+        "16 sessions, throughput vs sync",
+        "EPYC",
+    ] {
+        assert!(card.svg.contains(said), "{said}: {}", card.svg);
+    }
+    assert!(!crate::page(&record).contains("In short:"));
+    let few = fixtures::steady(&["sync", "tokio"], 2);
+    let few = &cards(&few)[0].svg;
+    assert!(
+        few.contains(">no verdict<") || few.contains(">the reference<"),
+        "{few}"
+    );
+    assert!(few.contains("not certain against"), "{few}");
+    for other in [
+        fixtures::search(),
+        fixtures::single(),
+        fixtures::gate_of_two_loads(),
+    ] {
+        assert!(cards(&other).is_empty());
     }
 }
 
@@ -183,7 +234,7 @@ fn all_charts_of_a_load_have_one_order_of_runtimes() {
 fn a_file_of_its_own_names_its_sources_and_the_page_does_not_repeat_them() {
     let record = fixtures::tour();
     let charts = charts(&record);
-    let chart = &charts[0];
+    let chart = charts.iter().find(|chart| !chart.is_card).expect("a chart");
     let sources = format!("photofinish {}", record.tool.version);
     assert!(chart.svg_file().contains(&sources), "{}", chart.svg_file());
     assert!(chart.svg_file().contains(" UTC · "), "{}", chart.svg_file());
