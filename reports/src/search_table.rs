@@ -119,20 +119,6 @@ impl SearchTable<'_> {
         )
     }
 
-    /// The best runtime, as a sentence.
-    pub fn first(&self) -> String {
-        let first = self.rows.first();
-        match first.filter(|row| row.result.highest_hz.is_some()) {
-            Some(first) => format!(
-                "{} at {} with {}.",
-                first.result.runtime,
-                first.highest(),
-                self.objective
-            ),
-            None => format!("no rate was found with {}.", self.objective),
-        }
-    }
-
     /// Searches that ended without an answer, with the reasons.
     pub fn unfinished(&self) -> impl Iterator<Item = String> {
         self.rows.iter().filter_map(|row| {

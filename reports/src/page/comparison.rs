@@ -79,18 +79,19 @@ fn contents(comparison: &RecordComparison, all_decided: bool) -> Markup {
     }
 }
 
+const HEADINGS: [&str; 7] = [
+    "scenario and runtime",
+    "metric",
+    "base",
+    "head",
+    "head / base",
+    "interval",
+    "rounds",
+];
+
 fn table(caption: &str, changes: &[&Change<'_>], axis: Axis) -> Markup {
-    let headings = [
-        "scenario and runtime",
-        "metric",
-        "base",
-        "head",
-        "head / base",
-        "interval",
-        "rounds",
-    ];
-    let body = html! { tbody { @for change in changes { (row(change, axis)) } } };
-    Table::new(caption, headings, body).results().render()
+    let body = html! { tbody role="rowgroup" { @for change in changes { (row(change, axis)) } } };
+    Table::new(caption, HEADINGS, body).cards().render()
 }
 
 fn row(change: &Change<'_>, axis: Axis) -> Markup {
@@ -98,16 +99,16 @@ fn row(change: &Change<'_>, axis: Axis) -> Markup {
     let number = |value: f64| units::with_unit(value, &compared.unit);
     let load = describe::point_slug(cell.load, None, None);
     html! {
-        tr data-scenario=(cell.scenario) data-runtime=(cell.runtime) data-load=(load) data-metric=(change.metric) {
-            th scope="row" { (cell.scenario) " / " (cell.runtime) small { (cell.load) } }
-            td.name { (change.name()) }
-            td data-value=(compared.base) { (number(compared.base)) }
-            td data-value=(compared.head) { (number(compared.head)) }
+        tr role="row" data-scenario=(cell.scenario) data-runtime=(cell.runtime) data-load=(load) data-metric=(change.metric) {
+            th scope="row" role="rowheader" { (cell.scenario) " / " (cell.runtime) small { (cell.load) } }
+            td.name role="cell" { (change.name()) }
+            td role="cell" data-label=(HEADINGS[2]) data-value=(compared.base) { (number(compared.base)) }
+            td role="cell" data-label=(HEADINGS[3]) data-value=(compared.head) { (number(compared.head)) }
             (ratio(change))
-            td { @if let Some(ratio) = compared.ratio.filter(|ratio| ratio.confidence > 0.0) {
+            td role="cell" { @if let Some(ratio) = compared.ratio.filter(|ratio| ratio.confidence > 0.0) {
                 (axis.picture(ratio, None, &units::interval(ratio.low, ratio.high, units::ratio)))
             } }
-            td { (compared.base_rounds) ", " (compared.head_rounds) }
+            td role="cell" data-label=(HEADINGS[6]) { (compared.base_rounds) ", " (compared.head_rounds) }
         }
     }
 }
@@ -115,10 +116,10 @@ fn row(change: &Change<'_>, axis: Axis) -> Markup {
 fn ratio(change: &Change<'_>) -> Markup {
     let compared = change.compared;
     let Some(ratio) = compared.ratio else {
-        return html! { td { "n/a" } };
+        return html! { td role="cell" data-label=(HEADINGS[4]) { "n/a" } };
     };
     html! {
-        td class=(matrix::shade(compared.verdict, ratio.value)) data-value=(ratio.value) {
+        td class=(matrix::shade(compared.verdict, ratio.value)) role="cell" data-label=(HEADINGS[4]) data-value=(ratio.value) {
             b {
                 @if let Some(verdict) = compared.verdict { span aria-hidden="true" { (describe::glyph(verdict)) } " " }
                 (units::ratio(ratio.value))

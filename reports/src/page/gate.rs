@@ -20,7 +20,8 @@ pub(super) fn section(report: &GateReport) -> Markup {
     let headings = std::iter::once("check")
         .chain(headings)
         .chain(["slowdown, tolerance and limit"]);
-    let body = html! { tbody { @for check in &report.checks { (row(check, axis)) } } };
+    let body =
+        html! { tbody role="rowgroup" { @for check in &report.checks { (row(check, axis)) } } };
     html! {
         section id="gate" aria-labelledby="gate:heading" {
             h2 id="gate:heading" { "Checks" }
@@ -31,7 +32,7 @@ pub(super) fn section(report: &GateReport) -> Markup {
                 span { "head: " (source(&report.head)) }
                 span { (describe::plural(report.blocks, "pair")) ", look " (report.look.number) " of " (report.look.planned) }
             }
-            (Table::new("Base and head by check, the worst first", headings, body).results().render())
+            (Table::new("Base and head by check, the worst first", headings, body).cards().render())
             p.legend { (describe::slowdown_legend(report.tolerance)) }
             ul.missing {
                 @for problem in &report.problems { li.bad { (problem) } }
@@ -67,16 +68,16 @@ fn limit(check: &Check) -> Option<f64> {
 
 fn row(check: &Check, axis: Axis) -> Markup {
     html! {
-        tr data-scenario=(check.scenario) data-runtime=(check.runtime) data-metric=(check.metric) {
-            th scope="row" { (check.scenario) small { (describe::check_subject(check)) } }
+        tr role="row" data-scenario=(check.scenario) data-runtime=(check.runtime) data-metric=(check.metric) {
+            th scope="row" role="rowheader" { (check.scenario) small { (describe::check_subject(check)) } }
             @for column in CHECK_COLUMNS {
                 @if column.heading == "verdict" {
-                    td { (verdict_mark(check.verdict.name())) }
+                    td role="cell" data-label=(column.heading) { (verdict_mark(check.verdict.name())) }
                 } @else {
-                    td { ((column.text)(check)) }
+                    td role="cell" data-label=(column.heading) { ((column.text)(check)) }
                 }
             }
-            td { @if let Some(slowdown) = check.slowdown {
+            td role="cell" { @if let Some(slowdown) = check.slowdown {
                 (axis.picture(factors(slowdown), limit(check).map(|limit| 1.0 + limit), &describe::whole_check(check)))
             } }
         }

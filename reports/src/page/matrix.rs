@@ -77,7 +77,7 @@ fn caption(first: Option<&Row>, common: Common) -> String {
 }
 
 /// A runtime with its marker in charts, and its note.
-fn name(report: &Report<'_>, runtime: &str) -> Markup {
+pub(super) fn name(report: &Report<'_>, runtime: &str) -> Markup {
     html! {
         (PreEscaped(charts::swatch(report.look(runtime)))) (runtime)
         @if let Some(note) = report.note(runtime) { small { "(" (note) ")" } }

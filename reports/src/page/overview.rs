@@ -12,23 +12,11 @@ use crate::describe;
 use crate::findings::findings;
 use crate::rounds::measured;
 
-/// Number of scenarios named in the heading; the rest are counted there and named in the contents.
-const MOST_NAMES: usize = 6;
-
 impl Page<'_> {
     /// The name of what ran: the suite's title; without a suite, the scenarios.
     fn subject(&self, sections: &[Section<'_>]) -> String {
-        let plan = &self.report.record.plan;
-        let suite = plan.title.as_ref().or(plan.suite.as_ref());
-        if let Some(title) = suite {
-            return title.clone();
-        }
-        let names: Vec<_> = sections.iter().map(|section| section.name).collect();
-        match names.len() {
-            0 => "nothing measured".to_owned(),
-            1..=MOST_NAMES => names.join(", "),
-            many => format!("{many} scenarios"),
-        }
+        let names: Vec<&str> = sections.iter().map(|section| section.name).collect();
+        describe::subject(&self.report.record.plan, &names)
     }
 
     /// The name of what ran, for the window: with the gate's verdict, and the time, so that two windows differ.
@@ -83,7 +71,7 @@ impl Page<'_> {
                     @if !findings.is_empty() { ul.findings { @for sentence in &findings { li { (prose(sentence)) } } } }
                     (matrix::table(self.report, sections))
                 } @else {
-                    (search::headlines(&self.report.searches, sections))
+                    (search::rates(self.report, &self.report.searches, sections))
                 }
             }
         }

@@ -1,10 +1,11 @@
-//! The page's section on a search: the highest rates, and the steps that led there, collapsed.
+//! The page's sections on a search: the highest rates as a matrix, then as tables, and the steps that led there, collapsed.
 //!
 //! The curve is a chart like any other. The dozens of cells of the steps have no tables and charts of their own.
 
 use maud::{Markup, PreEscaped, html};
 use photofinish_record::SearchRound;
 
+use super::matrix;
 use super::results::absent;
 use super::sections::Section;
 use super::tables::Table;
@@ -12,13 +13,72 @@ use crate::report::Report;
 use crate::search_table::{SearchRow, SearchTable, legend};
 use crate::{charts, describe, units};
 
-/// One line per scenario and number of sessions.
-pub(super) fn headlines(searches: &[SearchTable<'_>], sections: &[Section<'_>]) -> Markup {
+/// The answer: a row for each scenario and number of sessions, a column for each runtime.
+pub(super) fn rates(
+    report: &Report<'_>,
+    searches: &[SearchTable<'_>],
+    sections: &[Section<'_>],
+) -> Markup {
+    let objective = searches.first().map_or("", |search| search.objective);
+    let columns = runtimes(searches);
     html! {
-        ul.headlines {
-            @for search in searches {
-                @let section = sections.iter().find(|section| section.name == search.scenario);
-                li { a href={ "#" (section.map_or("", |section| section.anchor.as_str())) } { (search.scenario) } ": " (search.first()) }
+        div.scroll tabindex="0" role="region" aria-label="Highest rates of all searches" {
+            table.matrix role="table" {
+                caption { "Highest rate with " (objective) }
+                thead role="rowgroup" {
+                    tr role="row" {
+                        th scope="col" role="columnheader" { "scenario and load" }
+                        @for runtime in &columns {
+                            th scope="col" role="columnheader" data-runtime=(runtime) { (matrix::name(report, runtime)) }
+                        }
+                    }
+                }
+                tbody role="rowgroup" { @for search in searches { (matrix_row(search, &columns, sections)) } }
+            }
+        }
+        @if let Some(search) = &report.summary.search { p.legend { (legend(search)) } }
+    }
+}
+
+/// The runtimes of all searches, in the order of their first appearance.
+fn runtimes<'a>(searches: &'a [SearchTable<'_>]) -> Vec<&'a str> {
+    let mut runtimes = Vec::new();
+    for row in searches.iter().flat_map(|search| &search.rows) {
+        let name = row.result.runtime.as_str();
+        if !runtimes.contains(&name) {
+            runtimes.push(name);
+        }
+    }
+    runtimes
+}
+
+fn matrix_row(search: &SearchTable<'_>, columns: &[&str], sections: &[Section<'_>]) -> Markup {
+    let section = sections
+        .iter()
+        .find(|section| section.name == search.scenario);
+    let anchor = section.map_or("", |section| section.anchor.as_str());
+    let sessions = search
+        .sessions
+        .map(|sessions| describe::plural(sessions as usize, "session"));
+    let headings = search.headings();
+    html! {
+        tr role="row" data-scenario=(search.scenario) {
+            th scope="row" role="rowheader" {
+                a href={ "#" (anchor) } { (search.scenario) }
+                @if let Some(sessions) = sessions { small { (sessions) } }
+            }
+            @for runtime in columns {
+                @match search.rows.iter().find(|row| row.result.runtime == *runtime) {
+                    Some(row) => {
+                        @let [highest, not_met, time, ..] = row.cells();
+                        td.value role="cell" data-runtime=(runtime) data-label=(runtime) data-value=[row.result.highest_hz] {
+                            b { (highest) }
+                            small { (headings[1]) " " (not_met) }
+                            small { (headings[2]) " " (time) }
+                        }
+                    }
+                    None => { td.absent role="cell" data-runtime=(runtime) { span.sr { "not searched" } } }
+                }
             }
         }
     }
@@ -45,7 +105,6 @@ pub(super) fn results(report: &Report<'_>, search: &SearchTable<'_>) -> Markup {
         ul.missing {
             @for sentence in search.unfinished() { li.bad { (sentence) } }
             (absent(&steps))
-            @if let Some(search) = &report.summary.search { li { (legend(search)) } }
             @for sentence in describe::tool(steps.iter().copied()) { li { (sentence) } }
         }
         details.steps {

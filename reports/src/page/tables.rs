@@ -41,6 +41,14 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// A table whose rows become cards on a narrow screen; its cells have roles and labels.
+    pub(super) fn cards(self) -> Self {
+        Self {
+            class: "results cards",
+            ..self
+        }
+    }
+
     /// Tells it from the tables of other subjects with the same caption.
     pub(super) fn about(self, subject: impl Into<String>) -> Self {
         Self {
@@ -62,14 +70,19 @@ impl<'a> Table<'a> {
     pub(super) fn render(&self) -> Markup {
         let subject = self.subject.as_ref();
         let subject = subject.map_or(String::new(), |subject| format!(": {subject}"));
+        let role = |role: &'static str| self.class.ends_with("cards").then_some(role);
         let load = self
             .group
             .map(|group| describe::point_slug(group.load, group.arm, group.stack));
         html! {
             div.scroll tabindex="0" role="region" aria-label={ (self.caption) (subject) } {
-                table class=(self.class) data-scenario=[self.group.map(|group| group.scenario)] data-load=[load] {
+                table class=(self.class) role=[role("table")] data-scenario=[self.group.map(|group| group.scenario)] data-load=[load] {
                     caption { (self.caption) }
-                    thead { tr { @for heading in &self.headings { th scope="col" { (heading) } } } }
+                    thead role=[role("rowgroup")] {
+                        tr role=[role("row")] {
+                            @for heading in &self.headings { th scope="col" role=[role("columnheader")] { (heading) } }
+                        }
+                    }
                     (self.body)
                 }
             }
