@@ -20,6 +20,7 @@ mod database_tls;
 mod databases;
 mod deadlines;
 mod doctor;
+mod documents;
 mod editors;
 mod failures;
 mod first_contact;

@@ -1,0 +1,166 @@
+//! The commands in the documents: each is understood by the program, and those that take no load are run.
+//!
+//! A shell splits the lines, as a reader's would, with nothing in its path but a program that notes its arguments.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{Finished, Sandbox, TINY};
+
+/// Notes its arguments, one a line and each ended by NUL.
+const NOTING: &str = "#!/bin/sh\nfor word; do printf '%s\\0' \"$word\"; done > \"$NOTES\"\n";
+
+/// Commands that read past runs or print something, and so need no load. `report --serve` goes on until it is stopped.
+const QUICK: [&str; 9] = [
+    "baseline", "compare", "export", "lanes", "list", "plan", "report", "runs", "show",
+];
+
+/// A command, and where it is.
+struct Documented {
+    place: String,
+    words: Vec<String>,
+}
+
+/// The lines in fenced blocks that start the program, continuation lines joined.
+fn lines(text: &str) -> Vec<String> {
+    let blocks = text.split("```").skip(1).step_by(2);
+    let joined = blocks.map(|block| block.replace("\\\n", " "));
+    let lines = joined.flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>());
+    let starts_it = |line: &String| {
+        let mut words = line
+            .split_whitespace()
+            .skip_while(|word| word.contains('='));
+        let first = [words.next(), words.next()];
+        first[0] == Some("photofinish") || first == [Some("cargo"), Some("run")]
+    };
+    lines.filter(starts_it).collect()
+}
+
+/// The commands of README and docs; those that cargo runs belong to this program if it is not told of another.
+fn documented(sandbox: &Sandbox) -> Vec<Documented> {
+    for name in ["photofinish", "cargo"] {
+        let path = sandbox.write(name, NOTING);
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("executable");
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let docs = fs::read_dir(root.join("docs")).expect("docs");
+    let mut files: Vec<_> = docs.map(|entry| entry.expect("an entry").path()).collect();
+    files.retain(|path| path.extension().is_some_and(|ending| ending == "md"));
+    files.push(root.join("README.md"));
+    files.sort();
+    let mut commands: Vec<Documented> = Vec::new();
+    for file in files {
+        let text = fs::read_to_string(&file).expect("a document");
+        for line in lines(&text) {
+            let words = split(sandbox, &line);
+            let words = match words.iter().position(|word| word == "--") {
+                Some(end) if words[0] == "run" && words[1] == "--release" && end == 2 => {
+                    words[end + 1..].to_vec()
+                }
+                _ if line.trim_start().starts_with("cargo") => continue,
+                _ => words,
+            };
+            let place = format!("{}: {}", file.display(), line.trim());
+            commands.push(Documented { place, words });
+        }
+    }
+    let mut seen = BTreeSet::new();
+    commands.retain(|command| seen.insert(command.words.clone()));
+    commands
+}
+
+/// The words of a line, as a shell splits them.
+fn split(sandbox: &Sandbox, line: &str) -> Vec<String> {
+    let notes = sandbox.path().join("notes");
+    let output = Command::new("/bin/sh")
+        .args(["-c", line])
+        .current_dir(sandbox.path())
+        .env_clear()
+        .env("PATH", sandbox.path())
+        .env("NOTES", &notes)
+        .output();
+    output.expect("a shell");
+    let noted = fs::read_to_string(&notes).unwrap_or_else(|error| panic!("{line}: {error}"));
+    fs::remove_file(notes).expect("removed");
+    let words = noted.split_terminator('\0').map(str::to_owned);
+    words.collect()
+}
+
+/// Runs the command as far as its arguments are read: `--help` ends that, after all that is before it was understood.
+fn understand(sandbox: &Sandbox, words: &[String]) -> Finished {
+    let end = words.iter().position(|word| word == "--");
+    let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
+    // What follows are arguments of curl; it writes one file.
+    if words.starts_with(&["import", "curl"]) {
+        return Sandbox::new().run(&words);
+    }
+    words.insert(end.unwrap_or(words.len()), "--help");
+    sandbox.run(&words)
+}
+
+#[test]
+fn every_command_in_the_documents_is_understood() {
+    let sandbox = Sandbox::new();
+    let commands = documented(&sandbox);
+    assert!(commands.len() > 70, "{}", commands.len());
+    for Documented { place, words } in &commands {
+        let finished = understand(&sandbox, words);
+        assert_eq!(finished.code, Some(0), "{place}\n{}", finished.stderr);
+    }
+    for wrong in [
+        "run http-get --runtime-s sync",
+        "gate http-get --rounds-s 5",
+        "shoe",
+    ] {
+        let words: Vec<String> = wrong.split(' ').map(str::to_owned).collect();
+        understand(&sandbox, &words).check(2, &["error: "]);
+    }
+}
+
+/// Goal: what the documents say about past runs, baselines and plans works. Method: a run and a baseline `main`, then every such
+/// command; a run is planned instead.
+#[test]
+fn commands_without_load_work_as_documented() {
+    let sandbox = Sandbox::new();
+    let null = ["run", "http-get", "--runtimes", "tokio"];
+    sandbox.run(&[&null[..], &TINY[..]].concat()).check(0, &[]);
+    let mut ran = 0;
+    for Documented { place, words } in documented(&sandbox) {
+        let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let is_quick = QUICK.contains(&words[0]) && !words.contains(&"--serve");
+        let is_planned = words[0] == "run" && !words.iter().any(|word| needs_more(word));
+        if is_planned {
+            words[0] = "plan";
+        } else if !is_quick || words.iter().any(|word| needs_more(word)) {
+            continue;
+        }
+        if ["baseline", "compare"].contains(&words[0]) {
+            let keep = ["baseline", "promote", "photofinish-runs/latest", "main"];
+            sandbox.run(&keep).check(0, &[]);
+        }
+        let finished = sandbox.run(&words);
+        assert_eq!(finished.code, Some(0), "{place}\n{}", finished.stderr);
+        ran += 1;
+    }
+    assert!(ran > 40, "{ran}");
+}
+
+/// True for a word that asks for a file, a server, another program or a kind of machine that is not here, or that only a run
+/// takes.
+fn needs_more(word: &str) -> bool {
+    let beginnings = [
+        "--target",
+        "--server",
+        "--lane",
+        "--shard",
+        "--expect",
+        "--save-baseline",
+        "--fail-fast",
+    ];
+    word.ends_with(".toml")
+        || word.contains("python")
+        || beginnings.iter().any(|it| word.starts_with(it))
+}
