@@ -73,8 +73,8 @@ fn matrix_row(search: &SearchTable<'_>, columns: &[&str], sections: &[Section<'_
                         @let [highest, not_met, time, ..] = row.cells();
                         td.value role="cell" data-runtime=(runtime) data-label=(runtime) data-value=[row.result.highest_hz] {
                             b { (highest) }
-                            small { (headings[1]) " " (not_met) }
-                            small { (headings[2]) " " (time) }
+                            @if row.result.lowest_failing_hz.is_some() { small { (headings[1]) " " (not_met) } }
+                            @if row.result.highest_hz.is_some() { small { (headings[2]) " " (time) } }
                         }
                     }
                     None => { td.absent role="cell" data-runtime=(runtime) { span.sr { "not searched" } } }
