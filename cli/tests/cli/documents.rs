@@ -34,7 +34,8 @@ fn lines(text: &str) -> Vec<String> {
             .split_whitespace()
             .skip_while(|word| word.contains('='));
         let first = [words.next(), words.next()];
-        first[0] == Some("photofinish") || first == [Some("cargo"), Some("run")]
+        (first[0] == Some("photofinish") && first[1] != Some("="))
+            || first == [Some("cargo"), Some("run")]
     };
     lines.filter(starts_it).collect()
 }
