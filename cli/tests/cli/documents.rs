@@ -18,6 +18,16 @@ const QUICK: [&str; 9] = [
     "baseline", "compare", "export", "lanes", "list", "plan", "report", "runs", "show",
 ];
 
+/// The files that the documents import.
+const IMPORTED: [(&str, &str); 3] = [
+    (
+        "shop.har",
+        r#"{"log":{"entries":[{"request":{"method":"GET","url":"http://127.0.0.1:8080/","headers":[]}}]}}"#,
+    ),
+    ("targets.txt", "GET http://127.0.0.1:8080/\n"),
+    ("bank.sql", "SELECT 1;\n"),
+];
+
 /// A command, and where it is.
 struct Documented {
     place: String,
@@ -94,9 +104,13 @@ fn split(sandbox: &Sandbox, line: &str) -> Vec<String> {
 fn understand(sandbox: &Sandbox, words: &[String]) -> Finished {
     let end = words.iter().position(|word| word == "--");
     let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
-    // What follows are arguments of curl; it writes one file.
-    if words.starts_with(&["import", "curl"]) {
-        return Sandbox::new().run(&words);
+    // Takes the arguments of other programs, and so the help, too; it reads one file and writes one.
+    if words[0] == "import" {
+        let sandbox = Sandbox::new();
+        for (name, text) in IMPORTED {
+            sandbox.write(name, text);
+        }
+        return sandbox.run(&words);
     }
     words.insert(end.unwrap_or(words.len()), "--help");
     sandbox.run(&words)
