@@ -24,6 +24,7 @@ mod rounds;
 mod rows;
 mod scale;
 mod scatter;
+mod shards;
 mod speedup;
 mod svg;
 mod throughput;
@@ -50,6 +51,7 @@ pub static CHARTS: &[&Kind] = &[
     &where_async_pays::MEMORY,
     &throughput::KIND,
     &rounds::KIND,
+    &shards::KIND,
     &response::KIND,
     &latency::KIND,
     &speedup::KIND,

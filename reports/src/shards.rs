@@ -25,13 +25,13 @@ pub(crate) const HEADINGS: [&str; 8] = [
     "notes",
 ];
 
-/// Least overlap of the shards' windows, as a share of the common window.
+/// Least part of a round that all shards have to run together.
 const LEAST_OVERLAP: f64 = 0.95;
 
 /// A shard whose 99th percentile is this many times that of the median shard stands out.
 const SLOW: f64 = 1.5;
 
-/// A shard whose operations per session differ by more than this share from those of all stands out.
+/// A shard whose operations per session differ by more than this share from those of the median shard stands out.
 const UNEVEN: f64 = 0.1;
 
 /// A generator that uses this share of its CPUs' time is exhausted.
@@ -52,26 +52,23 @@ pub(crate) fn absent(round: &Measured, shards: &ShardSet) -> Option<String> {
     (!absent.is_empty()).then(|| describe::absent_shards(&absent))
 }
 
-/// The reason that a round's shards did not load the server together; `None` if they did.
+/// The reason that a round's shards did not load the server together; `None` if they did. Shards run for the same time, so that
+/// they are together but for the difference of their starts; how long the last operations take does not matter.
 pub(crate) fn apart(round: &Measured, stop: Stop) -> Option<String> {
-    let shards = &round.shards;
     // Shards that run a number of operations end when they are done.
-    if shards.len() < 2 || matches!(stop, Stop::Ops(_)) {
+    let Stop::DurationNs(duration_ns) = stop else {
         return None;
-    }
-    let end = |shard: &ShardRound| shard.after_ns.saturating_add(shard.elapsed_ns);
-    let first = shards.iter().map(|shard| shard.after_ns).min()?;
-    let last_start = shards.iter().map(|shard| shard.after_ns).max()?;
-    let (first_end, last) = (shards.iter().map(end).min()?, shards.iter().map(end).max()?);
-    let together = first_end.saturating_sub(last_start) as f64;
-    let overlap = together / (last - first).max(1) as f64;
-    (overlap < LEAST_OVERLAP).then(|| describe::shards_apart(overlap))
+    };
+    let first = round.shards.iter().map(|shard| shard.after_ns).min()?;
+    let last = round.shards.iter().map(|shard| shard.after_ns).max()?;
+    let overlap = 1.0 - (last - first) as f64 / duration_ns.get() as f64;
+    (overlap < LEAST_OVERLAP).then(|| describe::shards_apart(overlap.max(0.0)))
 }
 
 /// The median over rounds of a shard's numbers, beside those of all shards.
 struct Spread {
     index: u32,
-    /// Its operations per session, relative to those of all shards.
+    /// Its operations per session, relative to those of the median shard.
     ops: f64,
     /// Its 99th percentile, relative to that of the median shard; `None` without successes.
     p99: Option<f64>,
@@ -112,14 +109,13 @@ struct Relative {
 
 impl Relative {
     fn of(own: ShardRound, round: &Measured, member: &ShardMember) -> Self {
-        let sum = |of: fn(&ShardRound) -> u64| round.shards.iter().map(of).sum::<u64>() as f64;
-        let per_session = own.ops as f64 / f64::from(own.sessions.max(1));
-        let all_per_session = sum(|one| one.ops) / sum(|one| one.sessions.into()).max(1.0);
+        let per_session = |of: &ShardRound| of.ops as f64 / f64::from(of.sessions.max(1));
+        let each: Vec<f64> = round.shards.iter().map(per_session).collect();
         let p99s = round.shards.iter().filter_map(|shard| shard.p99_ns);
         let p99s: Vec<f64> = p99s.map(|p99_ns| p99_ns as f64).collect();
         let time_ns = own.elapsed_ns as f64 * f64::from(member.worker_cpus.max(1));
         Self {
-            ops: per_session / all_per_session.max(f64::MIN_POSITIVE),
+            ops: per_session(&own) / median(&each).unwrap_or_default().max(f64::MIN_POSITIVE),
             p99: own
                 .p99_ns
                 .zip(median(&p99s))

@@ -141,11 +141,19 @@ fn files(places: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
         let records = place.join(RECORDS);
         if records.is_dir() {
             all.extend(in_folder(&records)?);
+        } else if place.is_dir() && !place.join(run_directory::RECORD).is_file() {
+            return Err(nothing_left(place));
         } else {
             all.push(place.clone());
         }
     }
     Ok(all)
+}
+
+/// A store without records.
+fn nothing_left(store: &Path) -> Failure {
+    Failure::usage(format!("no shard has left a record in {}", store.display()))
+        .hint("shards leave their records when they have ended; --wait TIME waits for them")
 }
 
 /// The files of a folder, in order, without those still being written.
@@ -159,11 +167,7 @@ fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
         }
     }
     if all.is_empty() {
-        return Err(Failure::usage(format!(
-            "no shard has left a record in {}",
-            folder.display()
-        ))
-        .hint("shards leave their records when they have ended"));
+        return Err(nothing_left(folder));
     }
     all.sort();
     Ok(all)

@@ -68,7 +68,7 @@ impl Plan {
         match self.format {
             Format::Table => {
                 let order = match (self.shards, self.order) {
-                    (Some(shards), _) => shares::of_shards(&prepared.plan, prepared.seed, shards),
+                    (Some(shards), _) => shares::of_shards(&prepared.plan, prepared.seed, shards)?,
                     (None, true) => preview::whole_order(&prepared.plan),
                     (None, false) => preview::order(&prepared.plan),
                 };

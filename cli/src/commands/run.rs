@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
 use photofinish_record::{Completion, Record};
 use photofinish_reports::describe;
 use photofinish_reports::report::{Report, all_decided};
@@ -164,10 +164,7 @@ impl Run {
             return Err(failure);
         }
         let merge = left?;
-        self.tell(&format!(
-            "When all {} shards have ended: {merge}",
-            shard.count()
-        ))?;
+        self.tell(&format!("When all shards have ended: {merge}"))?;
         // Judged alone, without the shards that it cannot know.
         let alone = Record {
             shards: None,
@@ -236,6 +233,24 @@ impl Run {
         let next = path.map(|path| format!("\n{}", next_steps::after(report.record, path)));
         next.map_or(Ok(()), |next| self.tell(&next))
     }
+}
+
+/// Checks the arguments of a run without running anything.
+pub fn check(words: impl Iterator<Item = String>) -> Result<(), Failure> {
+    #[derive(Parser)]
+    struct Words {
+        #[command(flatten)]
+        run: Run,
+    }
+    let words = ["photofinish".to_owned()].into_iter().chain(words);
+    let Words { run } = Words::try_parse_from(words).map_err(|error| {
+        let text = error.to_string();
+        let reason = text.lines().next().unwrap_or_default();
+        Failure::usage(reason.trim_start_matches("error: ").to_owned())
+            .hint("`photofinish run --help` shows what it takes")
+    })?;
+    let mut prepared = run.request.prepare_with(&run.server.defaults()?)?;
+    run.shards.request(&mut prepared).map(drop)
 }
 
 fn search_for(goal: SearchGoal, run: ReadyRun<'_>) -> FinishedRun {

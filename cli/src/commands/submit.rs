@@ -7,12 +7,17 @@ mod kubernetes;
 mod slurm;
 mod ssh;
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use clap::{Args, ValueEnum};
+use photofinish_record::shard::Shard;
 
+use super::run;
+use crate::cleaning;
 use crate::exit::{Exit, Failure, OrFail};
 use crate::output;
 use crate::run::shards::parse_count;
@@ -26,7 +31,8 @@ use crate::run::shards::parse_count;
 Examples:
   photofinish submit slurm --shards 4 --store /shared/run-42 -- \\
       http-get --target http=http://10.0.0.5/ --allow-remote --rate 80k
-  photofinish submit ssh --hosts a,b,c --store /shared/run-42 -- http-get")]
+  photofinish submit ssh --hosts a,b,c --store /shared/run-42 -- \\
+      http-get --target http=http://10.0.0.5/ --allow-remote --concurrency 96")]
 pub struct Submit {
     /// What starts the processes
     #[arg(value_enum)]
@@ -172,6 +178,28 @@ impl Submit {
         }
     }
 
+    /// A host is one machine, and no option of ssh.
+    fn check_hosts(&self) -> Result<(), Failure> {
+        let mut seen = BTreeSet::new();
+        for host in &self.hosts {
+            if host.is_empty() || host.starts_with('-') {
+                return Err(Failure::usage(format!(
+                    "`{}` is not a host",
+                    cleaning::one_line(host)
+                ))
+                .hint("name the hosts as ssh knows them, separated by commas"));
+            }
+            let may_share = self.run.iter().any(|word| word == "--shared-host");
+            if !seen.insert(host) && !may_share {
+                return Err(Failure::usage(format!(
+                    "`{host}` would run two shards, which take each other's CPUs"
+                ))
+                .hint("name one host for each shard, or add --shared-host after --"));
+            }
+        }
+        Ok(())
+    }
+
     fn submission(self) -> Result<Submission, Failure> {
         let of_hosts = u32::try_from(self.hosts.len())
             .ok()
@@ -184,6 +212,7 @@ impl Submit {
             ))
             .hint("name one host for each shard with --hosts"));
         }
+        self.check_hosts()?;
         for option in ["--shard", "--store", "--start-at"] {
             if self
                 .run
@@ -202,6 +231,11 @@ impl Submit {
             )
             .hint("such as --store /store/run-42"));
         }
+        check_share(
+            &self.run,
+            Shard::new(0, shards).expect("the first of at least one"),
+            &self.store,
+        )?;
         Ok(Submission {
             name: self.name,
             shards,
@@ -214,6 +248,16 @@ impl Submit {
             claim: self.claim.unwrap_or_default(),
         })
     }
+}
+
+/// Checks the arguments of the run as the shards will, except for files that only they have.
+fn check_share(run: &[String], shard: Shard, store: &str) -> Result<(), Failure> {
+    let is_elsewhere = |word: &String| word.ends_with(".toml") && !Path::new(word).exists();
+    if run.iter().any(is_elsewhere) {
+        return Ok(());
+    }
+    let share = [format!("--shard={shard}"), format!("--store={store}")];
+    run::check(run.iter().cloned().chain(share))
 }
 
 /// Runs `command` with `text` on its stdin.

@@ -12,11 +12,13 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 use jiff::Timestamp;
 use photofinish_harness::meeting::unix_us;
-use photofinish_record::PlannedServer;
 use photofinish_record::load::{Load, Stop};
 use photofinish_record::shard::Shard;
+use photofinish_record::{Cell, PlannedServer};
+use photofinish_reports::describe;
 use photofinish_scenarios::scenario::parse_length;
 
+use crate::cleaning;
 use crate::exit::Failure;
 use crate::request::PreparedRun;
 use crate::request::redo::RedoBudget;
@@ -132,6 +134,7 @@ fn from_environment(variable: &dyn Fn(&str) -> Option<String>) -> Result<Shard, 
             ))
             .hint(format!("set {count_name} to the number of shards")));
         };
+        let (given_index, given_count) = (cleaning::one_line(&index), cleaning::one_line(&count));
         let first = u32::from(index_name == FROM_ONE);
         let index = index
             .trim()
@@ -144,7 +147,7 @@ fn from_environment(variable: &dyn Fn(&str) -> Option<String>) -> Result<Shard, 
             .and_then(|(index, count)| Shard::new(index, count).ok());
         return shard.ok_or_else(|| {
             Failure::usage(format!(
-                "--shard auto: {index_name} and {count_name} do not name a shard"
+                "--shard auto: {index_name}={given_index} and {count_name}={given_count} do not name a shard, from 0"
             ))
             .hint("they are set by the batch system; --shard I/N names the shard without them")
         });
@@ -237,6 +240,15 @@ fn round_length(prepared: &PreparedRun) -> Result<Duration, Failure> {
     Ok(longest + SET_UP)
 }
 
+/// A load with fewer sessions than shards.
+pub fn too_few_sessions(load: Load, count: NonZeroU32) -> Failure {
+    let sessions = describe::plural(load.concurrency().get() as usize, "session");
+    Failure::usage(format!(
+        "a load of {sessions} cannot be split into {count} shards"
+    ))
+    .hint("raise --concurrency: it counts the sessions of all shards")
+}
+
 /// Refuses what shards cannot do together.
 fn refuse(prepared: &PreparedRun, shard: Shard) -> Result<(), Failure> {
     let plan = &prepared.plan;
@@ -276,21 +288,9 @@ fn refuse(prepared: &PreparedRun, shard: Shard) -> Result<(), Failure> {
             );
         }
     }
-    if let Some(cell) = plan
-        .cells
-        .iter()
-        .find(|cell| cell.load.concurrency() < shard.count())
-    {
-        let kind = match cell.load {
-            Load::Closed { .. } | Load::Open { .. } => cell.load.concurrency(),
-        };
-        return refused(
-            format!(
-                "a load of {kind} sessions cannot be split into {} shards",
-                shard.count()
-            ),
-            "raise --concurrency: it counts the sessions of all shards",
-        );
+    let has_too_few = |cell: &&Cell| cell.load.concurrency() < shard.count();
+    if let Some(cell) = plan.cells.iter().find(has_too_few) {
+        return Err(too_few_sessions(cell.load, shard.count()));
     }
     let lane = plan
         .runtimes
@@ -340,14 +340,18 @@ mod tests {
             error(&[("JOB_COMPLETION_INDEX", "0")]),
             "--shard auto: JOB_COMPLETION_INDEX is set, and PHOTOFINISH_SHARDS is not"
         );
-        let wrong = "--shard auto: SLURM_PROCID and SLURM_NTASKS do not name a shard";
+        let wrong = |index: &str| {
+            format!(
+                "--shard auto: SLURM_PROCID={index} and SLURM_NTASKS=3 do not name a shard, from 0"
+            )
+        };
         assert_eq!(
             error(&[("SLURM_PROCID", "3"), ("SLURM_NTASKS", "3")]),
-            wrong
+            wrong("3")
         );
         assert_eq!(
             error(&[("SLURM_PROCID", "x"), ("SLURM_NTASKS", "3")]),
-            wrong
+            wrong("x")
         );
     }
 

@@ -9,6 +9,9 @@ use photofinish_record::shard::Shard;
 use photofinish_record::{Cell, Plan, PlannedScenario};
 use photofinish_reports::describe;
 
+use crate::exit::Failure;
+use crate::request::shards::too_few_sessions;
+
 /// A shard's part of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Share {
@@ -18,8 +21,11 @@ struct Share {
 }
 
 /// A paragraph for each load, with a line for each group of neighbouring shards with equal shares.
-pub fn of_shards(plan: &Plan, seed: u64, count: NonZeroU32) -> String {
-    let mut text = format!("Shares of {count} shards\n");
+pub fn of_shards(plan: &Plan, seed: u64, count: NonZeroU32) -> Result<String, Failure> {
+    let mut text = format!(
+        "Shares of {}\n",
+        describe::plural(count.get() as usize, "shard")
+    );
     let mut seen = Vec::new();
     for cell in plan.cells.iter().filter(|cell| cell.unsupported.is_none()) {
         let load = (&cell.scenario, cell.load);
@@ -28,12 +34,8 @@ pub fn of_shards(plan: &Plan, seed: u64, count: NonZeroU32) -> String {
         }
         seen.push(load);
         let _ = writeln!(text, "  {}, {}", cell.scenario, cell.load);
-        let shares = shares(plan.scenario_of(cell), cell, seed, count);
-        match shares {
-            None => {
-                let sessions = describe::plural(cell.load.concurrency().get() as usize, "session");
-                let _ = writeln!(text, "    {sessions} cannot be split into {count} shards");
-            }
+        match shares(plan.scenario_of(cell), cell, seed, count) {
+            None => return Err(too_few_sessions(cell.load, count)),
             Some(shares) => lines(&mut text, &shares),
         }
     }
@@ -41,7 +43,7 @@ pub fn of_shards(plan: &Plan, seed: u64, count: NonZeroU32) -> String {
         text += "\nSeveral pools of sessions queue a little longer than one of all sessions under an open load. Runtimes that \
                  always have one session (sync) cannot be split.\n";
     }
-    text
+    Ok(text)
 }
 
 fn lines(text: &mut String, shares: &[Share]) {

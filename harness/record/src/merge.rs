@@ -3,8 +3,8 @@
 //! A round was measured by all shards together, so that its numbers are those of one machine with all their sessions: counts
 //! and histograms are added, a quantile is read after the addition and never averaged, throughput is operations over the
 //! common window and never a sum of rates, and a ratio is that of two sums. What cannot be added (facts, contents) has to be
-//! equal. Sentences get the shard's number. Merging is associative and commutative: sums of floats apart, any order and any
-//! grouping of shards gives the same record, and a run of one shard is its own.
+//! equal. Sentences get the shard's number. Merging is associative and commutative: any order and any grouping of shards
+//! gives the same record, and a run of one shard is its own.
 //!
 //! Records are added one at a time, so that memory does not grow with their number. Here are numbers only; `reports` judges
 //! the spread of the shards and what is missing.
@@ -117,6 +117,9 @@ fn part(index: u32, worker: &Measurement) -> ShardRound {
         ops: worker.ops,
         failed: worker.failed_ops(),
         throughput_ops_s: worker.throughput_ops_s,
+        warmup_ops: worker.warmup_ops,
+        instructions_per_op: cost.instructions_per_op,
+        syscalls_per_op: cost.syscalls_per_op,
         p99_ns: times.quantile_ns(0.99),
         cpu_ns: both(cost.cpu_user_ns, cost.cpu_system_ns),
         peak_rss_bytes: cost.peak_rss_bytes,
@@ -287,14 +290,35 @@ fn add_measured(sum: &mut Measured, other: Measured) {
         sum.servers.entry(target).or_insert(counts);
     }
     add(&mut sum.worker, other.worker);
+    add_ratios(&mut sum.worker, &sum.shards);
+}
+
+/// The numbers that are ratios of sums, from all shards in their order: sums of floats depend on it.
+fn add_ratios(sum: &mut Measurement, shards: &[ShardRound]) {
+    let ops = |shard: &ShardRound| shard.throughput_ops_s * (shard.elapsed_ns as f64 / 1e9);
+    let all: f64 = shards.iter().map(ops).sum();
+    sum.throughput_ops_s = match sum.elapsed_ns {
+        0 => 0.0,
+        elapsed_ns => all / (elapsed_ns as f64 / 1e9),
+    };
+    // Counted in the warm-up, and so weighted by its operations.
+    let weights: f64 = shards.iter().map(|shard| shard.warmup_ops as f64).sum();
+    let per_op = |of: fn(&ShardRound) -> Option<f64>| {
+        let all: Option<Vec<f64>> = shards
+            .iter()
+            .map(|shard| Some(of(shard)? * shard.warmup_ops as f64))
+            .collect();
+        all.filter(|_| weights > 0.0)
+            .map(|all| all.iter().sum::<f64>() / weights)
+    };
+    sum.cost.instructions_per_op = per_op(|shard| shard.instructions_per_op);
+    sum.cost.syscalls_per_op = per_op(|shard| shard.syscalls_per_op);
 }
 
 /// Adds the numbers of another shard.
 fn add(sum: &mut Measurement, other: Measurement) {
-    let throughput = common_throughput(sum, &other);
     let (start, elapsed_ns) = window(sum, &other);
     sum.cost = cost(sum, &other);
-    sum.throughput_ops_s = throughput.map_or(0.0, |ops| ops / (elapsed_ns as f64 / 1e9));
     sum.elapsed_ns = elapsed_ns;
     sum.common_start = start;
     sum.sessions = sum.sessions.saturating_add(other.sessions);
@@ -348,12 +372,6 @@ fn add_facts(sum: &mut BTreeMap<String, String>, other: BTreeMap<String, String>
     for fact in other.into_keys() {
         sum.entry(fact).or_insert_with(|| MIXED.to_owned());
     }
-}
-
-/// Operations of both, as far as they count for throughput; `None` if nothing ran.
-fn common_throughput(one: &Measurement, other: &Measurement) -> Option<f64> {
-    let ops = |of: &Measurement| of.throughput_ops_s * (of.elapsed_ns as f64 / 1e9);
-    (one.elapsed_ns > 0 || other.elapsed_ns > 0).then(|| ops(one) + ops(other))
 }
 
 /// From the first start of both to the last end: the start, and the length in ns.
@@ -512,12 +530,6 @@ fn add_traffic(sum: &mut Traffic, other: &Traffic) {
 
 fn cost(one: &Measurement, other: &Measurement) -> Cost {
     let (own, new) = (&one.cost, &other.cost);
-    // Counted in the warm-up, and so weighted by its operations.
-    let per_op = |own: Option<f64>, new: Option<f64>| {
-        let (weight, other_weight) = (one.warmup_ops as f64, other.warmup_ops as f64);
-        let all = weight + other_weight;
-        (all > 0.0).then_some((own? * weight + new? * other_weight) / all)
-    };
     Cost {
         cpu_user_ns: both(own.cpu_user_ns, new.cpu_user_ns),
         cpu_system_ns: both(own.cpu_system_ns, new.cpu_system_ns),
@@ -525,8 +537,8 @@ fn cost(one: &Measurement, other: &Measurement) -> Cost {
         involuntary_switches: both(own.involuntary_switches, new.involuntary_switches),
         minor_faults: both(own.minor_faults, new.minor_faults),
         major_faults: both(own.major_faults, new.major_faults),
-        instructions_per_op: per_op(own.instructions_per_op, new.instructions_per_op),
-        syscalls_per_op: per_op(own.syscalls_per_op, new.syscalls_per_op),
+        instructions_per_op: None,
+        syscalls_per_op: None,
         peak_rss_bytes: both(own.peak_rss_bytes, new.peak_rss_bytes),
         threads: both(own.threads, new.threads),
     }

@@ -189,6 +189,12 @@ pub struct ShardRound {
     /// Failed operations.
     pub failed: u64,
     pub throughput_ops_s: f64,
+    /// Operations of the warm-up.
+    pub warmup_ops: u64,
+    /// Instructions per operation, counted in the warm-up.
+    pub instructions_per_op: Option<f64>,
+    /// System calls per operation, counted in the warm-up.
+    pub syscalls_per_op: Option<f64>,
     /// 99th percentile of response time under open load, of service time under closed load; `None` without successes.
     pub p99_ns: Option<u64>,
     /// User and system CPU time of the worker.

@@ -61,15 +61,10 @@ pub(crate) fn shards_apart(overlap: f64) -> String {
 
 /// A shard with other operations per session or a longer 99th percentile than the others.
 pub(crate) fn uneven_shard(index: u32, ops: Option<f64>, p99: Option<f64>) -> String {
-    let ops = ops.map(|ratio| format!("{} the operations per session of all", units::ratio(ratio)));
-    let p99 = p99.map(|ratio| {
-        format!(
-            "{} the 99th percentile of the median shard",
-            units::ratio(ratio)
-        )
-    });
-    let both = list(ops.into_iter().chain(p99), ", and ");
-    format!("shard {index} had {both}")
+    let ops = ops.map(|ratio| format!("{} the operations per session", units::ratio(ratio)));
+    let p99 = p99.map(|ratio| format!("{} the 99th percentile", units::ratio(ratio)));
+    let both = list(ops.into_iter().chain(p99), " and ");
+    format!("shard {index} had {both} of the median shard")
 }
 
 /// Shards that had no CPU time left.

@@ -50,6 +50,7 @@ fn closed_open_and_search_records_have_every_kind_of_chart() {
         asked,
         parts,
         gate,
+        fixtures::merged(0..4),
     ];
     let all: Vec<Chart> = records.iter().flat_map(charts).collect();
     for kind in CHARTS {

@@ -11,6 +11,8 @@ use photofinish_record::intervals::{Interval, Intervals, bucket};
 use photofinish_record::latency::LatencyRecorder;
 use photofinish_record::load::{Arrivals, Load, RateHz, Stop};
 use photofinish_record::machine::Machine;
+use photofinish_record::merge::Merger;
+use photofinish_record::shard::{ClockOffset, CommonStart, ShardMember, ShardSet};
 use photofinish_record::{
     Arm, ArmKind, ArmSource, Cell, Completion, Conditions, Cost, ExpectedSystemCalls, Failures,
     Gate, GateTerm, LoopOverhead, Measured, Measurement, OpenLoad, Outcome, Part, Placement,
@@ -54,6 +56,8 @@ fn build() -> Vec<(&'static str, Record)> {
         ("search", search()),
         ("search-cut-short", search_cut_short()),
         ("thresholds", thresholds()),
+        ("shards", merged(0..4)),
+        ("partial", merged([0, 2])),
     ]
 }
 
@@ -353,6 +357,52 @@ pub(crate) fn steady(runtimes: &[&str], rounds: usize) -> Record {
     };
     add(&mut record, http(), runtimes, sweep);
     record
+}
+
+/// The record of one of four shards; the last one is slow and has another CPU.
+pub(crate) fn shard(index: u32) -> Record {
+    let mut record = steady(&["threads", "tokio"], 8);
+    for round in &mut record.rounds {
+        if let Outcome::Ok(measured) = &mut round.outcome {
+            let worker = &mut measured.worker;
+            if index == 3 {
+                worker.ops /= 2;
+                worker.throughput_ops_s /= 2.0;
+                worker.cost.cpu_user_ns = Some(worker.elapsed_ns);
+            }
+            worker.common_start = Some(CommonStart {
+                unix_us: 1_700_000_000_000_000,
+                after_ns: 1_000_000 * u64::from(index),
+            });
+        }
+    }
+    record.shards = Some(ShardSet {
+        count: NonZeroU32::new(4).expect("four"),
+        identity: "the same".to_owned(),
+        merged: false,
+        members: vec![ShardMember {
+            index,
+            run: record.id.clone(),
+            host: format!("node-{index}"),
+            boot_id: None,
+            cpu_model: record.machine.cpu_model.clone(),
+            worker_cpus: 1 + index / 3,
+            clock: Some(ClockOffset {
+                least_us: i64::from(index) * 40_000,
+                most_us: i64::from(index) * 40_000 + 5_000,
+            }),
+        }],
+    });
+    record
+}
+
+/// The merged record of these shards of four.
+pub(crate) fn merged(shards: impl IntoIterator<Item = u32>) -> Record {
+    let mut merger = Merger::default();
+    for index in shards {
+        merger.add(shard(index)).expect("a shard of the run");
+    }
+    merger.finish().expect("at least one")
 }
 
 /// Thresholds of all three verdicts, from a file and from the command line.

@@ -18,6 +18,7 @@ mod large;
 mod matrix;
 mod page;
 mod parts;
+mod shards;
 mod summary;
 mod terminal;
 mod thresholds;

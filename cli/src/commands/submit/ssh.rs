@@ -2,6 +2,20 @@
 
 use super::{Submission, shell_word, shell_words};
 
+/// Ctrl-C ends the connections, and shards end with them; what they have left is merged all the same.
+const BEGINNING: &str = "#!/bin/sh
+set -eu
+failed=0 running=
+stop() { trap - INT TERM HUP; failed=130; [ -z \"$running\" ] || kill $running 2>/dev/null || true; }
+trap stop INT TERM HUP
+";
+
+/// A wait that a signal ends is taken up again.
+const ENDING: &str = "for shard in $running; do
+    while kill -0 \"$shard\" 2>/dev/null; do wait \"$shard\" || failed=1; done
+done
+";
+
 /// A script for the machine from which all hosts are reached, which reaches the store as well.
 pub(super) fn script(submission: &Submission) -> String {
     let Submission {
@@ -11,7 +25,7 @@ pub(super) fn script(submission: &Submission) -> String {
         run,
         ..
     } = submission;
-    let mut text = "#!/bin/sh\nset -eu\nfailed=0\nrunning=\n".to_owned();
+    let mut text = BEGINNING.to_owned();
     for (index, host) in submission.hosts.iter().enumerate() {
         let words = [program.clone(), "run".to_owned()];
         let share = [
@@ -24,12 +38,12 @@ pub(super) fn script(submission: &Submission) -> String {
         // Once for the shell here, once for the one on the host; -tt ends the shard with its connection.
         let (host, command) = (shell_word(host), shell_word(&command));
         text += &format!(
-            "ssh -tt -o BatchMode=yes {host} {command} </dev/null &\nrunning=\"$running $!\"\n"
+            "ssh -tt -o BatchMode=yes -- {host} {command} </dev/null &\nrunning=\"$running $!\"\n"
         );
     }
     let (program, store) = (shell_word(program), shell_word(store));
-    text += "for shard in $running; do wait \"$shard\" || failed=1; done\n";
-    text += &format!("{program} merge {store}\nexit \"$failed\"\n");
+    text += ENDING;
+    text += &format!("{program} merge {store} || failed=$?\nexit \"$failed\"\n");
     text
 }
 
@@ -47,7 +61,7 @@ mod tests {
             .collect();
         assert_eq!(starts.len(), 3);
         assert!(
-            starts[0].contains(" a '") && starts[2].contains(" user@c '"),
+            starts[0].contains(" -- a '") && starts[2].contains(" -- user@c '"),
             "{script}"
         );
         assert!(starts[1].contains("--shard 1/3"), "{script}");
