@@ -554,6 +554,7 @@ fn manifests_follow_the_schemas_of_kubernetes() {
 #[test]
 fn the_script_of_ssh_runs_all_shards_and_merges_them() {
     let Some(site) = Site::new() else { return };
+    fs::create_dir(site.sandbox.path().join("bin")).expect("created");
     let shell = site.sandbox.write(
         "bin/ssh",
         "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nexec sh -c \"$3\"\n",
