@@ -14,6 +14,7 @@ use photofinish_reports::summary::{Status, Summary};
 use photofinish_reports::terminal;
 use photofinish_reports::thresholds::{ThresholdVerdict, is_missed_for_good};
 
+use super::{Arguments, Command};
 use crate::arms::command::ServerArguments;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
@@ -237,18 +238,19 @@ impl Run {
 
 /// Checks the arguments of a run without running anything.
 pub fn check(words: impl Iterator<Item = String>) -> Result<(), Failure> {
-    #[derive(Parser)]
-    struct Words {
-        #[command(flatten)]
-        run: Run,
-    }
-    let words = ["photofinish".to_owned()].into_iter().chain(words);
-    let Words { run } = Words::try_parse_from(words).map_err(|error| {
+    let words = ["photofinish", "run"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(words);
+    let parsed = Arguments::try_parse_from(words).map_err(|error| {
         let text = error.to_string();
         let reason = text.lines().next().unwrap_or_default();
         Failure::usage(reason.trim_start_matches("error: ").to_owned())
             .hint("`photofinish run --help` shows what it takes")
     })?;
+    let Command::Run(run) = parsed.command else {
+        unreachable!("the command is `run`");
+    };
     let mut prepared = run.request.prepare_with(&run.server.defaults()?)?;
     run.shards.request(&mut prepared).map(drop)
 }

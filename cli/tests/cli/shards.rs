@@ -348,7 +348,7 @@ fn what_shards_cannot_do_together_is_refused_before_anything_starts() {
     refused(&["file-read"], "`file-read` measures this machine");
     refused(
         &["http-get", target, "--concurrency=1"],
-        "a load of 1 sessions cannot be split into 2 shards",
+        "a load of 1 session cannot be split into 2 shards",
     );
     refused(
         &["http-get", target, "--until-decided"],

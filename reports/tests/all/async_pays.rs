@@ -101,7 +101,9 @@ fn responses_go_only_to_their_requests() {
         .retain(|round| cells[round.cell].runtime != "threads");
     assert_eq!(answers(&without_threads), []);
     for record in [fixtures::tour(), without_threads] {
-        let charts = charts(&record);
+        let mut charts = charts(&record);
+        // The card sums the whole run up.
+        charts.retain(|chart| !chart.file_stem.ends_with("card"));
         assert!(charts.iter().all(|chart| chart.scenario.is_some()));
     }
 }
