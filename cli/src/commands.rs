@@ -120,8 +120,8 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 pub enum Command {
-    Run(run::Run),
-    Plan(plan::Plan),
+    Run(Box<run::Run>),
+    Plan(Box<plan::Plan>),
     List(list::List),
     Init(init::Init),
     Import(import::ImportCommand),

@@ -76,7 +76,7 @@ mod tests {
             result,
             Ok(Reading {
                 operations: 29_369.0,
-                rate_hz: 29_332.4322
+                rate_hz: 29_332.432_2
             })
         );
         let failed = read(&printed(include_str!("../../captured/hey-404.txt")));
