@@ -10,11 +10,12 @@
 //! the spread of the shards and what is missing.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
 use crate::intervals::{Interval, Intervals};
+use crate::merge::sentence::ShardSentence;
 use crate::shard::{CommonStart, ShardMember, ShardRound, ShardSet};
 use crate::{
     Completion, Conditions, Cost, Failures, Finding, LoopOverhead, Measured, Measurement, OpenLoad,
@@ -79,7 +80,7 @@ fn prepared(mut record: Record) -> Result<Record, MergeError> {
         _ => return Ok(record),
     };
     shards.merged = true;
-    let name = |text: &mut String| *text = format!("shard {index}: {text}");
+    let name = |text: &mut String| *text = ShardSentence::of(index, text).to_string();
     record.warnings.iter_mut().for_each(name);
     record
         .fitness
@@ -140,7 +141,9 @@ fn check(one: &Record, other: &Record) -> Result<(), MergeError> {
     if one.seed != other.seed {
         return other_run("seed");
     }
-    if own.identity != new.identity {
+    let (plan, other_plan) = (&one.plan, &other.plan);
+    let same_plan = plan.cells == other_plan.cells && plan.blocks == other_plan.blocks;
+    if own.identity != new.identity || !same_plan {
         return other_run("plan or program");
     }
     for member in &new.members {
@@ -195,19 +198,47 @@ fn worse(one: Completion, other: Completion) -> Completion {
     }
 }
 
-/// Adds sentences, each once and in order, at most `most` of them.
+/// Adds sentences, each once with all of its shards, in order and at most `most` of them.
 fn join(all: &mut Vec<String>, others: Vec<String>, most: usize) {
-    all.extend(others);
-    all.sort();
-    all.dedup();
-    all.truncate(most);
+    let mut sentences: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
+    for text in mem::take(all).into_iter().chain(others) {
+        let ShardSentence { shards, text } = ShardSentence::read(&text);
+        sentences.entry(text.to_owned()).or_default().extend(shards);
+    }
+    let sentences = sentences.into_iter().take(most);
+    all.extend(sentences.map(|(text, shards)| {
+        ShardSentence {
+            shards,
+            text: &text,
+        }
+        .to_string()
+    }));
 }
 
-fn findings(mut all: Vec<Finding>, others: Vec<Finding>) -> Vec<Finding> {
-    all.extend(others);
-    all.sort_by(|one, other| (&one.check, &one.evidence).cmp(&(&other.check, &other.evidence)));
-    all.dedup();
-    all
+/// Adds findings, each once with all of its shards.
+fn findings(all: Vec<Finding>, others: Vec<Finding>) -> Vec<Finding> {
+    let mut sum: Vec<Finding> = Vec::new();
+    for mut finding in all.into_iter().chain(others) {
+        let text = |of: &Finding| ShardSentence::read(&of.evidence).text.to_owned();
+        let same = |known: &&mut Finding| {
+            (&known.check, known.level) == (&finding.check, finding.level)
+                && text(known) == text(&finding)
+        };
+        match sum.iter_mut().find(same) {
+            Some(known) => {
+                let mut both = vec![mem::take(&mut known.evidence)];
+                join(&mut both, vec![mem::take(&mut finding.evidence)], 1);
+                known.evidence = both.swap_remove(0);
+            }
+            None => sum.push(finding),
+        }
+    }
+    let order = |of: &Finding| {
+        let ShardSentence { shards, text } = ShardSentence::read(&of.evidence);
+        (of.check.clone(), text.to_owned(), shards)
+    };
+    sum.sort_by_cached_key(order);
+    sum
 }
 
 fn rounds(plan: &Plan, one: Vec<Round>, other: Vec<Round>) -> Vec<Round> {
@@ -266,9 +297,9 @@ fn add_conditions(sum: &mut Conditions, other: Conditions) {
 
 /// The disturbances of several shards.
 fn split(text: &str) -> Vec<String> {
-    let mut parts = text.split("; shard ");
+    let mut parts = text.split("; shard");
     let first = parts.next().map(str::to_owned);
-    let others = parts.map(|part| format!("shard {part}"));
+    let others = parts.map(|part| format!("shard{part}"));
     first.into_iter().chain(others).collect()
 }
 
@@ -543,6 +574,8 @@ fn cost(one: &Measurement, other: &Measurement) -> Cost {
         threads: both(own.threads, new.threads),
     }
 }
+
+mod sentence;
 
 #[cfg(test)]
 mod tests;

@@ -249,6 +249,7 @@ fn the_sum_of_the_shards_is_the_whole() {
         assert_eq!(indices, [0, 1, 2, 3]);
         assert_eq!(whole.shards[2].p99_ns, parts[2].service.quantile_ns(0.99));
     }
+    assert_eq!(sum.warnings, ["shards 0-3: a debug build"]);
     assert!(sum.shards.expect("merged").missing().is_empty());
 }
 
@@ -279,6 +280,10 @@ fn records_that_do_not_belong_together_are_refused() {
     refused(
         |other| other.seed = 2,
         "it is of another run, with another seed",
+    );
+    refused(
+        |other| other.plan.blocks.truncate(1),
+        "it is of another run, with another plan or program",
     );
     refused(
         |other| other.shards.as_mut().expect("shards").identity.clear(),
