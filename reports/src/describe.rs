@@ -26,8 +26,8 @@ pub use legends::{
 };
 pub use machine::{cpus, machine, placement, processor, tool_version};
 pub use matrix::{
-    certainty, disturbed_rounds, fitness, matrix_caption, matrix_legend, metric_with_direction,
-    operations, worst_level,
+    certainty, counted_certainty, disturbed_rounds, fitness, matrix_caption, matrix_legend,
+    metric_with_direction, operations, worst_level,
 };
 pub use parts::{PART_COLUMNS, PARTS, PartCell, PartColumn, part_rows};
 pub use plan::{cell, defaults, point, point_slug, rounds, servers, stop, subject};

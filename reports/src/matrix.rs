@@ -139,6 +139,19 @@ fn field(
     })
 }
 
+impl Row {
+    /// Its runtimes with numbers, other than the best one.
+    pub(crate) fn others(&self) -> usize {
+        self.fields.iter().flatten().count().saturating_sub(1)
+    }
+
+    /// The certainty of its best runtime in words.
+    pub(crate) fn certainty(&self, best: &Best) -> String {
+        let [tied, open] = best.tied_and_open();
+        describe::certainty(&tied, &open, self.others())
+    }
+}
+
 impl Best {
     /// The runtimes that it ties with, and those that it cannot be told from.
     pub fn tied_and_open(&self) -> [Vec<&str>; 2] {

@@ -13,6 +13,9 @@ use photofinish_record::{Cost, LoopOverhead, Measurement, OpenLoad, Part};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// A process that uses this share of its CPUs' time is exhausted.
+pub(crate) const EXHAUSTED: f64 = 0.95;
+
 /// The headline metric under closed load.
 pub const THROUGHPUT: &str = "throughput_ops_s";
 /// The headline metric under open load.

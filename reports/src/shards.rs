@@ -9,6 +9,7 @@ use photofinish_record::load::{Load, Stop};
 use photofinish_record::shard::{ShardMember, ShardRound, ShardSet};
 
 use crate::describe;
+use crate::metrics::EXHAUSTED;
 use crate::rounds::Rounds;
 use crate::statistics::median;
 use crate::units;
@@ -33,9 +34,6 @@ const SLOW: f64 = 1.5;
 
 /// A shard whose operations per session differ by more than this share from those of the median shard stands out.
 const UNEVEN: f64 = 0.1;
-
-/// A generator that uses this share of its CPUs' time is exhausted.
-const EXHAUSTED: f64 = 0.95;
 
 /// The greatest difference of two clocks that does not matter, in µs: that of a start.
 const CLOCKS_US: i64 = 50_000;

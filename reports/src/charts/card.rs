@@ -134,9 +134,14 @@ impl<'a> Line<'a> {
         ]
     }
 
-    fn certainty(&self) -> String {
+    /// The certainty of the best runtime; the others are counted where their names are wider than `room`.
+    fn certainty(&self, room: f64) -> String {
+        let named = self.row.certainty(self.best);
+        if Type::SMALL.width(&named) <= room {
+            return named;
+        }
         let [tied, open] = self.best.tied_and_open();
-        describe::certainty(&tied, &open)
+        describe::counted_certainty(tied.len(), open.len(), self.row.others())
     }
 
     fn load(&self) -> String {
@@ -148,7 +153,7 @@ impl<'a> Line<'a> {
     fn described(&self) -> String {
         let [ratio, interval, verdict] = self.texts();
         let (scenario, runtime) = (&self.row.scenario, &self.cell.runtime);
-        let (load, certainty) = (self.load(), self.certainty());
+        let (load, certainty) = (self.load(), self.row.certainty(self.best));
         format!(
             "{scenario} ({load}): best median {runtime} ({certainty}), {ratio} {interval} {verdict}"
         )
@@ -174,7 +179,7 @@ impl<'a> Line<'a> {
             9.0,
         );
         drawing.text(at(RUNTIME + 16.0, upper), &label, Type::LABEL);
-        let certainty = Type::SMALL.fit(&self.certainty(), room);
+        let certainty = Type::SMALL.fit(&self.certainty(room), room);
         drawing.text(at(RUNTIME + 16.0, lower), &certainty, Type::SMALL);
         let decided = self.comparison.and_then(|comparison| comparison.verdict);
         let decided = decided.is_some_and(|verdict| verdict != Verdict::Inconclusive);

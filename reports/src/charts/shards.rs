@@ -74,7 +74,7 @@ fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
         bottom + BELOW,
         &title(&strips),
         &format!(
-            "{} · operations per second and session, by shard and round; bar: all shards",
+            "{} · ops/s per session, each shard and round; bar: all shards",
             subject(group)
         ),
         describe::list(strips.iter().map(Strip::described), ", "),

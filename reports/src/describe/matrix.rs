@@ -2,7 +2,7 @@
 
 use photofinish_record::{Finding, FindingLevel};
 
-use super::{list, plural};
+use super::plural;
 use crate::metrics::THROUGHPUT;
 use crate::units;
 
@@ -26,17 +26,28 @@ pub fn matrix_caption(metric: &str, reference: Option<&str>) -> String {
     }
 }
 
-/// The certainty of a best runtime, by the runtimes that it ties with and those it cannot be told from.
-pub fn certainty(tied: &[&str], open: &[&str]) -> String {
-    let names = |names: &[&str]| list(names.iter().map(|name| (*name).to_owned()), ", ");
-    match (tied.is_empty(), open.is_empty()) {
-        (true, true) => "certain".to_owned(),
-        (false, true) => format!("ties with {}", names(tied)),
-        (true, false) => format!("not certain against {}", names(open)),
-        (false, false) => {
-            let (tied, open) = (names(tied), names(open));
-            format!("ties with {tied}; not certain against {open}")
-        }
+/// The certainty that a best runtime is faster than the `others`, of which it ties with some and cannot be told from some.
+pub fn certainty(tied: &[&str], open: &[&str], others: usize) -> String {
+    let names = |names: &[&str]| names.join(", ");
+    certainty_of([&names(tied), &names(open)], open.len(), others)
+}
+
+/// The same with the others counted, where there is no room for their names.
+pub fn counted_certainty(tied: usize, open: usize, others: usize) -> String {
+    let counted = |count: usize| match count {
+        0 => String::new(),
+        count => plural(count, "other"),
+    };
+    certainty_of([&counted(tied), &counted(open)], open, others)
+}
+
+fn certainty_of([tied, open]: [&str; 2], count: usize, others: usize) -> String {
+    match (tied, open) {
+        _ if count >= others && others > 1 => "not certain against any other".to_owned(),
+        ("", "") => "certain".to_owned(),
+        (tied, "") => format!("ties with {tied}"),
+        ("", open) => format!("not certain against {open}"),
+        (tied, open) => format!("ties with {tied}; not certain against {open}"),
     }
 }
 
@@ -54,7 +65,14 @@ pub fn fitness(findings: &[Finding]) -> String {
         let found = findings
             .iter()
             .filter(move |finding| finding.level == level);
-        list(found.map(|finding| finding.check.clone()), ", ")
+        // The shards of a merged run each have their findings.
+        let mut checks: Vec<&str> = Vec::new();
+        for finding in found {
+            if !checks.contains(&finding.check.as_str()) {
+                checks.push(&finding.check);
+            }
+        }
+        checks.join(", ")
     };
     match worst_level(findings) {
         None => "Fitness of the machine not recorded".to_owned(),
@@ -95,12 +113,18 @@ mod tests {
 
     #[test]
     fn a_best_runtime_is_certain_only_against_no_rival() {
-        assert_eq!(certainty(&[], &[]), "certain");
-        assert_eq!(certainty(&["smol"], &[]), "ties with smol");
+        assert_eq!(certainty(&[], &[], 4), "certain");
+        assert_eq!(certainty(&["smol"], &[], 4), "ties with smol");
         assert_eq!(
-            certainty(&["smol"], &["tokio", "pool"]),
+            certainty(&["smol"], &["tokio", "pool"], 4),
             "ties with smol; not certain against tokio, pool"
         );
+        assert_eq!(
+            certainty(&[], &["tokio", "pool"], 2),
+            "not certain against any other"
+        );
+        assert_eq!(counted_certainty(0, 3, 6), "not certain against 3 others");
+        assert_eq!(counted_certainty(1, 0, 6), "ties with 1 other");
     }
 
     #[test]

@@ -9,13 +9,18 @@ impl Page<'_> {
     pub(super) fn contents(&self, sections: &[Section<'_>]) -> Markup {
         let report = self.report;
         let gate = self.shown_gate().is_some();
-        let fixed: [(bool, &str, &str); 4] = [
+        let fixed: [(bool, &str, &str); 5] = [
             (gate, "gate", "Gate"),
             (!gate && !sections.is_empty(), "verdicts", "Verdicts"),
             (
                 !report.summary.thresholds.is_empty(),
                 "thresholds",
                 "Thresholds",
+            ),
+            (
+                report.rounds.shards.is_some_and(|shards| shards.merged),
+                "shards",
+                "Shards",
             ),
             (
                 !report.async_pays.rows.is_empty(),

@@ -7,7 +7,7 @@
 use maud::{Markup, PreEscaped, html};
 
 use super::sections::{Section, load_id};
-use crate::matrix::{Best, Field, Row};
+use crate::matrix::{Field, Row};
 use crate::report::Report;
 use crate::rule::Verdict;
 use crate::summary::{CellSummary, Comparison, Group, Status};
@@ -124,19 +124,9 @@ fn best(report: &Report<'_>, row: &Row, common: Common) -> Markup {
         td.best role="cell" data-label="best median" data-certain=(best.rivals.is_empty()) {
             b { (best.runtime) }
             @if let Some(cell) = cell { small { (value(cell, row)) } }
-            @if common.verdicts { small { (certainty(best, row)) } }
+            @if common.verdicts { small { (row.certainty(best)) } }
         }
     }
-}
-
-/// The certainty in a word or two; rivals are counted if they are many.
-fn certainty(best: &Best, row: &Row) -> String {
-    let [tied, open] = best.tied_and_open();
-    let all = row.fields.iter().flatten().count();
-    if open.len() + 1 >= all && all > 2 {
-        return "not certain against any other".to_owned();
-    }
-    describe::certainty(&tied, &open)
 }
 
 /// The median of the row's metric with its interval.

@@ -11,15 +11,13 @@ use photofinish_record::load::{Load, Stop};
 use photofinish_record::{Measured, Measurement, Outcome, PlacementKind, RuntimeFamily};
 
 use crate::describe;
+use crate::metrics::EXHAUSTED;
 use crate::rounds::{Rounds, measured};
 use crate::shards;
 use crate::units;
 
 /// CPU share below which a side is mostly waiting.
 const IDLE: f64 = 0.5;
-
-/// A side that uses this share of its CPUs' time is exhausted.
-const EXHAUSTED: f64 = 0.95;
 
 /// Tolerance of mean service × throughput against the sessions in flight.
 const LITTLE_TOLERANCE: f64 = 0.02;
