@@ -45,7 +45,7 @@ pub struct Plan {
     order: bool,
 
     /// Print the share of each of N shards
-    #[arg(long, value_name = "N", value_parser = parse_count, conflicts_with_all = ["format", "order"], help_heading = None)]
+    #[arg(long, value_name = "N", value_parser = parse_count, allow_hyphen_values = true, conflicts_with_all = ["format", "order"], help_heading = None)]
     shards: Option<NonZeroU32>,
 
     /// Output format

@@ -13,7 +13,8 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use photofinish_record::shard::Shard;
 
 use super::run;
@@ -35,11 +36,11 @@ Examples:
       http-get --target http=http://10.0.0.5/ --allow-remote --concurrency 96")]
 pub struct Submit {
     /// What starts the processes
-    #[arg(value_enum)]
-    engine: Engine,
+    #[arg(value_parser = engines())]
+    engine: &'static Engine,
 
     /// Number of shards, one for each machine [default with ssh: one for each host]
-    #[arg(long, value_name = "N", value_parser = parse_count, required_if_eq_any = [("engine", "slurm"), ("engine", "kubernetes")])]
+    #[arg(long, value_name = "N", value_parser = parse_count, allow_hyphen_values = true, required_if_eq_any = [("engine", "slurm"), ("engine", "kubernetes")])]
     shards: Option<NonZeroU32>,
 
     /// Directory that all machines reach, a new one for each run [with kubernetes: a folder of the volume]
@@ -104,16 +105,6 @@ pub struct Submit {
     run: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Engine {
-    /// A gang job, and the merge as a dependent job
-    Slurm,
-    /// An Indexed Job, and a job that waits for it and merges
-    Kubernetes,
-    /// A shell script that starts one process on each host
-    Ssh,
-}
-
 /// What an engine has to start.
 struct Submission {
     name: String,
@@ -127,30 +118,51 @@ struct Submission {
     claim: String,
 }
 
-/// The text for an engine, and the command that takes it from stdin.
-struct EngineKind {
-    engine: Engine,
+/// What starts the processes of a run.
+#[derive(Debug)]
+struct Engine {
+    name: &'static str,
+    help: &'static str,
+    /// The script or manifest.
     text: fn(&Submission) -> String,
+    /// The command that takes it from stdin.
     submit: &'static [&'static str],
 }
 
-const ENGINES: [EngineKind; 3] = [
-    EngineKind {
-        engine: Engine::Slurm,
+static ENGINES: [Engine; 3] = [
+    Engine {
+        name: "slurm",
+        help: "A gang job, and the merge as a dependent job",
         text: slurm::script,
         submit: &["sh"],
     },
-    EngineKind {
-        engine: Engine::Kubernetes,
+    Engine {
+        name: KUBERNETES,
+        help: "An Indexed Job, and a job that waits for it and merges",
         text: kubernetes::manifest,
         submit: &["kubectl", "apply", "--filename", "-"],
     },
-    EngineKind {
-        engine: Engine::Ssh,
+    Engine {
+        name: SSH,
+        help: "A shell script that starts one process on each host",
         text: ssh::script,
         submit: &["sh"],
     },
 ];
+
+/// Engines with options of their own.
+const KUBERNETES: &str = "kubernetes";
+const SSH: &str = "ssh";
+
+fn engines() -> impl TypedValueParser<Value = &'static Engine> {
+    let values = ENGINES
+        .iter()
+        .map(|engine| PossibleValue::new(engine.name).help(engine.help));
+    PossibleValuesParser::new(values).map(|given| {
+        let known = ENGINES.iter().find(|engine| engine.name == given);
+        known.expect("one of the possible values")
+    })
+}
 
 /// Names of jobs and pods: a DNS label, short enough for what engines append to it.
 fn parse_name(text: &str) -> Result<String, String> {
@@ -166,8 +178,7 @@ fn parse_name(text: &str) -> Result<String, String> {
 
 impl Submit {
     pub fn execute(self) -> Result<Exit, Failure> {
-        let known = ENGINES.iter().find(|known| known.engine == self.engine);
-        let EngineKind { text, submit, .. } = known.expect("each engine is in the list");
+        let Engine { text, submit, .. } = self.engine;
         let now = self.now;
         let text = text(&self.submission()?);
         if now {
@@ -205,7 +216,7 @@ impl Submit {
             .ok()
             .and_then(NonZeroU32::new);
         let shards = self.shards.or(of_hosts).unwrap_or(NonZeroU32::MIN);
-        if self.engine == Engine::Ssh && Some(shards) != of_hosts {
+        if self.engine.name == SSH && Some(shards) != of_hosts {
             return Err(Failure::usage(format!(
                 "{shards} shards need as many hosts, and there are {}",
                 self.hosts.len()
@@ -225,7 +236,7 @@ impl Submit {
                 .hint(format!("leave {option} out after --")));
             }
         }
-        if self.engine == Engine::Kubernetes && !self.store.starts_with("/store/") {
+        if self.engine.name == KUBERNETES && !self.store.starts_with("/store/") {
             return Err(Failure::usage(
                 "the volume is mounted at /store, and the store is elsewhere",
             )

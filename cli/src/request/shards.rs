@@ -5,7 +5,7 @@
 
 use std::env;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{self, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
@@ -104,8 +104,8 @@ fn parse_time(text: &str) -> Result<SystemTime, String> {
     })
 }
 
-/// Pairs of variables with index and number of the processes of one job, of batch systems and CI services. Those of job
-/// arrays are missing on purpose: their tasks may start at different times.
+/// Pairs of variables with index and number of the processes of one job, of batch systems and CI services. Slurm's
+/// job arrays are missing on purpose: their tasks may start hours apart.
 const VARIABLES: [(&str, &str); 10] = [
     ("SLURM_PROCID", "SLURM_NTASKS"),
     ("JOB_COMPLETION_INDEX", "PHOTOFINISH_SHARDS"),
@@ -196,7 +196,8 @@ impl ShardArguments {
         refuse(prepared, shard)?;
         let together = match (&self.store, self.start_at) {
             (Some(store), _) => Together::Meet {
-                store: store.clone(),
+                // Workers look for it from directories of their own.
+                store: path::absolute(store).unwrap_or_else(|_| store.clone()),
                 limit: self.store_timeout,
                 margin: self.start_margin,
             },
@@ -269,7 +270,7 @@ fn refuse(prepared: &PreparedRun, shard: Shard) -> Result<(), Failure> {
     if !plan.thresholds.is_empty() {
         return refused(
             "thresholds hold for the whole, and this is a share".to_owned(),
-            "gate the merged record with `photofinish gate --record`",
+            "merge first, and gate the merged run: `photofinish gate RUN --baseline NAME`",
         );
     }
     for scenario in &plan.scenarios {

@@ -140,8 +140,6 @@ impl ShardedRun {
             Together::Meet { store, limit, .. } => {
                 fs::create_dir_all(store)
                     .or_fail(format!("cannot make the store {}", store.display()))?;
-                // Workers look for it from directories of their own.
-                let store = store.canonicalize().or_fail("cannot find the store")?;
                 let meeting = Meeting::in_directory(store);
                 let clock = self.enter(&meeting, &own)?;
                 self.joined = true;
@@ -264,7 +262,7 @@ impl ShardedRun {
                 limit,
                 margin,
             } => StartRule::Meet {
-                store: store.canonicalize().unwrap_or_else(|_| store.clone()),
+                store: store.clone(),
                 limit_ns: nanoseconds(*limit),
                 margin_ns: nanoseconds(*margin),
             },
