@@ -348,3 +348,41 @@ fn new_store(error: MeetingError) -> Failure {
         _ => failure(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_have_to_be_equal_in_all_that_is_measured() {
+        let own = Joined {
+            version: "0.1.0".to_owned(),
+            program: "abc".to_owned(),
+            plan: "def".to_owned(),
+            seed: 1,
+            host: "a".to_owned(),
+            boot_id: None,
+            process: 7,
+        };
+        let difference = |change: fn(&mut Joined)| {
+            let mut other = own.clone();
+            change(&mut other);
+            let is_equal = own.identity() == other.identity();
+            let difference = own.difference(&other);
+            assert_eq!(is_equal, difference.is_none());
+            difference.unwrap_or_default()
+        };
+        assert_eq!(difference(|other| other.seed = 2), "another seed (2 and 1)");
+        assert_eq!(
+            difference(|other| other.version = "0.2.0".to_owned()),
+            "another version (0.2.0 and 0.1.0)"
+        );
+        assert_eq!(
+            difference(|other| other.program.clear()),
+            "another build of the program"
+        );
+        assert_eq!(difference(|other| other.plan.clear()), "another plan");
+        let elsewhere = |other: &mut Joined| (other.host, other.process) = ("b".to_owned(), 8);
+        assert_eq!(difference(elsewhere), "");
+    }
+}

@@ -315,3 +315,48 @@ fn a_round_that_failed_for_one_shard_failed() {
     assert!(matches!(&sum.rounds[0].outcome, Outcome::Ok(measured) if measured.shards.len() == 3));
     assert_eq!(sum.completion, Completion::Interrupted);
 }
+
+#[test]
+fn a_rate_was_held_only_if_every_shard_held_it() {
+    let held = |records| {
+        let sum = merged(records);
+        let open = measured(&sum)[0].worker.open.clone();
+        open.expect("open").rate_held
+    };
+    let mut records = shards(6, 3);
+    for record in &mut records {
+        let open = first_open(record);
+        open.started_in_time = open.scheduled;
+    }
+    assert!(held(records.clone()));
+    first_open(&mut records[1]).rate_held = false;
+    assert!(!held(records));
+}
+
+fn first_open(record: &mut Record) -> &mut OpenLoad {
+    match &mut record.rounds[0].outcome {
+        Outcome::Ok(measured) => measured.worker.open.as_mut().expect("open"),
+        other => panic!("not measured: {other:?}"),
+    }
+}
+
+#[test]
+fn a_record_of_impossible_shards_is_not_read() {
+    let read = |change: fn(&mut ShardSet)| {
+        let mut record = record(1, 1, 3);
+        change(record.shards.as_mut().expect("a shard's"));
+        let json = serde_json::to_vec(&record).expect("serializes");
+        Record::read(&json)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    };
+    let order = Err("its members are not some of its 3 shards in order".to_owned());
+    assert_eq!(read(|_| ()), Ok(()));
+    assert_eq!(read(|set| set.members.clear()), order);
+    assert_eq!(read(|set| set.members[0].index = 3), order);
+    assert_eq!(read(|set| set.members.push(set.members[0].clone())), order);
+    assert_eq!(
+        read(|set| set.count = NonZeroU32::new(10_001).expect("many")),
+        Err("it has 10001 shards, and at most 10000 are read".to_owned())
+    );
+}
