@@ -22,9 +22,51 @@ pub struct ShippedLane {
     /// The group that selects it among others: `python`.
     pub group: &'static str,
     pub summary: &'static str,
-    /// The file names of its program: those shared with other lanes, and the script that is started last.
-    files: &'static [&'static str],
+    /// The files of its program: those shared with other lanes, and last the script that is started.
+    files: &'static [&'static [File]],
 }
+
+/// A file's name and text.
+type File = (&'static str, &'static str);
+
+/// Files of the Python lanes with their texts.
+macro_rules! files {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../lanes/python/", $name)))),*]
+    };
+}
+
+/// Files of every Python lane.
+const COMMON: &[File] = files![
+    "frame.py",
+    "content.py",
+    "db_content.py",
+    "ws_content.py",
+    "site_content.py",
+];
+
+/// Files of the lanes of blocking code.
+const BLOCKING: &[File] = files![
+    "blocking_frame.py",
+    "blocking_tasks.py",
+    "blocking_http.py",
+    "blocking_site.py",
+    "blocking_files.py",
+    "blocking_db.py",
+    "blocking_ws.py",
+];
+
+/// Files of the lanes under an event loop.
+const ASYNCHRONOUS: &[File] = files![
+    "async_frame.py",
+    "async_tasks.py",
+    "async_http.py",
+    "async_site.py",
+    "async_files.py",
+    "async_db.py",
+    "async_ws.py",
+    "async_workloads.py",
+];
 
 /// Every shipped lane.
 pub const SHIPPED: [ShippedLane; 5] = [
@@ -32,123 +74,36 @@ pub const SHIPPED: [ShippedLane; 5] = [
         name: "python-sync",
         group: "python",
         summary: "CPython: blocking calls, one session (http.client, psycopg)",
-        files: &blocking("python_sync.py"),
+        files: &[COMMON, BLOCKING, files!["python_sync.py"]],
     },
     ShippedLane {
         name: "python-threads",
         group: "python",
         summary: "CPython: a thread per session, blocking calls (http.client, psycopg)",
-        files: &blocking("python_threads.py"),
+        files: &[COMMON, BLOCKING, files!["python_threads.py"]],
     },
     ShippedLane {
         name: "asyncio",
         group: "python",
         summary: "CPython: a task per session on the event loop (asyncio streams)",
-        files: &asynchronous("asyncio_tasks.py"),
+        files: &[COMMON, ASYNCHRONOUS, files!["asyncio_tasks.py"]],
     },
     ShippedLane {
         name: "aiohttp",
         group: "python",
         summary: "CPython: a task per session on the event loop (aiohttp, aiofiles, asyncpg, websockets)",
-        files: &asynchronous("aiohttp_tasks.py"),
+        files: &[COMMON, ASYNCHRONOUS, files!["aiohttp_tasks.py"]],
     },
     ShippedLane {
         name: "uvloop",
         group: "python",
         summary: "CPython: the lane aiohttp under uvloop",
         files: &[
-            "frame.py",
-            "content.py",
-            "db_content.py",
-            "ws_content.py",
-            "site_content.py",
-            "async_frame.py",
-            "async_tasks.py",
-            "async_http.py",
-            "async_site.py",
-            "async_files.py",
-            "async_db.py",
-            "async_ws.py",
-            "async_workloads.py",
-            "aiohttp_tasks.py",
-            "uvloop_tasks.py",
+            COMMON,
+            ASYNCHRONOUS,
+            files!["aiohttp_tasks.py", "uvloop_tasks.py"],
         ],
     },
-];
-
-/// The files of a lane of blocking code.
-const fn blocking(script: &'static str) -> [&'static str; 13] {
-    [
-        "frame.py",
-        "content.py",
-        "db_content.py",
-        "ws_content.py",
-        "site_content.py",
-        "blocking_frame.py",
-        "blocking_tasks.py",
-        "blocking_http.py",
-        "blocking_site.py",
-        "blocking_files.py",
-        "blocking_db.py",
-        "blocking_ws.py",
-        script,
-    ]
-}
-
-/// The files of a lane under an event loop.
-const fn asynchronous(script: &'static str) -> [&'static str; 14] {
-    [
-        "frame.py",
-        "content.py",
-        "db_content.py",
-        "ws_content.py",
-        "site_content.py",
-        "async_frame.py",
-        "async_tasks.py",
-        "async_http.py",
-        "async_site.py",
-        "async_files.py",
-        "async_db.py",
-        "async_ws.py",
-        "async_workloads.py",
-        script,
-    ]
-}
-
-/// A file with its text.
-macro_rules! files {
-    ($($name:literal),* $(,)?) => {
-        [$(($name, include_str!(concat!("../../lanes/python/", $name)))),*]
-    };
-}
-
-/// Every file of the Python lanes.
-const FILES: [(&str, &str); 25] = files![
-    "aiohttp_tasks.py",
-    "async_db.py",
-    "async_files.py",
-    "async_frame.py",
-    "async_http.py",
-    "async_site.py",
-    "async_tasks.py",
-    "async_workloads.py",
-    "async_ws.py",
-    "asyncio_tasks.py",
-    "blocking_db.py",
-    "blocking_files.py",
-    "blocking_frame.py",
-    "blocking_http.py",
-    "blocking_site.py",
-    "blocking_tasks.py",
-    "blocking_ws.py",
-    "content.py",
-    "db_content.py",
-    "frame.py",
-    "python_sync.py",
-    "python_threads.py",
-    "site_content.py",
-    "uvloop_tasks.py",
-    "ws_content.py",
 ];
 
 /// The names of the lanes in the group `name`; none if there is no such group.
@@ -159,14 +114,14 @@ pub fn group(name: &str) -> Vec<String> {
 
 /// The files of a lane, each with its name: the frame first, the script that is started last.
 pub fn source(lane: &ShippedLane) -> Vec<(&'static str, &'static str)> {
-    let with_text = |name: &&str| FILES.into_iter().find(|(known, _)| known == name);
-    lane.files.iter().filter_map(with_text).collect()
+    lane.files.concat()
 }
 
 impl ShippedLane {
     /// The file name of the script that is started.
     pub(super) fn script(&self) -> &'static str {
-        self.files.last().copied().unwrap_or_default()
+        let (script, _) = source(self).pop().expect("a lane has a script");
+        script
     }
 
     pub(super) fn write_to(&self, directory: &Path) -> Result<(), Failure> {
@@ -228,8 +183,18 @@ mod tests {
     #[test]
     fn every_lane_has_its_script_and_its_frame() {
         for lane in &SHIPPED {
-            let names: Vec<_> = source(lane).into_iter().map(|(name, _)| name).collect();
-            assert_eq!(names, lane.files, "a file of {} is not in FILES", lane.name);
+            let files = source(lane);
+            let has = |module: &str| {
+                files
+                    .iter()
+                    .any(|(name, _)| *name == format!("{module}.py"))
+            };
+            assert_eq!(files[0].0, "frame.py");
+            for (name, text) in &files {
+                for module in own_modules(text) {
+                    assert!(has(module), "{}: {name} imports {module}", lane.name);
+                }
+            }
             let (_, script) = *source(lane).last().expect("a script");
             assert!(
                 script.contains(&format!("NAME = \"{}\"", lane.name)),
@@ -239,5 +204,15 @@ mod tests {
         }
         assert_eq!(group("python").len(), 5);
         assert_eq!(group("ruby"), [""; 0]);
+    }
+
+    /// The modules of ours that a file imports.
+    fn own_modules(text: &str) -> impl Iterator<Item = &str> {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("lanes/python");
+        let imported = text.lines().filter_map(|line| {
+            let mut words = line.split([' ', ',']).filter(|word| !word.is_empty());
+            matches!(words.next(), Some("from" | "import")).then(|| words.next())?
+        });
+        imported.filter(move |module| directory.join(format!("{module}.py")).exists())
     }
 }
