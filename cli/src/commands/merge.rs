@@ -88,12 +88,20 @@ impl Merge {
 /// Time between two looks at the stores.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Waits until each store has the records of all of its shards, or its run has ended without them; what is missing after
-/// `limit` is missing.
+/// Time for shards to leave their records once one of them has ended the run: a killed one never does.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Waits until each store has the records of all of its shards; what is missing after `limit`, or some time after the end of
+/// the run, is missing.
 fn wait(stores: &[PathBuf], limit: Duration) -> Result<(), Failure> {
     let since = Instant::now();
     for store in stores {
-        while since.elapsed() < limit && !is_complete(store)? {
+        let mut ended: Option<Instant> = None;
+        let is_over = |ended: Option<Instant>| ended.is_some_and(|ended| ended.elapsed() >= GRACE);
+        while since.elapsed() < limit && !is_over(ended) && !is_complete(store)? {
+            if store.join("ended").exists() {
+                ended.get_or_insert_with(Instant::now);
+            }
             thread::sleep(LOOK);
         }
     }
@@ -101,18 +109,13 @@ fn wait(stores: &[PathBuf], limit: Duration) -> Result<(), Failure> {
 }
 
 fn is_complete(store: &Path) -> Result<bool, Failure> {
-    let records = store.join(RECORDS);
-    let names = |folder: &Path| match fs::read_dir(folder) {
+    let left = match fs::read_dir(store.join(RECORDS)) {
         Ok(entries) => entries
             .filter_map(Result::ok)
             .map(|entry| entry.path())
             .collect(),
         Err(_) => Vec::new(),
     };
-    if names(store).contains(&store.join("ended")) {
-        return Ok(true);
-    }
-    let left: Vec<PathBuf> = names(&records);
     let left: Vec<&PathBuf> = left.iter().filter(|path| is_record(path)).collect();
     let Some(first) = left.first() else {
         return Ok(false);

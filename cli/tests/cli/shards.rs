@@ -550,15 +550,11 @@ fn manifests_follow_the_schemas_of_kubernetes() {
     );
 }
 
-/// The hosts are this machine, and ssh is a shell.
-#[test]
-fn the_script_of_ssh_runs_all_shards_and_merges_them() {
-    let Some(site) = Site::new() else { return };
+/// The script of ssh, running; the hosts are this machine, and ssh is a shell.
+fn start_over_ssh(site: &Site, more: &[&str]) -> Started {
     fs::create_dir(site.sandbox.path().join("bin")).expect("created");
-    let shell = site.sandbox.write(
-        "bin/ssh",
-        "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nexec sh -c \"$3\"\n",
-    );
+    let shell = "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nexec sh -c \"exec $3\"\n";
+    let shell = site.sandbox.write("bin/ssh", shell);
     fs::set_permissions(&shell, fs::Permissions::from_mode(0o755)).expect("set");
     let program = crate::support::program().to_str().expect("a path");
     let job = [
@@ -570,23 +566,26 @@ fn the_script_of_ssh_runs_all_shards_and_merges_them() {
         "--store=store",
         "--",
     ];
-    let run = site.arguments(&["--shared-host"]);
+    let run = site.arguments(&[&["--shared-host"], more].concat());
     let script = site
         .sandbox
         .run(&[&job, &run[1..]].concat())
         .check(0, &[])
         .stdout;
-    let path = format!(
-        "{}:{}",
-        shell.parent().expect("bin").display(),
-        std::env::var("PATH").expect("set")
-    );
+    let bin = shell.parent().expect("bin").display();
+    let path = format!("{bin}:{}", std::env::var("PATH").expect("set"));
     let mut command = Command::new("sh");
     command
         .args(["-c", &script])
         .env("PATH", path)
         .current_dir(site.sandbox.path());
-    Finished::of(&mut command).check(0, &[]);
+    Started::of(command)
+}
+
+#[test]
+fn the_script_of_ssh_runs_all_shards_and_merges_them() {
+    let Some(site) = Site::new() else { return };
+    start_over_ssh(&site, &[]).finish().check(0, &[]);
     let whole = read_record(
         &site
             .sandbox
@@ -594,4 +593,17 @@ fn the_script_of_ssh_runs_all_shards_and_merges_them() {
             .join("photofinish-runs/latest/record.json"),
     );
     check_whole(&site, &whole, 40);
+}
+
+#[test]
+fn an_interrupted_script_of_ssh_ends_all_shards_and_merges_what_they_left() {
+    let Some(site) = Site::new() else { return };
+    let mut script = start_over_ssh(&site, &["--duration=30s"]);
+    let started = site.sandbox.path().join("store/go/1");
+    wait_for("the first round", || started.exists().then_some(()));
+    script.signal("TERM");
+    script.finish().check(130, &[]);
+    let records = fs::read_dir(site.sandbox.path().join("store/records")).expect("records");
+    assert_eq!(records.count(), 3);
+    assert!(site.sandbox.path().join("photofinish-runs/latest").exists());
 }

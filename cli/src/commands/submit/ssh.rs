@@ -5,14 +5,15 @@ use super::{Submission, shell_word, shell_words};
 /// Ctrl-C ends the connections, and shards end with them; what they have left is merged all the same.
 const BEGINNING: &str = "#!/bin/sh
 set -eu
-failed=0 running=
-stop() { trap - INT TERM HUP; failed=130; [ -z \"$running\" ] || kill $running 2>/dev/null || true; }
+code=0 running=
+fail() { [ \"$code\" != 0 ] || code=$1; }
+stop() { trap - INT TERM HUP; code=130; [ -z \"$running\" ] || kill $running 2>/dev/null || true; }
 trap stop INT TERM HUP
 ";
 
 /// A wait that a signal ends is taken up again.
 const ENDING: &str = "for shard in $running; do
-    while kill -0 \"$shard\" 2>/dev/null; do wait \"$shard\" || failed=1; done
+    while kill -0 \"$shard\" 2>/dev/null; do wait \"$shard\" || fail 1; done
 done
 ";
 
@@ -43,7 +44,8 @@ pub(super) fn script(submission: &Submission) -> String {
     }
     let (program, store) = (shell_word(program), shell_word(store));
     text += ENDING;
-    text += &format!("{program} merge {store} || failed=$?\nexit \"$failed\"\n");
+    // A shard needs a moment to end after its connection.
+    text += &format!("{program} merge --wait 1m {store} || fail $?\nexit \"$code\"\n");
     text
 }
 
