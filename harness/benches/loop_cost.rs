@@ -156,6 +156,7 @@ fn round(runtime: &str, sessions: u32) -> Result<Measurement, String> {
         stop: Stop::Ops(NonZeroU64::new(WATCHED_END + FIRST_WATCHED).expect("many")),
         stages: Vec::new(),
         pacer_cpu: None,
+        piped: None,
         lag_probe: false,
         audit: false,
         seed: 1,

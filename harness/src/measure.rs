@@ -10,6 +10,7 @@
 //! the loop around `operate` is generic over both. A round is generic over the runtime alone, and `erased` hides the
 //! workload from it.
 
+mod arrival_pipe;
 mod common_start;
 mod erased;
 mod floor;
@@ -42,6 +43,7 @@ use photofinish_record::load::Load;
 use photofinish_record::protocol::{WorkerPlan, WorkerResult};
 use photofinish_record::shard::Shard;
 
+pub use self::arrival_pipe::{ArrivalPipe, PacedPipe, PipePacer};
 pub use self::limits::longest_round;
 pub use self::part_clock::PartStart;
 pub use self::probe::PROBE_LAG;

@@ -6,10 +6,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::arrivals::ArrivalQueue;
 use photofinish_record::latency::{Latencies, LatencyRecorder};
 use photofinish_record::nanoseconds;
-use photofinish_record::schedule::Schedule;
 
 /// Spinning time before the due time for a pacer with a CPU to itself: more than almost any sleep overshoots (about 110
 /// µs at the 99th percentile on virtual machines).
@@ -18,31 +16,27 @@ const SPIN: Duration = Duration::from_micros(200);
 /// Sleeps are no longer than this, so that the pacer of an abandoned round ends too.
 const LONGEST_SLEEP: Duration = Duration::from_millis(50);
 
-/// A pacer's accuracy.
-#[derive(Clone, Debug)]
-pub(crate) struct Pace {
-    /// Delay of each release, in ns.
-    pub(crate) error: Latencies,
-    /// Arrivals started before the schedule ended.
-    pub(crate) started_in_time: u64,
+/// The place to which a pacer releases arrivals.
+pub(crate) trait Outlet {
+    /// Releases the next `count` arrivals.
+    fn release(&mut self, count: u64);
+
+    /// Called between two sleeps. False once the round is given up.
+    fn goes_on(&mut self) -> bool;
 }
 
-/// Releases every arrival of `schedule` into `queue` when it is due, and returns at its `end`, or as soon as `given_up`
-/// returns true.
+/// Releases arrivals when they are due, at the instants `due_times` in ascending order, and returns at the schedule's `end`,
+/// or as soon as the round is given up. Returns the delay of each release, in ns.
 pub(crate) fn pace(
-    schedule: &Schedule,
-    queue: &ArrivalQueue,
+    due_times: impl Iterator<Item = Instant>,
     end: Instant,
     alone: bool,
-    given_up: &dyn Fn() -> bool,
-) -> Pace {
+    outlet: &mut dyn Outlet,
+) -> Latencies {
     let mut error = LatencyRecorder::default();
-    let mut due_times = schedule
-        .due_times()
-        .map(|due| queue.start() + due)
-        .peekable();
+    let mut due_times = due_times.peekable();
     while let Some(&due) = due_times.peek() {
-        if !wait_until(due, alone, given_up) {
+        if !wait_until(due, alone, outlet) {
             break;
         }
         let now = Instant::now();
@@ -52,20 +46,17 @@ pub(crate) fn pace(
             error.record_ns(nanoseconds(now - due));
             count += 1;
         }
-        queue.release(count);
-        if given_up() {
+        outlet.release(count);
+        if !outlet.goes_on() {
             break;
         }
     }
-    wait_until(end, alone, given_up);
-    Pace {
-        error: error.latencies(),
-        started_in_time: queue.taken(),
-    }
+    wait_until(end, alone, outlet);
+    error.latencies()
 }
 
 /// Waits until `due`. Returns false if the round was given up first.
-fn wait_until(due: Instant, alone: bool, given_up: &dyn Fn() -> bool) -> bool {
+fn wait_until(due: Instant, alone: bool, outlet: &mut dyn Outlet) -> bool {
     let spin = if alone { SPIN } else { Duration::ZERO };
     loop {
         let left = due.saturating_duration_since(Instant::now());
@@ -76,7 +67,7 @@ fn wait_until(due: Instant, alone: bool, given_up: &dyn Fn() -> bool) -> bool {
             std::hint::spin_loop();
         } else {
             std::thread::sleep((left - spin).min(LONGEST_SLEEP));
-            if given_up() {
+            if !outlet.goes_on() {
                 return false;
             }
         }

@@ -5,7 +5,9 @@ import copy
 from concurrent.futures import ThreadPoolExecutor
 
 import frame
+from async_open import run_open
 from frame import Phase
+from open_phase import OpenPhase
 
 TIMEOUT_S = 10
 
@@ -77,13 +79,21 @@ async def run(workload, round_):
     overhead = await phase({"duration_ns": frame.OVERHEAD_NS}, 0, nothing)
     round_.forget()
     cost = frame.Cost()
-    measured = await phase(round_.plan["stop"], 0, workload.operate)
+    if "arrivals" in round_.plan:
+        measured = OpenPhase(round_.plan, round_.sessions)
+        await run_open(measured, workload.operate, opened)
+    else:
+        measured = await phase(round_.plan["stop"], 0, workload.operate)
     spent = cost.since()
+    name = type(asyncio.get_running_loop())
+    round_.facts["event_loop"] = f"{name.__module__}.{name.__name__}"
+    # Operations were given up: nothing can be closed or checked.
+    if measured.unfinished:
+        return frame.measurement(round_, warmup, overhead, measured, spent, 1, [])
     for session in opened:
         await workload.close(session)
     totals = frame.Totals(round_, before, warmup, measured)
     violations = workload.violations(totals) + await workload.finish(totals)
-    round_.facts["event_loop"] = type(asyncio.get_running_loop()).__module__ + "." + type(asyncio.get_running_loop()).__name__
     return frame.measurement(round_, warmup, overhead, measured, spent, 1, violations)
 
 

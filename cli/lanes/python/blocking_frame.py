@@ -7,7 +7,9 @@ What an operation does at once is up to the lane: in turn under `python-sync`, o
 import copy
 
 import frame
+from blocking_open import run_open
 from frame import Phase
+from open_phase import OpenPhase
 
 TIMEOUT_S = 10
 
@@ -105,8 +107,15 @@ def run(workload, round_):
     overhead = phase({"duration_ns": frame.OVERHEAD_NS}, 0, nothing)
     round_.forget()
     cost = frame.Cost()
-    measured = phase(round_.plan["stop"], 0, workload.operate)
+    if "arrivals" in round_.plan:
+        measured = OpenPhase(round_.plan, sessions)
+        run_open(measured, workload.operate, opened)
+    else:
+        measured = phase(round_.plan["stop"], 0, workload.operate)
     spent = cost.since()
+    # Sessions are still in operations that were given up: nothing can be closed or checked.
+    if measured.unfinished:
+        return frame.measurement(round_, warmup, overhead, measured, spent, sessions, [])
     for session in opened:
         workload.close(session)
     totals = frame.Totals(round_, before, warmup, measured)

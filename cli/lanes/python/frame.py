@@ -257,7 +257,7 @@ class Totals:
 
     def __init__(self, round_, before, *phases):
         self.sessions = round_.sessions
-        self.succeeded = sum(tally.succeeded for phase in phases for tally in phase.tallies)
+        self.succeeded = sum(phase.succeeded() for phase in phases)
         self.failed = sum(count for phase in phases for count, _, _ in phase.failures().values())
         self.requests = {name: traffic.requests - before[name].requests for name, traffic in round_.traffic.items()}
         self.connections = {name: traffic.begun() - before[name].begun() for name, traffic in round_.traffic.items()}
@@ -292,6 +292,9 @@ class Tally:
 
 class Phase:
     """A phase of closed load: numbers its operations, and says when a session has done its part."""
+
+    # Operations in flight when the phase was given up.
+    unfinished = 0
 
     def __init__(self, stop, first_op, sessions):
         self.first_op = first_op
@@ -331,6 +334,21 @@ class Phase:
 
     def ran(self):
         return [tally for tally in self.tallies if tally.last_end]
+
+    def succeeded(self):
+        return sum(tally.succeeded for tally in self.tallies)
+
+    def session_ns(self):
+        """Time that sessions were at work."""
+        return sum(tally.last_end - tally.first_start for tally in self.ran())
+
+    def fruitless(self):
+        """Sessions without a success."""
+        return sum(not tally.succeeded for tally in self.tallies)
+
+    def open_load(self):
+        """The numbers of an open load."""
+        return None
 
     def elapsed_ns(self):
         ran = self.ran()
@@ -439,23 +457,22 @@ def measurement(round_, warmup, overhead, measured, cost, worker_threads, violat
         kind: {"count": count, "example": example, "service": service.encoded()}
         for kind, (count, example, service) in measured.failures().items()
     }
-    ran = measured.ran()
     empty = overhead.service()
     return {
         "sessions": measured.sessions,
         "worker_threads": worker_threads,
         "runtime_facts": {**facts(), **round_.facts},
-        "ops": sum(tally.succeeded for tally in measured.tallies),
-        "warmup_ops": sum(tally.succeeded for tally in warmup.tallies)
-        + sum(count for count, _, _ in warmup.failures().values()),
+        "ops": measured.succeeded(),
+        "warmup_ops": warmup.succeeded() + sum(count for count, _, _ in warmup.failures().values()),
         "warmup_errors": {kind: count for kind, (count, _, _) in warmup.failures().items()},
         "elapsed_ns": measured.elapsed_ns(),
-        "session_ns": sum(tally.last_end - tally.first_start for tally in ran),
+        "session_ns": measured.session_ns(),
         "throughput_ops_s": measured.throughput(),
-        "sessions_without_success": sum(not tally.succeeded for tally in measured.tallies),
+        "sessions_without_success": measured.fruitless(),
         "service": measured.service().encoded(),
+        "open": measured.open_load(),
         "overhead": {
-            "ops": sum(tally.succeeded for tally in overhead.tallies),
+            "ops": overhead.succeeded(),
             "throughput_ops_s": overhead.throughput(),
             "service_p50_ns": empty.percentile(0.5),
             "service_p99_ns": empty.percentile(0.99),
@@ -497,6 +514,7 @@ def describe(lane):
             for name, package in sorted(needed.items())
             if package is not None
         },
+        "open_load": True,
         "versions": {
             "python": platform.python_version(),
             **{name: text for name, text in versions.items() if text is not None},
@@ -513,8 +531,8 @@ def work(lane, plan):
         return {"status": "unsupported", "reason": f"{lane.NAME} has no workload `{plan['workload']}`"}
     if plan.get("shard"):
         return {"status": "unsupported", "reason": f"{lane.NAME} has no shares of a load"}
-    if plan["load"]["model"] != "closed":
-        return {"status": "unsupported", "reason": f"{lane.NAME} has no open load"}
+    if plan["load"]["model"] == "open" and "arrivals" not in plan:
+        return {"status": "unsupported", "reason": f"{lane.NAME} does not pace arrivals by itself"}
     try:
         return {"status": "ok", "measurement": lane.measure(workload, Round(plan, lane))}
     except Unsupported as error:
@@ -539,3 +557,6 @@ def main(lane):
         sys.exit(f"usage: {sys.argv[0]} describe|worker")
     reply.write(json.dumps(answer, separators=(",", ":")) + "\n")
     reply.flush()
+    # An operation that was given up may hold a thread, for which the interpreter would wait.
+    if threading.active_count() > 1:
+        os._exit(0)

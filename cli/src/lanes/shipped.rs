@@ -39,6 +39,7 @@ macro_rules! files {
 /// Files of every Python lane.
 const COMMON: &[File] = files![
     "frame.py",
+    "open_phase.py",
     "content.py",
     "db_content.py",
     "ws_content.py",
@@ -47,6 +48,7 @@ const COMMON: &[File] = files![
 
 /// Files of the lanes of blocking code.
 const BLOCKING: &[File] = files![
+    "blocking_open.py",
     "blocking_frame.py",
     "blocking_tasks.py",
     "blocking_http.py",
@@ -58,6 +60,7 @@ const BLOCKING: &[File] = files![
 
 /// Files of the lanes under an event loop.
 const ASYNCHRONOUS: &[File] = files![
+    "async_open.py",
     "async_frame.py",
     "async_tasks.py",
     "async_http.py",

@@ -7,13 +7,14 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use photofinish_harness::measure::longest_round;
+use photofinish_harness::measure::{ArrivalPipe, PipePacer, longest_round};
 use photofinish_harness::os;
+use photofinish_record::Measurement;
 use photofinish_record::protocol::{WORKER_PROTOCOL, WorkerPlan, WorkerReply, WorkerResult};
 use serde_json::Value;
 
 use crate::cleaning;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, OrFail as _};
 use crate::interrupt::Interrupt;
 use crate::process::child::{LineProcess, NoLine, no_answer};
 use crate::process::this_program;
@@ -87,6 +88,11 @@ pub fn measure(
         WorkerProgram::Own(program) => (Command::new(program), Some(program)),
         WorkerProgram::Lane(command) => (command, None),
     };
+    let mut plan = plan.clone();
+    let pipe = match own {
+        Some(_) => None,
+        None => ArrivalPipe::make(&mut plan).or_fail("cannot make a FIFO for the arrivals")?,
+    };
     let failed = |how: &dyn std::fmt::Display| match own {
         Some(program) => failed(program, how),
         None => Failure::could_not_run(format!("the lane's worker {how}"))
@@ -94,7 +100,7 @@ pub fn measure(
     };
     let unstarted =
         |error: &dyn std::fmt::Display| failed(&format_args!("cannot be started: {error}"));
-    let plan_line = serde_json::to_string(plan).map_err(|error| unstarted(&error))?;
+    let plan_line = serde_json::to_string(&plan).map_err(|error| unstarted(&error))?;
     // A backtrace would displace the message in the last lines of stderr.
     command.arg("worker").env("RUST_BACKTRACE", "0");
     let worker = LineProcess::spawn(command, interrupt);
@@ -103,12 +109,25 @@ pub fn measure(
         return Err(failed(&worker.how_it_ended()));
     }
     worker.hang_up();
-    let patience = longest_round(plan).saturating_add(MARGIN);
+    let pacer = pipe.map(ArrivalPipe::start).transpose();
+    let pacer = pacer.or_fail("cannot start the pacer's thread")?;
+    let patience = longest_round(&plan).saturating_add(MARGIN);
     let line = answer(&mut worker, patience, servers_live, &failed)?;
-    let result = understand(&line).map_err(|how| failed(&how))?;
+    let mut result = understand(&line).map_err(|how| failed(&how))?;
+    if let (Some(pacer), WorkerResult::Ok { measurement, .. }) = (pacer, &mut result) {
+        paced(pacer, measurement).map_err(|how| failed(&how))?;
+    }
     // Its sockets close when it exits; only then are the servers asked for their counts.
     worker.end_within(EXITING);
     Ok(result)
+}
+
+/// Adds the pacer's numbers to those of a worker that took its arrivals from a FIFO.
+pub fn paced(pacer: PipePacer, measurement: &mut Measurement) -> Result<(), String> {
+    match pacer.end() {
+        Some(paced) => paced.complete(measurement),
+        None => Err("never opened the FIFO of its arrivals".to_owned()),
+    }
 }
 
 fn answer(

@@ -265,6 +265,7 @@ fn worker_plan(
         stop: scenario.stop,
         stages: scenario.stages.clone(),
         pacer_cpu: pacer_cpu(scenario, context.placement),
+        piped: None,
         lag_probe: scenario.lag_probe,
         audit: false,
         seed: context.seed,

@@ -277,6 +277,7 @@ impl Bench<'_> {
             stop,
             stages: Vec::new(),
             pacer_cpu: self.placement.pacer_cpu.or(spare),
+            piped: None,
             lag_probe: false,
             audit: true,
             seed: 1,

@@ -314,6 +314,69 @@ print(json.dumps(reply))
     );
 }
 
+/// The orchestrator paces, the lanes take: each arrival is accounted for on both sides, and one that is lost is told.
+#[test]
+fn lanes_take_the_arrivals_of_an_open_load() {
+    if python("asyncio", "asyncio").is_none() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let lane = Path::new(env!("CARGO_MANIFEST_DIR")).join("lanes/python/asyncio_tasks.py");
+    let loses_one = sandbox.write(
+        "loses_one.py",
+        &format!(
+            r#"
+import json, subprocess, sys
+told = subprocess.run([sys.executable, {lane:?}, sys.argv[1]], stdin=sys.stdin, capture_output=True, text=True).stdout
+told = told.replace('"name":"asyncio"', '"name":"loser"').replace('"scheduled":60', '"scheduled":59')
+print(told, end="")
+"#
+        ),
+    );
+    let lane = format!("--lane=python3 {}", loses_one.display());
+    let run = [
+        "run",
+        "http-get",
+        "--runtimes=sync,python-sync,python-threads,asyncio",
+        &lane,
+        "--rate=300",
+        "--duration=200ms",
+        "--concurrency=3",
+        "--set=load.warmup=10ms",
+        "--rounds=1",
+        "--no-redo",
+    ];
+    sandbox.run(&run).check(
+        1,
+        &[
+            "http-get / loser",
+            "miscounts arrivals scheduled: expected 60, got 59",
+        ],
+    );
+    let record = sandbox.record();
+    let mut scheduled = Vec::new();
+    for round in &record.rounds {
+        let Outcome::Ok(measured) = &round.outcome else {
+            continue;
+        };
+        let worker = &measured.worker;
+        let open = worker.open.as_ref().expect("an open load");
+        assert_eq!(measured.mismatches, [""; 0]);
+        assert_eq!(worker.ops, open.scheduled);
+        assert_eq!(open.response.count(), open.scheduled);
+        assert_eq!(open.pacing_error.count(), open.scheduled);
+        assert_eq!(open.schedule_ns, 200_000_000);
+        assert!(worker.elapsed_ns >= 200_000_000);
+        assert!(open.pacer_cpu_ns.is_some());
+        scheduled.push(open.scheduled);
+    }
+    assert_eq!(scheduled.len(), 4);
+    assert!(
+        scheduled.iter().all(|count| *count == scheduled[0]),
+        "{scheduled:?}"
+    );
+}
+
 #[test]
 fn a_worker_that_is_none_is_told_before_anything_runs() {
     if python("asyncio", "asyncio").is_none() {

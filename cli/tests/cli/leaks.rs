@@ -190,6 +190,7 @@ impl Watch {
             stop: Stop::Ops(NonZeroU64::new(OPERATIONS + 2).expect("some")),
             stages: Vec::new(),
             pacer_cpu: None,
+            piped: None,
             lag_probe: false,
             audit: false,
             seed: 1,

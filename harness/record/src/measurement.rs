@@ -82,11 +82,13 @@ pub struct Measurement {
 pub struct OpenLoad {
     /// Arrivals in the schedule.
     pub scheduled: u64,
-    /// Length of the schedule, in ns.
+    /// Length of the schedule, in ns. From here on, a field with a default is the orchestrator's if it keeps the schedule.
+    #[serde(default)]
     pub schedule_ns: u64,
     /// Arrivals started before the schedule ended.
     pub started_in_time: u64,
     /// True if all arrivals but 0.1 % (or one) were started before the schedule ended.
+    #[serde(default)]
     pub rate_held: bool,
     /// Arrivals started more than [`OpenLoad::LATE_NS`] after they were due, for want of a free session or a CPU.
     pub late: u64,
@@ -101,10 +103,13 @@ pub struct OpenLoad {
     /// From due to the end of the round, of the unfinished and the unsent, in ns: lower bounds of their response.
     pub overdue: Latencies,
     /// From due to release by the pacer, in ns.
+    #[serde(default)]
     pub pacing_error: Latencies,
     /// CPU time of the pacer, in ns; not part of the round's cost.
+    #[serde(default)]
     pub pacer_cpu_ns: Option<u64>,
     /// True if the pacer had a CPU to itself, and so finished its waits by spinning.
+    #[serde(default)]
     pub pacer_alone: bool,
 }
 

@@ -77,6 +77,9 @@ pub struct WorkerPlan {
     /// A CPU reserved for the pacer of an open load; without one it shares those of the worker.
     #[serde(default)]
     pub pacer_cpu: Option<usize>,
+    /// The arrivals of an open load, for a worker in another language: it takes them from a FIFO.
+    #[serde(flatten)]
+    pub piped: Option<PipedArrivals>,
     /// True if a probe runs beside the workload and measures the runtime's scheduling delay.
     #[serde(default)]
     pub lag_probe: bool,
@@ -108,6 +111,23 @@ impl WorkerPlan {
     pub fn shard(&self) -> Shard {
         self.shard.as_ref().map_or(Shard::WHOLE, |own| own.shard)
     }
+}
+
+/// Arrivals that the orchestrator paces.
+///
+/// A record of the FIFO has 16 bytes, little endian: a number, and a time of CLOCK_MONOTONIC in ns. The first one has the number
+/// `u64::MAX` and the end of the schedule; then comes each arrival when it is due, with its index, from 0, and its due time.
+/// The end of the FIFO is the end of the arrivals.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PipedArrivals {
+    /// Path of the FIFO. Opening it tells that the sessions are open, warm and ready.
+    pub arrivals: PathBuf,
+    /// Length of the schedule, in ns.
+    pub schedule_ns: u64,
+    /// Time after the end of the schedule at which no more arrivals are started; as long again for operations to end, in ns.
+    pub drain_ns: u64,
+    /// An arrival that starts more than this after it was due is late, in ns.
+    pub late_ns: u64,
 }
 
 /// The address of a target.

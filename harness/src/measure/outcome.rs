@@ -8,8 +8,17 @@ use std::time::{Duration, Instant};
 use super::recordings::Activity;
 use crate::arrivals::Leftover;
 use crate::os;
-use crate::pacer::Pace;
 use crate::recording::Recording;
+use photofinish_record::latency::Latencies;
+
+/// A pacer's accuracy.
+#[derive(Clone, Debug)]
+pub(super) struct Pace {
+    /// Delay of each release, in ns.
+    pub(super) error: Latencies,
+    /// Arrivals started before the schedule ended.
+    pub(super) started_in_time: u64,
+}
 
 /// A schedule, and how well it was kept.
 #[derive(Clone)]

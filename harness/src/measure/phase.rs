@@ -99,7 +99,12 @@ impl PhasePlan {
 }
 
 /// The schedule of an open load, with a constant rate until `stop` if there are no `stages`; `None` for a closed load.
-fn schedule(plan: &WorkerPlan, stages: &[Stage], stop: Stop, seed: u64) -> Option<Schedule> {
+pub(super) fn schedule(
+    plan: &WorkerPlan,
+    stages: &[Stage],
+    stop: Stop,
+    seed: u64,
+) -> Option<Schedule> {
     let Load::Open {
         arrivals, rate_hz, ..
     } = plan.load

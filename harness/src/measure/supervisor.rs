@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use super::ledger::{Ending, Ledger};
 use super::limits;
-use super::outcome::{Paced, given_up_phase};
+use super::outcome::{Pace, Paced, given_up_phase};
 use crate::arrivals::ArrivalQueue;
 use crate::os::{self, Usage};
-use crate::pacer::{self, Pace};
+use crate::pacer::{self, Outlet};
 use crate::runtimes::{descriptor, panic_message};
 use photofinish_record::protocol::{WorkerPlan, WorkerResult};
 use photofinish_record::schedule::Schedule;
@@ -253,6 +253,22 @@ fn move_to_pacer_cpu(plan: &WorkerPlan) -> bool {
             .is_some_and(|cpu| os::pin_process(&[cpu]).is_ok())
 }
 
+/// The sessions of this process as the place to which arrivals are released.
+struct QueueOutlet<'a> {
+    queue: &'a ArrivalQueue,
+    given_up: &'a AtomicBool,
+}
+
+impl Outlet for QueueOutlet<'_> {
+    fn release(&mut self, count: u64) {
+        self.queue.release(count);
+    }
+
+    fn goes_on(&mut self) -> bool {
+        !self.given_up.load(Ordering::Relaxed)
+    }
+}
+
 struct Supervision {
     inbox: Receiver<Message>,
     drain: Duration,
@@ -301,14 +317,17 @@ impl Supervision {
             measured,
         } = order;
         let before = os::thread_usage();
-        let is_given_up = || given_up.load(Ordering::Relaxed);
-        let pace = pacer::pace(
-            &schedule,
-            &queue,
-            queue.start() + length,
-            self.alone,
-            &is_given_up,
-        );
+        let start = queue.start();
+        let due_times = schedule.due_times().map(|due| start + due);
+        let mut outlet = QueueOutlet {
+            queue: &queue,
+            given_up: &given_up,
+        };
+        let error = pacer::pace(due_times, start + length, self.alone, &mut outlet);
+        let pace = Pace {
+            error,
+            started_in_time: queue.taken(),
+        };
         let pacing = || Pacing {
             pace: pace.clone(),
             alone: self.alone,

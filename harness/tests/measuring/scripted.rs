@@ -275,6 +275,7 @@ pub(crate) fn plan(runtime: &Descriptor, spec: RoundSpec) -> WorkerPlan {
         stop: spec.stop,
         stages: Vec::new(),
         pacer_cpu: None,
+        piped: None,
         lag_probe: false,
         audit: false,
         seed: 1,

@@ -36,6 +36,7 @@ pub(crate) fn plan(
         stop: Stop::Ops(NonZeroU64::new(operations).expect("some")),
         stages: Vec::new(),
         pacer_cpu: None,
+        piped: None,
         lag_probe: false,
         audit: false,
         seed: 1,
