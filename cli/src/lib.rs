@@ -28,6 +28,7 @@ mod process;
 mod servers;
 mod targets;
 
+mod meeting_place;
 mod store;
 
 mod cleaning;

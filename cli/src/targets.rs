@@ -31,10 +31,11 @@ use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 use crate::store::redaction;
 
-use connection::{Connection, Peer};
+pub use connection::{Connection, Peer};
 use tls::Tls;
 
 pub use local_postgres::guard as guard_local_postgres;
+pub use loopback::addresses;
 
 /// All kinds of targets.
 const KINDS: [&TargetKind; 4] = [&http::KIND, &db::KIND, &ws::KIND, &client::KIND];

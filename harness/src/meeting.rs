@@ -1,33 +1,61 @@
-//! The directory in which the shards of a run meet: who has joined, who is ready for a round, when it starts, who gave up.
+//! The place where the shards of a run meet: who has joined, who is ready for a round, when it starts, who gave up.
 //!
-//! Every file is created once and never changed: written under a temporary name, and linked to its own, which fails if
-//! another process was first. Existence is asked by listing a directory, since network file systems cache that a file is
-//! missing for much longer. Joining and collecting records is up to the program that directs a run; workers wait for the
-//! start of a round here.
+//! Everything there is created once and never changed, by the process that was first. Where it is kept is up to a [`Store`]:
+//! a directory (`directory`), or what a program brings along. Joining and collecting records is up to the program that
+//! directs a run. Its workers wait for the start of a round in the directory, or have the program meet the others for them
+//! (`relay`), so that no client of a remote store runs in a process that is measured.
 //!
 //! `joined/I` (a shard's particulars), `ready/R/I` (shard I is ready for round R), `go/R` (its start), `ended` (the run is
 //! over, and why), `records/I.json`.
 
-use std::fs;
-use std::io::{self, ErrorKind, Write as _};
+mod directory;
+mod relay;
+
+use std::fmt::Debug;
+use std::io;
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use photofinish_record::shard::Shard;
 
-/// Time between two looks at the directory.
+pub use directory::Directory;
+pub use relay::Relay;
+
+/// Time between two looks at the store.
 pub const LOOK: Duration = Duration::from_millis(5);
 
-/// Longest time between two looks: many shards must not wear out a file server.
-const LONGEST_LOOK: Duration = Duration::from_millis(50);
+/// Longest time by which a slow store delays a start.
+const LONGEST_MARGIN: Duration = Duration::from_secs(5);
 
-/// A directory that all shards reach.
+/// Where files are kept that several machines reach. Names are paths with `/`.
+pub trait Store: Debug + Send + Sync {
+    /// Its name for people, and for `--store`.
+    fn place(&self) -> String;
+
+    /// Creates the file `name` with this content; false if it exists.
+    fn create(&self, name: &str, content: &[u8]) -> io::Result<bool>;
+
+    /// The names in `folder`; none if it does not exist.
+    fn names(&self, folder: &str) -> io::Result<Vec<String>>;
+
+    /// The content of the file `name`; `None` if it does not exist.
+    fn find(&self, name: &str) -> io::Result<Option<Vec<u8>>>;
+
+    /// The time of the file `name` by the store's clock, which may be earlier than its creation by as much as the second value.
+    fn stamp(&self, name: &str) -> io::Result<(SystemTime, Duration)>;
+
+    /// Longest time between two looks: many shards must not wear out a server.
+    fn longest_look(&self) -> Duration;
+}
+
+/// The meeting of the shards of one run.
 #[derive(Clone, Debug)]
 pub struct Meeting {
-    directory: PathBuf,
+    store: Arc<dyn Store>,
 }
 
 /// The end of a run before its last round.
@@ -48,11 +76,12 @@ struct Go {
 /// Reasons for a shard not to go on.
 #[derive(Debug, thiserror::Error)]
 pub enum MeetingError {
-    #[error("cannot use the store {}: {error}", .directory.display())]
-    Io {
-        directory: PathBuf,
-        error: io::Error,
-    },
+    #[error("cannot use the store {place}: {error}")]
+    Io { place: String, error: io::Error },
+    #[error(
+        "the store {place} overwrites files that exist, so that shards cannot agree on anything"
+    )]
+    Overwrites { place: String },
     #[error("shard {} of {of} ended the run: {}", .ended.shard, .ended.reason)]
     Ended { ended: Abort, of: NonZeroU32 },
     #[error("{} not {what} within {} s", shards(.missing, *.of), .waited.as_secs())]
@@ -67,6 +96,9 @@ pub enum MeetingError {
     Taken { shard: Shard, what: String },
     #[error("the start was set {} ms before it was seen here", .late.as_millis())]
     Late { late: Duration },
+    /// As the program that directs the run met it.
+    #[error("{0}")]
+    Relayed(String),
 }
 
 /// `shard 2 of 3 was`, `shards 1 and 2 of 3 were`.
@@ -91,64 +123,63 @@ fn shards(missing: &[u32], of: NonZeroU32) -> String {
 
 impl Meeting {
     pub fn in_directory(directory: impl Into<PathBuf>) -> Self {
-        let directory = directory.into();
-        Self { directory }
+        Self::over(Directory::new(directory))
     }
 
-    pub fn directory(&self) -> &Path {
-        &self.directory
+    pub fn over(store: impl Store + 'static) -> Self {
+        Self {
+            store: Arc::new(store),
+        }
+    }
+
+    /// The store's name for people.
+    pub fn place(&self) -> String {
+        self.store.place()
     }
 
     /// Creates the file `name` with this content; false if it exists.
     pub fn create(&self, name: &str, content: &[u8]) -> Result<bool, MeetingError> {
-        self.create_file(name, content)
-            .map_err(|error| self.failed(error))
+        let created = self.store.create(name, content);
+        created.map_err(|error| self.failed(error))
     }
 
-    fn create_file(&self, name: &str, content: &[u8]) -> io::Result<bool> {
-        let path = self.directory.join(name);
-        let folder = path.parent().unwrap_or(&self.directory);
-        fs::create_dir_all(folder)?;
-        let mut file = tempfile::Builder::new()
-            .prefix(".writing-")
-            .tempfile_in(folder)?;
-        file.write_all(content)?;
-        file.as_file().sync_all()?;
-        match file.persist_noclobber(&path) {
-            Ok(_) => Ok(true),
-            Err(failed) if failed.error.kind() == ErrorKind::AlreadyExists => Ok(false),
-            Err(failed) => Err(failed.error),
+    /// Creates the file `name` like [`Meeting::create`], and checks that the store keeps what exists.
+    pub fn create_first(&self, name: &str, content: &[u8]) -> Result<bool, MeetingError> {
+        let created = self.create(name, content)?;
+        if created && self.create(name, content)? {
+            let place = self.place();
+            return Err(MeetingError::Overwrites { place });
         }
+        Ok(created)
     }
 
-    /// The names in `folder`, without those still being written; empty if it does not exist.
+    /// The names in `folder`; none if it does not exist.
     pub fn names(&self, folder: &str) -> Result<Vec<String>, MeetingError> {
-        let listed = || -> io::Result<Vec<String>> {
-            let mut names = Vec::new();
-            for entry in fs::read_dir(self.directory.join(folder))? {
-                let name = entry?.file_name().to_string_lossy().into_owned();
-                if !name.starts_with('.') {
-                    names.push(name);
-                }
-            }
-            Ok(names)
-        };
-        match listed() {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-            listed => listed.map_err(|error| self.failed(error)),
-        }
+        let names = self.store.names(folder);
+        names.map_err(|error| self.failed(error))
     }
 
-    /// The content of the file `name`, which exists.
+    /// The content of the file `name`; `None` if it does not exist.
+    pub fn find(&self, name: &str) -> Result<Option<Vec<u8>>, MeetingError> {
+        let content = self.store.find(name);
+        content.map_err(|error| self.failed(error))
+    }
+
+    /// The content of the file `name`, which has existed.
     pub fn read(&self, name: &str) -> Result<Vec<u8>, MeetingError> {
-        fs::read(self.directory.join(name)).map_err(|error| self.failed(error))
+        let gone = || self.failed(io::Error::other(format!("{name} is gone")));
+        self.find(name)?.ok_or_else(gone)
+    }
+
+    /// The time of the file `name` by the store's clock, which may be earlier than its creation by as much as the second value.
+    pub fn stamp(&self, name: &str) -> Result<(SystemTime, Duration), MeetingError> {
+        let stamp = self.store.stamp(name);
+        stamp.map_err(|error| self.failed(error))
     }
 
     fn failed(&self, error: io::Error) -> MeetingError {
-        MeetingError::Io {
-            directory: self.directory.clone(),
-            error,
-        }
+        let place = self.place();
+        MeetingError::Io { place, error }
     }
 
     /// Ends the run for all shards; the first reason counts.
@@ -159,10 +190,9 @@ impl Meeting {
 
     /// Fails if the run has ended.
     pub fn check_going(&self, of: NonZeroU32) -> Result<(), MeetingError> {
-        if !self.names("")?.iter().any(|name| name == ENDED) {
+        let Some(content) = self.find(ENDED)? else {
             return Ok(());
-        }
-        let content = self.read(ENDED)?;
+        };
         let ended = serde_json::from_slice(&content).unwrap_or_else(|_| Abort {
             shard: 0,
             reason: String::from_utf8_lossy(&content).into_owned(),
@@ -188,7 +218,7 @@ impl Meeting {
     }
 }
 
-const ENDED: &str = "ended";
+pub const ENDED: &str = "ended";
 
 /// A shard's wait for the others before one round.
 #[derive(Debug)]
@@ -200,6 +230,8 @@ pub struct Waiting {
     margin: Duration,
     since: Instant,
     pause: Duration,
+    /// The longest look so far.
+    slowest: Duration,
 }
 
 /// What a look at the meeting gave.
@@ -221,7 +253,9 @@ impl Waiting {
         margin: Duration,
     ) -> Result<Self, MeetingError> {
         let name = format!("ready/{round}/{}", shard.index());
-        if !meeting.create(&name, &[])? {
+        // Unlike any other, so that the store can tell whose it is.
+        let content = format!("{} {}", unix_us(SystemTime::now()), std::process::id());
+        if !meeting.create(&name, content.as_bytes())? {
             let what = format!("it is ready for round {round} already");
             return Err(MeetingError::Taken { shard, what });
         }
@@ -233,47 +267,61 @@ impl Waiting {
             margin,
             since: Instant::now(),
             pause: LOOK,
+            slowest: Duration::ZERO,
         })
     }
 
     /// Looks whether the round can start. The first shard decides on it, once all are ready.
     pub fn look(&mut self) -> Result<Look, MeetingError> {
+        let begin = Instant::now();
+        let look = self.look_once()?;
+        self.slowest = self.slowest.max(begin.elapsed());
+        if let Some(unix_us) = look {
+            return Ok(Look::Start(unix_us));
+        }
+        let pause = self.pause;
+        self.pause = (pause * 2).min(self.meeting.store.longest_look());
+        Ok(Look::Again(pause))
+    }
+
+    /// The start, if it is decided.
+    fn look_once(&self) -> Result<Option<u64>, MeetingError> {
         let (meeting, of) = (&self.meeting, self.shard.count());
-        let round = self.round.to_string();
-        if meeting.names("go")?.contains(&round) {
-            let go: Option<Go> =
-                serde_json::from_slice(&meeting.read(&format!("go/{round}"))?).ok();
-            return match go {
-                Some(go) => Ok(Look::Start(go.unix_us)),
-                None => Err(meeting.failed(io::Error::other(format!("go/{round} is damaged")))),
-            };
+        let name = format!("go/{}", self.round);
+        if let Some(content) = meeting.find(&name)? {
+            let go: Option<Go> = serde_json::from_slice(&content).ok();
+            let damaged = || meeting.failed(io::Error::other(format!("{name} is damaged")));
+            return go.map(|go| Some(go.unix_us)).ok_or_else(damaged);
         }
         meeting.check_going(of)?;
         let waited = self.since.elapsed();
-        if self.shard.index() == 0 || waited >= self.limit {
-            let missing = meeting.missing(&format!("ready/{round}"), of)?;
-            if missing.is_empty() && self.shard.index() == 0 {
-                let go = Go {
-                    unix_us: unix_us(SystemTime::now() + self.margin),
-                };
-                let content = serde_json::to_vec(&go).expect("plain fields");
-                meeting.create(&format!("go/{round}"), &content)?;
-                return Ok(Look::Start(go.unix_us));
-            }
-            if waited >= self.limit {
-                let missing = if missing.is_empty() { vec![0] } else { missing };
-                let what = format!("ready for round {round}");
-                return Err(MeetingError::Missing {
-                    missing,
-                    of,
-                    what,
-                    waited: self.limit,
-                });
-            }
+        if self.shard.index() != 0 && waited < self.limit {
+            return Ok(None);
         }
-        let pause = self.pause;
-        self.pause = (pause * 2).min(LONGEST_LOOK);
-        Ok(Look::Again(pause))
+        let missing = meeting.missing(&format!("ready/{}", self.round), of)?;
+        if missing.is_empty() && self.shard.index() == 0 {
+            return self.decide(&name).map(Some);
+        }
+        if waited < self.limit {
+            return Ok(None);
+        }
+        Err(MeetingError::Missing {
+            missing: if missing.is_empty() { vec![0] } else { missing },
+            of,
+            what: format!("ready for round {}", self.round),
+            waited: self.limit,
+        })
+    }
+
+    /// Sets the start far enough ahead for all to see it in time, with a store as slow as it has been.
+    fn decide(&self, name: &str) -> Result<u64, MeetingError> {
+        let margin = self.margin.max((self.slowest * 3).min(LONGEST_MARGIN));
+        let go = Go {
+            unix_us: unix_us(SystemTime::now() + margin),
+        };
+        let content = serde_json::to_vec(&go).expect("plain fields");
+        self.meeting.create(name, &content)?;
+        Ok(go.unix_us)
     }
 }
 

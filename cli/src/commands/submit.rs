@@ -20,6 +20,7 @@ use photofinish_record::shard::Shard;
 use super::run;
 use crate::cleaning;
 use crate::exit::{Exit, Failure, OrFail};
+use crate::meeting_place::MeetingPlace;
 use crate::output;
 use crate::run::shards::parse_count;
 
@@ -43,14 +44,15 @@ pub struct Submit {
     #[arg(long, value_name = "N", value_parser = parse_count, allow_hyphen_values = true, required_if_eq_any = [("engine", "slurm"), ("engine", "kubernetes")])]
     shards: Option<NonZeroU32>,
 
-    /// Directory that all machines reach, a new one for each run [with kubernetes: a folder of the volume]
+    /// Directory that all machines reach [with kubernetes: a folder of the volume], or s3://BUCKET/PREFIX; a new one for
+    /// each run
     #[arg(
         long,
         value_name = "DIR",
         default_value = "photofinish-store",
         default_value_if("engine", "kubernetes", "/store/run")
     )]
-    store: String,
+    store: MeetingPlace,
 
     /// CPUs of each shard
     #[arg(long, value_name = "N", default_value = "2", hide_short_help = true)]
@@ -88,13 +90,17 @@ pub struct Submit {
     image: Option<String>,
 
     /// Claim of a kubernetes volume that all nodes can write to (ReadWriteMany)
+    #[arg(long, value_name = "NAME", hide_short_help = true)]
+    claim: Option<String>,
+
+    /// Secret of kubernetes with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION, for a store in s3
     #[arg(
         long,
         value_name = "NAME",
-        required_if_eq("engine", "kubernetes"),
+        conflicts_with = "claim",
         hide_short_help = true
     )]
-    claim: Option<String>,
+    credentials: Option<String>,
 
     /// Submit it instead of printing it
     #[arg(long)]
@@ -115,7 +121,15 @@ struct Submission {
     run: Vec<String>,
     hosts: Vec<String>,
     image: String,
-    claim: String,
+    access: Access,
+}
+
+/// The way of pods to the store.
+enum Access {
+    /// The claim of a volume.
+    Claim(String),
+    /// The secret that holds the credentials.
+    Secret(String),
 }
 
 /// What starts the processes of a run.
@@ -236,28 +250,49 @@ impl Submit {
                 .hint(format!("leave {option} out after --")));
             }
         }
-        if self.engine.name == KUBERNETES && !self.store.starts_with("/store/") {
-            return Err(Failure::usage(
-                "the volume is mounted at /store, and the store is elsewhere",
-            )
-            .hint("such as --store /store/run-42"));
-        }
+        let store = self.store.to_string();
+        let access = self.access()?;
         check_share(
             &self.run,
             Shard::new(0, shards).expect("the first of at least one"),
-            &self.store,
+            &store,
         )?;
         Ok(Submission {
             name: self.name,
             shards,
             cpus: self.cpus,
             program: self.program,
-            store: self.store,
+            store,
             run: self.run,
             hosts: self.hosts,
             image: self.image.unwrap_or_default(),
-            claim: self.claim.unwrap_or_default(),
+            access,
         })
+    }
+
+    /// The way to the store, which other engines than Kubernetes leave to the machines.
+    fn access(&self) -> Result<Access, Failure> {
+        let (claim, secret) = (self.claim.clone(), self.credentials.clone());
+        if self.engine.name != KUBERNETES {
+            return Ok(Access::Claim(String::new()));
+        }
+        let refused = |message: &str, hint: &str| Err(Failure::usage(message).hint(hint));
+        match (&self.store, claim, secret) {
+            (MeetingPlace::Bucket(_), _, Some(secret)) => Ok(Access::Secret(secret)),
+            (MeetingPlace::Bucket(_), _, None) => refused(
+                "pods need credentials for the store",
+                "name the secret that has them with --credentials NAME",
+            ),
+            (MeetingPlace::Directory(_), None, _) => refused(
+                "pods need a volume for the store",
+                "name a claim with --claim NAME, or a store in s3 with --store s3://BUCKET/PREFIX",
+            ),
+            (MeetingPlace::Directory(path), Some(_), _) if !path.starts_with("/store") => refused(
+                "the volume is mounted at /store, and the store is elsewhere",
+                "such as --store /store/run-42",
+            ),
+            (MeetingPlace::Directory(_), Some(claim), _) => Ok(Access::Claim(claim)),
+        }
     }
 }
 
@@ -333,7 +368,7 @@ mod tests {
             .to_vec(),
             hosts: ["a", "b", "user@c"].map(str::to_owned).to_vec(),
             image: "example/photofinish:1".to_owned(),
-            claim: "shared".to_owned(),
+            access: Access::Claim("shared".to_owned()),
         }
     }
 

@@ -5,7 +5,6 @@
 
 use std::env;
 use std::num::NonZeroU32;
-use std::path::{self, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
@@ -20,6 +19,7 @@ use photofinish_scenarios::scenario::parse_length;
 
 use crate::cleaning;
 use crate::exit::Failure;
+use crate::meeting_place::MeetingPlace;
 use crate::request::PreparedRun;
 use crate::request::redo::RedoBudget;
 
@@ -31,14 +31,15 @@ pub struct ShardArguments {
     #[arg(long, value_name = "I/N|auto")]
     shard: Option<ShardChoice>,
 
-    /// Directory in which the shards meet before each round and leave their records; a new one for each run
+    /// Directory or s3://BUCKET/PREFIX in which the shards meet before each round and leave their records; a new one for
+    /// each run
     #[arg(
         long,
         value_name = "DIR",
         requires = "shard",
         conflicts_with = "start_at"
     )]
-    store: Option<PathBuf>,
+    store: Option<MeetingPlace>,
 
     /// Longest wait for the other shards
     #[arg(
@@ -163,9 +164,9 @@ fn from_environment(variable: &dyn Fn(&str) -> Option<String>) -> Result<Shard, 
 /// The way in which the shards of a run start together.
 #[derive(Clone, Debug)]
 pub enum Together {
-    /// They meet in a directory.
+    /// They meet.
     Meet {
-        store: PathBuf,
+        store: MeetingPlace,
         limit: Duration,
         margin: Duration,
     },
@@ -197,7 +198,7 @@ impl ShardArguments {
         let together = match (&self.store, self.start_at) {
             (Some(store), _) => Together::Meet {
                 // Workers look for it from directories of their own.
-                store: path::absolute(store).unwrap_or_else(|_| store.clone()),
+                store: store.absolute(),
                 limit: self.store_timeout,
                 margin: self.start_margin,
             },
@@ -207,7 +208,7 @@ impl ShardArguments {
             },
             (None, None) => {
                 return Err(Failure::usage("--shard needs a common start").hint(
-                    "add --store DIR, a directory that all shards reach, or --start-at TIME",
+                    "add --store DIR, a directory or s3://BUCKET/PREFIX that all shards reach, or --start-at TIME",
                 ));
             }
         };

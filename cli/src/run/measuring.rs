@@ -189,7 +189,8 @@ impl<'a> ReadyRun<'a> {
         interrupt: &'a Interrupt,
         tell: &dyn Fn(&str) -> Result<(), Failure>,
     ) -> Result<Self, Failure> {
-        let mut sharded = prepared.shard.take().map(ShardedRun::new);
+        let sharded = prepared.shard.take().map(ShardedRun::new);
+        let mut sharded = sharded.transpose()?;
         let mut begun = Self::start(prepared, &mut sharded, out, interrupt, tell);
         match (&mut begun, sharded) {
             (Ok(run), sharded) => run.sharded = sharded,

@@ -147,12 +147,16 @@ fn measure(
     let program = program.map_err(of_arm)?;
     let targets = servers.addresses(context.targets);
     let command = variant.server.clone();
-    let plan = worker_plan(scenario, cell, variant, context, targets);
+    let share = context.sharded.map(|run| run.begin_round(context.round));
+    let share = share.transpose()?;
+    let mut plan = worker_plan(scenario, cell, variant, context, targets);
+    plan.shard = share.as_ref().map(|share| share.worker.clone());
     let worker = match context.lanes.command(&plan.runtime, &plan.cpus) {
         Some(command) => WorkerProgram::Lane(command?),
         None => WorkerProgram::Own(&program),
     };
     let result = worker::measure(worker, &plan, context.interrupt, &mut || servers.live());
+    drop(share);
     let counts = servers.counts(context.targets);
     let counts = counts.and_then(|counts| {
         if !servers.end()? {
@@ -278,7 +282,7 @@ fn worker_plan(
             .unwrap_or_default(),
         run: context.run.to_owned(),
         round: context.round,
-        shard: context.sharded.map(|run| run.of_round(context.round)),
+        shard: None,
     }
 }
 

@@ -1,14 +1,17 @@
 //! This process as one of a run's shards: joining the others, the start of each round, leaving the record behind.
 //!
 //! Shards that would measure different things must not start, so each says what it is about to run, and all of them compare.
-//! The directory in which they meet is in `photofinish_harness::meeting`; workers wait for the start of a round there.
+//! The place where they meet is in `photofinish_harness::meeting`. Workers wait for the start of a round in a directory; if
+//! the place is another one, a thread of this process meets the others and tells the worker.
 
 use std::fs;
 use std::num::NonZeroU32;
-use std::thread;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
-use photofinish_harness::meeting::{Abort, LOOK, Meeting, MeetingError, unix_us};
+use photofinish_harness::meeting::{Abort, LOOK, Meeting, MeetingError, Relay, Waiting, unix_us};
 use photofinish_harness::os;
 use photofinish_record::shard::{
     ClockOffset, Shard, ShardMember, ShardSet, StartRule, WorkerShard,
@@ -17,10 +20,12 @@ use photofinish_record::{PlannedServer, Record, canonical_json, hex, nanoseconds
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 
 use crate::cleaning;
 use crate::exit::{Exit, Failure, OrFail};
 use crate::interrupt::Interrupt;
+use crate::meeting_place::{LONGEST_REQUEST, MeetingPlace};
 use crate::process::this_program;
 use crate::request::shards::{ShardRequest, Together};
 
@@ -28,6 +33,8 @@ use crate::request::shards::{ShardRequest, Together};
 #[derive(Clone, Debug)]
 pub struct ShardedRun {
     request: ShardRequest,
+    /// `None` if its rounds start at fixed times.
+    meeting: Option<Meeting>,
     joined: bool,
 }
 
@@ -114,39 +121,35 @@ fn common_plan(record: &Record) -> serde_json::Value {
 }
 
 impl ShardedRun {
-    pub fn new(request: ShardRequest) -> Self {
-        Self {
+    pub fn new(request: ShardRequest) -> Result<Self, Failure> {
+        let meeting = match &request.together {
+            Together::Meet { store, .. } => Some(store.open()?),
+            Together::Schedule { .. } => None,
+        };
+        Ok(Self {
             request,
+            meeting,
             joined: false,
-        }
+        })
     }
 
     pub fn shard(&self) -> Shard {
         self.request.shard
     }
 
-    fn meeting(&self) -> Option<Meeting> {
-        match &self.request.together {
-            Together::Meet { store, .. } => Some(Meeting::in_directory(store)),
-            Together::Schedule { .. } => None,
-        }
-    }
-
     /// Waits until all shards are there, and enters them into the record.
     pub fn join(&mut self, record: &mut Record, interrupt: &Interrupt) -> Result<(), Failure> {
         let own = Joined::of(record)?;
-        let clock = match &self.request.together {
-            Together::Schedule { .. } => None,
-            Together::Meet { store, limit, .. } => {
-                fs::create_dir_all(store)
-                    .or_fail(format!("cannot make the store {}", store.display()))?;
-                let meeting = Meeting::in_directory(store);
+        let clock = match (&self.request.together, self.meeting.clone()) {
+            (Together::Meet { store, limit, .. }, Some(meeting)) => {
+                store.make()?;
                 let clock = self.enter(&meeting, &own)?;
                 self.joined = true;
                 self.wait(&meeting, *limit, interrupt)?;
                 self.compare(&meeting, &own)?;
                 Some(clock)
             }
+            _ => None,
         };
         record.shards = Some(ShardSet {
             count: self.shard().count(),
@@ -169,11 +172,14 @@ impl ShardedRun {
     /// Says what this shard is, and reads the store's clock from the file that does.
     fn enter(&self, meeting: &Meeting, own: &Joined) -> Result<ClockOffset, Failure> {
         let shard = self.shard();
-        meeting.check_going(shard.count()).map_err(new_store)?;
+        meeting
+            .check_going(shard.count())
+            .map_err(|error| self.new_store(error))?;
         let name = format!("joined/{}", shard.index());
         let content = serde_json::to_vec(own).expect("plain fields");
         let before = SystemTime::now();
-        if !meeting.create(&name, &content).map_err(failure)? {
+        let created = meeting.create_first(&name, &content);
+        if !created.map_err(|error| self.failure(error))? {
             let other = meeting.read(&name).ok();
             let other = other.and_then(|text| serde_json::from_slice::<Joined>(&text).ok());
             let what = other.map_or_else(
@@ -186,17 +192,15 @@ impl ShardedRun {
                     )
                 },
             );
-            return Err(new_store(MeetingError::Taken { shard, what }));
+            return Err(self.new_store(MeetingError::Taken { shard, what }));
         }
         let after = SystemTime::now();
-        let modified =
-            fs::metadata(meeting.directory().join(&name)).and_then(|file| file.modified());
-        let modified = modified.or_fail("cannot read the store's time")?;
-        let offset =
-            |from: SystemTime| unix_us(modified).cast_signed() - unix_us(from).cast_signed();
+        let stamp = meeting.stamp(&name);
+        let (time, early) = stamp.map_err(|error| self.failure(error))?;
+        let offset = |time, from| unix_us(time).cast_signed() - unix_us(from).cast_signed();
         Ok(ClockOffset {
-            least_us: offset(after),
-            most_us: offset(before) + TICK_US,
+            least_us: offset(time, after),
+            most_us: offset(time + early, before),
         })
     }
 
@@ -208,11 +212,14 @@ impl ShardedRun {
     ) -> Result<(), Failure> {
         let (since, of) = (Instant::now(), self.shard().count());
         loop {
-            let missing = meeting.missing("joined", of).map_err(failure)?;
+            let missing = meeting.missing("joined", of);
+            let missing = missing.map_err(|error| self.failure(error))?;
             if missing.is_empty() {
                 return Ok(());
             }
-            meeting.check_going(of).map_err(failure)?;
+            meeting
+                .check_going(of)
+                .map_err(|error| self.failure(error))?;
             if interrupt.requested() {
                 return Err(Failure::new(
                     Exit::Interrupted,
@@ -220,7 +227,7 @@ impl ShardedRun {
                 ));
             }
             if since.elapsed() >= limit {
-                return Err(failure(MeetingError::Missing {
+                return Err(self.failure(MeetingError::Missing {
                     missing,
                     of,
                     what: "there".to_owned(),
@@ -236,7 +243,8 @@ impl ShardedRun {
         let shard = self.shard();
         let others = (0..shard.count().get()).filter(|index| *index != shard.index());
         for index in others {
-            let content = meeting.read(&format!("joined/{index}")).map_err(failure)?;
+            let content = meeting.read(&format!("joined/{index}"));
+            let content = content.map_err(|error| self.failure(error))?;
             let other: Joined = serde_json::from_slice(&content)
                 .or_fail(format!("shard {index} did not say what it is"))?;
             if let Some(difference) = own.difference(&other) {
@@ -255,35 +263,58 @@ impl ShardedRun {
     }
 
     /// The share of round number `round`, from 1.
-    pub fn of_round(&self, round: u64) -> WorkerShard {
-        let start = match &self.request.together {
-            Together::Meet {
-                store,
-                limit,
-                margin,
-            } => StartRule::Meet {
-                store: store.clone(),
-                limit_ns: nanoseconds(*limit),
-                margin_ns: nanoseconds(*margin),
-            },
-            Together::Schedule { first_us, every } => {
+    pub fn begin_round(&self, round: u64) -> Result<RoundShare, Failure> {
+        let mut relaying = None;
+        let start = match (&self.request.together, &self.meeting) {
+            (Together::Schedule { first_us, every }, _) => {
                 let every_us = u64::try_from(every.as_micros()).unwrap_or(u64::MAX);
                 let later_us = every_us.saturating_mul(round.saturating_sub(1));
                 StartRule::At {
                     unix_us: first_us.saturating_add(later_us),
                 }
             }
+            (
+                Together::Meet {
+                    store,
+                    limit,
+                    margin,
+                },
+                meeting,
+            ) => match (store, meeting) {
+                (MeetingPlace::Bucket(_), Some(meeting)) => {
+                    let (shard, limit, margin) = (self.shard(), *limit, *margin);
+                    let meeting = meeting.clone();
+                    let begun = Relaying::begin(move || {
+                        Waiting::ready(meeting, shard, round, limit, margin)
+                    })?;
+                    let directory = begun.directory.path().to_owned();
+                    relaying = Some(begun);
+                    // The last look may take a while, and so may saying that the worker is ready.
+                    let limit_ns = nanoseconds(limit + margin + 3 * LONGEST_REQUEST);
+                    StartRule::Relayed {
+                        directory,
+                        limit_ns,
+                    }
+                }
+                (MeetingPlace::Directory(store), _) => StartRule::Meet {
+                    store: store.clone(),
+                    limit_ns: nanoseconds(*limit),
+                    margin_ns: nanoseconds(*margin),
+                },
+                (MeetingPlace::Bucket(_), None) => unreachable!("opened with the request"),
+            },
         };
-        WorkerShard {
-            shard: self.shard(),
-            start,
-        }
+        let shard = self.shard();
+        Ok(RoundShare {
+            worker: WorkerShard { shard, start },
+            _relaying: relaying,
+        })
     }
 
     /// Tells the others that this shard cannot go on.
     pub fn end(&self, reason: &str) {
         let (reason, shard) = (reason.to_owned(), self.shard().index());
-        let Some(meeting) = self.meeting() else {
+        let Some(meeting) = &self.meeting else {
             return;
         };
         // Another process may have this place, and its run goes on.
@@ -296,29 +327,87 @@ impl ShardedRun {
 
     /// Leaves the record where `merge` finds it; returns the command that does.
     pub fn leave(&self, record: &Record) -> Result<String, Failure> {
-        let Some(meeting) = self.meeting() else {
+        let Some(meeting) = &self.meeting else {
             return Ok("photofinish merge RECORD...".to_owned());
         };
         let content = serde_json::to_vec(record).or_fail("cannot write the record")?;
         let name = format!("{RECORDS}/{}.json", self.shard().index());
-        let created = meeting.create(&name, &content).map_err(failure)?;
-        if !created {
+        let created = meeting.create(&name, &content);
+        if !created.map_err(|error| self.failure(error))? {
             let what = "its record is there already".to_owned();
             let shard = self.shard();
-            return Err(new_store(MeetingError::Taken { shard, what }));
+            return Err(self.new_store(MeetingError::Taken { shard, what }));
         }
-        Ok(format!(
-            "photofinish merge {}",
-            meeting.directory().display()
-        ))
+        Ok(format!("photofinish merge {}", meeting.place()))
+    }
+
+    fn failure(&self, error: MeetingError) -> Failure {
+        let failure = Failure::could_not_run(error.to_string());
+        match (&error, &self.request.together) {
+            (MeetingError::Missing { .. }, _) => failure.hint(
+                "start all shards at about the same time, with the same --store, or raise --store-timeout",
+            ),
+            (MeetingError::Io { .. } | MeetingError::Overwrites { .. }, Together::Meet { store, .. }) => {
+                failure.hint(store.advice())
+            }
+            _ => failure,
+        }
+    }
+
+    /// The failure of a store that another run has used.
+    fn new_store(&self, error: MeetingError) -> Failure {
+        match (&error, &self.request.together) {
+            (
+                MeetingError::Ended { .. } | MeetingError::Taken { .. },
+                Together::Meet { store, .. },
+            ) => Failure::could_not_run(error.to_string())
+                .hint(format!("use a new {} for each run", store.noun())),
+            _ => self.failure(error),
+        }
+    }
+}
+
+/// The share of one round, and whatever must go on while it is measured.
+pub struct RoundShare {
+    pub worker: WorkerShard,
+    _relaying: Option<Relaying>,
+}
+
+/// A thread that meets the others for a worker. Dropping it ends both.
+struct Relaying {
+    directory: TempDir,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Relaying {
+    fn begin(
+        meet: impl FnOnce() -> Result<Waiting, MeetingError> + Send + 'static,
+    ) -> Result<Self, Failure> {
+        let directory = tempfile::tempdir().or_fail("cannot make a temporary directory")?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let (relay, stopped) = (Relay::new(directory.path().to_owned()), Arc::clone(&stop));
+        let serve = move || relay.serve(meet, &|| stopped.load(Ordering::Relaxed));
+        let thread = thread::Builder::new().name("meeting".into()).spawn(serve);
+        Ok(Self {
+            directory,
+            stop,
+            thread: Some(thread.or_fail("cannot start a thread")?),
+        })
+    }
+}
+
+impl Drop for Relaying {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // It must not write to the directory once that is gone.
+        let ended = self.thread.take().map(JoinHandle::join);
+        debug_assert!(ended.is_none_or(|ended| ended.is_ok()), "it does not panic");
     }
 }
 
 /// The folder of the records in a store.
 pub const RECORDS: &str = "records";
-
-/// Files are stamped with the time of the last tick.
-const TICK_US: i64 = 10_000;
 
 /// Number of shards as given to `plan`.
 pub fn parse_count(text: &str) -> Result<NonZeroU32, String> {
@@ -327,26 +416,6 @@ pub fn parse_count(text: &str) -> Result<NonZeroU32, String> {
         .ok()
         .filter(|count: &NonZeroU32| count.get() <= Shard::MOST);
     count.ok_or_else(|| format!("expected a number of shards from 1 to {}", Shard::MOST))
-}
-
-fn failure(error: MeetingError) -> Failure {
-    match &error {
-        MeetingError::Missing { .. } => Failure::could_not_run(error.to_string())
-            .hint("start all shards at about the same time, with the same --store, or raise --store-timeout"),
-        MeetingError::Io { .. } => Failure::could_not_run(error.to_string())
-            .hint("--store names a directory that all shards can write to"),
-        _ => Failure::could_not_run(error.to_string()),
-    }
-}
-
-/// The failure of a store that another run has used.
-fn new_store(error: MeetingError) -> Failure {
-    match &error {
-        MeetingError::Ended { .. } | MeetingError::Taken { .. } => {
-            Failure::could_not_run(error.to_string()).hint("use a new directory for each run")
-        }
-        _ => failure(error),
-    }
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ mod leaks;
 mod local_page;
 mod meddling;
 mod nginx;
+mod object_store;
 mod open_load;
 mod output;
 mod own_server;

@@ -29,14 +29,14 @@ send = \"GET /numbered?round={{round}}&op={{op}}\"
 /// The same by time, with fixed arrivals.
 const OPEN: [&str; 3] = ["--rate=200", "--arrivals=poisson", "--duration=300ms"];
 
-struct Site {
-    sandbox: Sandbox,
+pub struct Site {
+    pub sandbox: Sandbox,
     _nginx: Started,
     target: String,
 }
 
 impl Site {
-    fn new() -> Option<Self> {
+    pub fn new() -> Option<Self> {
         let sandbox = Sandbox::new();
         let (nginx, address) = nginx_serving(&sandbox, "location / { return 200 'hello'; }")?;
         sandbox.write("numbered.toml", SCENARIO);
@@ -47,7 +47,7 @@ impl Site {
         })
     }
 
-    fn arguments<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
+    pub fn arguments<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
         let common = [
             "run",
             "numbered.toml",
@@ -107,20 +107,20 @@ impl Site {
     }
 }
 
-fn newest(parent: &Path) -> Record {
+pub fn newest(parent: &Path) -> Record {
     let runs = fs::read_dir(parent).expect("a directory");
     let runs = runs.map(|entry| entry.expect("readable").path().join("record.json"));
     let newest = runs.filter(|path| path.is_file()).max();
     read_record(newest.expect("a run").as_path())
 }
 
-fn shards(record: &Record) -> &ShardSet {
+pub fn shards(record: &Record) -> &ShardSet {
     record.shards.as_ref().expect("a merged record")
 }
 
 /// The operations of the whole, each once, and the counts of nginx.
 #[track_caller]
-fn check_whole(site: &Site, whole: &Record, operations: u64) {
+pub fn check_whole(site: &Site, whole: &Record, operations: u64) {
     assert!(shards(whole).missing().is_empty());
     assert_eq!(whole.rounds.len(), 4, "two runtimes, two rounds");
     let mut requests = 0;

@@ -229,6 +229,13 @@ pub enum StartRule {
         /// From the last shard's arrival to the start, in ns.
         margin_ns: u64,
     },
+    /// When the program that started the worker says so: it meets the others in a store that it alone reaches.
+    Relayed {
+        /// Where both meet, for this round alone.
+        directory: PathBuf,
+        /// Longest wait, in ns.
+        limit_ns: u64,
+    },
     /// At this Unix time, in µs.
     At { unix_us: u64 },
 }

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use super::RoundError;
-use crate::meeting::{Look, Meeting, Waiting, instant_of};
+use crate::meeting::{Look, Meeting, MeetingError, Relay, Waiting, instant_of};
 use crate::runtime::Runtime;
 use photofinish_record::protocol::WorkerPlan;
 use photofinish_record::shard::{StartRule, WorkerShard};
@@ -27,6 +27,7 @@ pub(super) fn limit(plan: &WorkerPlan) -> Duration {
             margin_ns,
             ..
         }) => Duration::from_nanos(limit_ns.saturating_add(*margin_ns)),
+        Some(StartRule::Relayed { limit_ns, .. }) => Duration::from_nanos(*limit_ns),
         Some(StartRule::At { unix_us }) => instant_of(*unix_us).map_or(Duration::ZERO, |start| {
             start.saturating_duration_since(Instant::now())
         }),
@@ -53,15 +54,28 @@ pub(super) async fn wait<R: Runtime>(
             let margin = Duration::from_nanos(margin);
             let meeting = Meeting::in_directory(store);
             let mut waiting = Waiting::ready(meeting, *shard, plan.round, limit, margin)?;
-            loop {
-                match waiting.look()? {
-                    Look::Start(unix_us) => break unix_us,
-                    Look::Again(pause) => runtime.sleep_until(Instant::now() + pause).await,
-                }
-            }
+            look_until_known(runtime, || waiting.look()).await?
+        }
+        StartRule::Relayed { directory, .. } => {
+            let relay = Relay::new(directory.clone());
+            relay.ready()?;
+            look_until_known(runtime, || relay.look()).await?
         }
     };
     let instant = instant_of(unix_us)?;
     runtime.sleep_until(instant - lead).await;
     Ok(Some(Start { unix_us, instant }))
+}
+
+/// The common start in Unix time, in µs. The supervisor bounds the wait.
+async fn look_until_known<R: Runtime>(
+    runtime: &R,
+    mut look: impl FnMut() -> Result<Look, MeetingError>,
+) -> Result<u64, MeetingError> {
+    loop {
+        match look()? {
+            Look::Start(unix_us) => return Ok(unix_us),
+            Look::Again(pause) => runtime.sleep_until(Instant::now() + pause).await,
+        }
+    }
 }

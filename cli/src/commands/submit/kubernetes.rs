@@ -6,7 +6,10 @@
 
 use serde_json::json;
 
-use super::Submission;
+use super::{Access, Submission};
+
+/// A directory of a pod, which goes with it.
+const RUNS: &str = "/tmp/photofinish-runs";
 
 /// A manifest of both jobs.
 pub(super) fn manifest(submission: &Submission) -> String {
@@ -14,27 +17,23 @@ pub(super) fn manifest(submission: &Submission) -> String {
         name, shards, cpus, ..
     } = submission;
     let text = |text: &str| json!(text).to_string();
-    let (image, claim, store) = (
-        text(&submission.image),
-        text(&submission.claim),
-        &submission.store,
-    );
-    let share = [
-        "--shard",
-        "auto",
-        "--store",
-        store,
-        "--out",
-        "/tmp/photofinish-runs",
-    ];
+    let (image, store) = (text(&submission.image), &submission.store);
+    let Reach {
+        credentials,
+        mounts,
+        volumes,
+        merged,
+    } = Reach::of(submission);
+    let share = ["--shard", "auto", "--store", store, "--out", RUNS];
     let run = submission.run.iter().map(String::as_str).chain(share);
     let run: Vec<&str> = ["run"].into_iter().chain(run).collect();
     let run = json!(run);
-    let runs = format!("{store}/merged");
-    let merge = json!(["merge", "--wait", "1h", store, "--out", runs]);
+    let merge = json!(["merge", "--wait", "1h", store, "--out", merged]);
     let program = json!([submission.program]);
-    let pod = "        securityContext: { allowPrivilegeEscalation: false, runAsNonRoot: true, runAsUser: 65532 }
-        volumeMounts: [{ name: store, mountPath: /store }]";
+    let pod = format!(
+        "        securityContext: {{ allowPrivilegeEscalation: false, runAsNonRoot: true, runAsUser: 65532 }}\n\
+         {credentials}{mounts}{volumes}"
+    );
     format!(
         "apiVersion: batch/v1
 kind: Job
@@ -63,9 +62,7 @@ spec:
         resources:
           requests: {{ cpu: \"{cpus}\", memory: 2Gi }}
           limits: {{ cpu: \"{cpus}\", memory: 2Gi }}
-{pod}
-      volumes: [{{ name: store, persistentVolumeClaim: {{ claimName: {claim} }} }}]
----
+{pod}---
 apiVersion: batch/v1
 kind: Job
 metadata: {{ name: {name}-merge }}
@@ -82,10 +79,42 @@ spec:
         resources:
           requests: {{ cpu: \"1\", memory: 1Gi }}
           limits: {{ cpu: \"1\", memory: 1Gi }}
-{pod}
-      volumes: [{{ name: store, persistentVolumeClaim: {{ claimName: {claim} }} }}]
-"
+{pod}"
     )
+}
+
+/// The lines that let a pod reach the store, and the directory of the merged run.
+struct Reach {
+    credentials: String,
+    mounts: &'static str,
+    volumes: String,
+    merged: String,
+}
+
+impl Reach {
+    fn of(submission: &Submission) -> Self {
+        match &submission.access {
+            Access::Claim(claim) => Self {
+                credentials: String::new(),
+                mounts: "        volumeMounts: [{ name: store, mountPath: /store }]\n",
+                volumes: format!(
+                    "      volumes: [{{ name: store, persistentVolumeClaim: {{ claimName: {} }} }}]\n",
+                    json!(claim)
+                ),
+                merged: format!("{}/merged", submission.store),
+            },
+            Access::Secret(secret) => Self {
+                credentials: format!(
+                    "        envFrom: [{{ secretRef: {{ name: {} }} }}]\n",
+                    json!(secret)
+                ),
+                mounts: "",
+                volumes: String::new(),
+                // The store keeps it as well.
+                merged: RUNS.to_owned(),
+            },
+        }
+    }
 }
 
 #[cfg(test)]

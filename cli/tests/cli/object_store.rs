@@ -1,0 +1,396 @@
+//! Shards that meet in an object store. The store is moto, an independent one, which checks signatures with botocore, and
+//! `If-None-Match`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+
+use photofinish_record::Outcome;
+use serde_json::Value;
+
+use crate::shards::{Site, check_whole, newest, shards};
+use crate::support::{
+    Finished, Sandbox, Started, closed_address, python, read_record, send, wait_for,
+};
+
+/// A server with the bucket `meeting`, and a user of it.
+pub struct ObjectStore {
+    _server: Started,
+    python: PathBuf,
+    endpoint: String,
+    key: String,
+    secret: String,
+}
+
+/// Makes a user and a bucket; from then on the server checks who asks.
+const SET_UP: &str = "\
+import boto3, json, sys
+own = dict(endpoint_url=sys.argv[1], region_name='us-east-1', aws_access_key_id='a', aws_secret_access_key='b')
+iam = boto3.client('iam', **own)
+iam.create_user(UserName='shard')
+allowed = [{'Effect': 'Allow', 'Action': 's3:*', 'Resource': '*'}]
+allowed = json.dumps({'Version': '2012-10-17', 'Statement': allowed})
+iam.put_user_policy(UserName='shard', PolicyName='all', PolicyDocument=allowed)
+key = iam.create_access_key(UserName='shard')['AccessKey']
+boto3.client('s3', **own).create_bucket(Bucket='meeting')
+print(key['AccessKeyId'], key['SecretAccessKey'])
+";
+
+/// Number of requests in it.
+const UNCHECKED: &str = "4";
+
+/// The keys below a prefix, one a line, with their sizes.
+const LIST: &str = "\
+import boto3, sys
+s3 = boto3.client('s3', endpoint_url=sys.argv[1], region_name='us-east-1')
+for one in s3.list_objects_v2(Bucket='meeting', Prefix=sys.argv[2]).get('Contents', []): print(one['Key'])
+";
+
+impl ObjectStore {
+    /// Starts it; `None`, with a message, where it is not installed.
+    pub fn start() -> Option<Self> {
+        let python = python(
+            "moto.server, flask, flask_cors, boto3",
+            "moto[s3] flask flask-cors",
+        )?;
+        let address = closed_address();
+        let (host, port) = address.split_once(':').expect("an address");
+        let serve = format!("from moto.server import main; main(['-H', '{host}', '-p', '{port}'])");
+        let mut command = Command::new(&python);
+        command
+            .args(["-c", &serve])
+            .env("INITIAL_NO_AUTH_ACTION_COUNT", UNCHECKED);
+        let server = Started::of(command);
+        wait_for("moto", || TcpStream::connect(&address).ok().map(drop));
+        let endpoint = format!("http://{address}");
+        let set_up = Finished::of(Command::new(&python).args(["-c", SET_UP, &endpoint]));
+        let set_up = set_up.check(0, &[]);
+        let (key, secret) = set_up.stdout.trim().split_once(' ').expect("a key");
+        Some(Self {
+            key: key.to_owned(),
+            secret: secret.to_owned(),
+            _server: server,
+            python,
+            endpoint,
+        })
+    }
+
+    fn variables(&self) -> [(&'static str, String); 4] {
+        [
+            ("AWS_ACCESS_KEY_ID", self.key.clone()),
+            ("AWS_SECRET_ACCESS_KEY", self.secret.clone()),
+            ("AWS_REGION", "us-east-1".to_owned()),
+            ("AWS_ENDPOINT_URL_S3", self.endpoint.clone()),
+        ]
+    }
+
+    fn start_in(&self, sandbox: &Sandbox, arguments: &[&str], more: &[(&str, &str)]) -> Started {
+        let mut command = sandbox.command(arguments);
+        command.envs(self.variables()).envs(more.iter().copied());
+        Started::of(command)
+    }
+
+    fn run_in(&self, sandbox: &Sandbox, arguments: &[&str]) -> Finished {
+        self.start_in(sandbox, arguments, &[]).finish()
+    }
+
+    /// The names of what there is below a prefix, as boto3 lists it.
+    fn names(&self, prefix: &str) -> Vec<String> {
+        let mut list = Command::new(&self.python);
+        list.args(["-c", LIST, &self.endpoint, prefix])
+            .envs(self.variables());
+        let listed = Finished::of(&mut list).check(0, &[]);
+        let names = listed.stdout.lines();
+        names
+            .filter_map(|name| Some(name.strip_prefix(prefix)?.to_owned()))
+            .collect()
+    }
+}
+
+fn shard<'a>(index: &'a str, store: &'a str, out: &'a str) -> [&'a str; 7] {
+    [
+        "--shard",
+        index,
+        "--store",
+        store,
+        "--shared-host",
+        "--out",
+        out,
+    ]
+}
+
+/// Goal: three processes that meet in an object store run the load of one, and a killed one is named. Method: nginx counts;
+/// boto3 lists what they left.
+#[test]
+fn the_shards_of_an_object_store_are_the_run_of_one_machine() {
+    let (Some(site), Some(store)) = (Site::new(), ObjectStore::start()) else {
+        return;
+    };
+    let started: Vec<Started> = (0..3)
+        .map(|index| {
+            let (index, out) = (format!("{index}/3"), format!("out-{index}"));
+            let share = shard(&index, "s3://meeting/runs/1", &out);
+            store.start_in(&site.sandbox, &site.arguments(&share), &[])
+        })
+        .collect();
+    for shard in started {
+        shard.finish().check(0, &[]);
+    }
+    let merge = ["merge", "s3://meeting/runs/1", "--out", "merged"];
+    let merged = store.run_in(&site.sandbox, &merge).check(0, &[]);
+    let whole = newest(&site.sandbox.path().join("merged"));
+    check_whole(&site, &whole, 40);
+    assert!(shards(&whole).members.iter().all(|one| one.clock.is_some()));
+    let kept = format!("merged/{}", whole.id);
+    assert!(
+        merged
+            .stdout
+            .contains(&format!("Kept in s3://meeting/runs/1/{kept}"))
+    );
+    let names = store.names("runs/1/");
+    for name in [
+        "go/4",
+        "joined/2",
+        "ready/1/0",
+        "records/1.json",
+        &format!("{kept}/report.html"),
+    ] {
+        assert!(names.iter().any(|known| known == name), "{name}: {names:?}");
+    }
+    // Neither record nor message has anything of the credentials.
+    let record = fs::read_to_string(site.sandbox.path().join("out-0/latest/record.json"));
+    let record = record.expect("a record");
+    assert!(!record.contains(&store.secret) && !record.contains(&store.key));
+    // The prefix is used up.
+    let again = site.arguments(&shard("1/3", "s3://meeting/runs/1", "again"));
+    store.run_in(&site.sandbox, &again).check(
+        1,
+        &[
+            "another process has been shard 1/3 here",
+            "hint: use a new prefix for each run",
+        ],
+    );
+}
+
+#[test]
+fn a_killed_shard_of_an_object_store_is_named() {
+    let (Some(site), Some(store)) = (Site::new(), ObjectStore::start()) else {
+        return;
+    };
+    let long = ["--duration=1s", "--store-timeout=4s", "--runtimes=tokio"];
+    let mut all: Vec<Started> = (0..3)
+        .map(|index| {
+            let (index, out) = (format!("{index}/3"), format!("out-{index}"));
+            let share = shard(&index, "s3://meeting/killed", &out);
+            let arguments = site.arguments(&[&share, &long[..]].concat());
+            store.start_in(&site.sandbox, &arguments, &[])
+        })
+        .collect();
+    wait_for("the first round", || {
+        let names = store.names("killed/");
+        names.iter().any(|name| name == "go/1").then_some(())
+    });
+    send("KILL", all[1].id());
+    all.remove(1).finish();
+    let mut told = false;
+    for other in all {
+        let other = other.finish();
+        assert_eq!(other.code, Some(1), "{other:#?}");
+        let named = ["shard 1 of 3 was not ready for round ", "ended the run: "];
+        assert!(
+            named.iter().any(|named| other.stderr.contains(named)),
+            "{other:#?}"
+        );
+        told |= other.stderr.contains(named[0]);
+    }
+    assert!(told, "one of them missed it");
+    let merge = [
+        "merge",
+        "s3://meeting/killed",
+        "--out",
+        "merged",
+        "--wait=1m",
+    ];
+    store
+        .run_in(&site.sandbox, &merge)
+        .check(5, &["partial: shard 1 of 3 is missing"]);
+}
+
+/// Goal: each reason for which a store cannot be used has its own sentence. Method: real refusals of moto, and a server that
+/// gives those of other stores.
+#[test]
+fn what_an_object_store_refuses_is_told() {
+    let (Some(site), Some(store)) = (Site::new(), ObjectStore::start()) else {
+        return;
+    };
+    let refused = |place: &str, variables: &[(&str, &str)], code: i32, expected: &[&str]| {
+        let arguments = site.arguments(&shard("0/3", place, "out"));
+        let finished = store
+            .start_in(&site.sandbox, &arguments, variables)
+            .finish();
+        finished.check(code, expected);
+    };
+    let place = "s3://meeting/x";
+    refused(
+        "s3://nowhere/x",
+        &[],
+        1,
+        &[
+            "there is no bucket `nowhere`",
+            "hint: the bucket must exist",
+        ],
+    );
+    let wrong = [("AWS_SECRET_ACCESS_KEY", "wrong")];
+    refused(
+        place,
+        &wrong,
+        1,
+        &["the credentials are not accepted (SignatureDoesNotMatch)"],
+    );
+    let unset = [("AWS_ACCESS_KEY_ID", "")];
+    refused(
+        place,
+        &unset,
+        2,
+        &[
+            "AWS_ACCESS_KEY_ID is not set",
+            "hint: set AWS_ACCESS_KEY_ID",
+        ],
+    );
+    let odd = [("AWS_ENDPOINT_URL_S3", "ftp://user:pass@x")];
+    refused(place, &odd, 2, &["AWS_ENDPOINT_URL_S3 is not an endpoint"]);
+    let closed = format!("http://{}", closed_address());
+    let closed = [("AWS_ENDPOINT_URL_S3", closed.as_str())];
+    refused(place, &closed, 1, &["no response from http://127.0.0.1:"]);
+    refused("gs://meeting/x", &[], 2, &["s3://BUCKET/PREFIX"]);
+    for (status, code, expected) in [
+        (403, "AccessDenied", "access to `meeting` is denied"),
+        (
+            403,
+            "RequestTimeTooSkewed",
+            "this machine's clock is wrong: ",
+        ),
+        (
+            301,
+            "PermanentRedirect",
+            "`meeting` is in another region, eu-west-3 (AWS_REGION)",
+        ),
+        (501, "NotImplemented", "it cannot create a file exclusively"),
+        (418, "Strange", "it responded with 418 (Strange)"),
+    ] {
+        let endpoint =
+            responding(move |_, _| (status, format!("<Error><Code>{code}</Code></Error>")));
+        refused(place, &[("AWS_ENDPOINT_URL_S3", &endpoint)], 1, &[expected]);
+    }
+    // It overwrites what exists.
+    let endpoint = responding(|method, _| (if method == "PUT" { 200 } else { 404 }, String::new()));
+    let overwriting = [("AWS_ENDPOINT_URL_S3", endpoint.as_str())];
+    refused(
+        place,
+        &overwriting,
+        1,
+        &["the store s3://meeting/x overwrites files that exist"],
+    );
+}
+
+/// A server that gives each request such a response: `answer` gets the method and the number of requests before.
+fn responding(answer: impl Fn(&str, usize) -> (u16, String) + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    thread::spawn(move || {
+        for (number, stream) in listener.incoming().enumerate() {
+            let mut stream = stream.expect("a connection");
+            let mut request = vec![0; 16 * 1024];
+            let count = stream.read(&mut request).unwrap_or_default();
+            let request = String::from_utf8_lossy(&request[..count]).into_owned();
+            let (method, _) = request.split_once(' ').unwrap_or_default();
+            let (status, body) = answer(method, number);
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {status} x\r\ndate: Sat, 28 Nov 2020 15:00:00 GMT\r\nx-amz-bucket-region: eu-west-3\r\n\
+                 content-length: {}\r\nconnection: close\r\n\r\n{body}",
+                body.len()
+            );
+        }
+    });
+    format!("http://{address}")
+}
+
+/// Goal: what `submit kubernetes` prints runs. Method: the commands of the manifest, with its variables and those of an Indexed
+/// Job and of the secret, as processes of this machine.
+#[test]
+fn the_commands_of_a_kubernetes_manifest_run_and_merge() {
+    let (Some(site), Some(store)) = (Site::new(), ObjectStore::start()) else {
+        return;
+    };
+    let program = crate::support::program().to_str().expect("a path");
+    let job = [
+        "submit",
+        "kubernetes",
+        "--shards=3",
+        "--image=i",
+        "--store=s3://meeting/jobs/1",
+        "--program",
+        program,
+    ];
+    let run = site.arguments(&["--shared-host"]);
+    let run = [&["--"], &run[1..]].concat();
+    let without = site.sandbox.run(&[&job, &run[..]].concat());
+    without.check(
+        2,
+        &["pods need credentials for the store", "--credentials NAME"],
+    );
+    let manifest = [&job, &["--credentials=keys"][..], &run].concat();
+    let manifest = site.sandbox.run(&manifest).check(0, &[]).stdout;
+    assert!(!manifest.contains("volume"), "{manifest}");
+    let read = "import sys, yaml, json; print(json.dumps(list(yaml.safe_load_all(sys.argv[1]))))";
+    let read = Finished::of(Command::new(&store.python).args(["-c", read, &manifest]));
+    let jobs = read.check(0, &[]).json();
+    let pod = |job: usize| &jobs[job]["spec"]["template"]["spec"]["containers"][0];
+    let start = |pod: &Value, index: Option<u32>| {
+        assert_eq!(pod["envFrom"][0]["secretRef"]["name"], "keys");
+        let words = |key: &str| -> Vec<String> {
+            let words = pod[key].as_array().expect("a list").iter();
+            words
+                .map(|word| word.as_str().expect("text").to_owned())
+                .collect()
+        };
+        let own = pod["env"].as_array().into_iter().flatten();
+        let own =
+            own.map(|one| [&one["name"], &one["value"]].map(|text| text.as_str().expect("text")));
+        let own: BTreeMap<&str, &str> = own.map(|[name, value]| (name, value)).collect();
+        // Pods have a file system each.
+        let out = format!(
+            "pod-{}",
+            index.map_or_else(|| "merge".to_owned(), |index| index.to_string())
+        );
+        let words = [words("command"), words("args")].concat();
+        let words: Vec<String> = words
+            .into_iter()
+            .map(|word| word.replace("/tmp/photofinish-runs", &out))
+            .collect();
+        let mut command = Command::new(&words[0]);
+        command
+            .args(&words[1..])
+            .envs(own)
+            .envs(store.variables())
+            .envs(index.map(|index| ("JOB_COMPLETION_INDEX", index.to_string())))
+            .current_dir(site.sandbox.path());
+        Started::of(command)
+    };
+    assert_eq!(jobs[0]["spec"]["completions"], 3);
+    // All jobs start at the same time.
+    let merge = start(pod(1), None);
+    let shards: Vec<Started> = (0..3).map(|index| start(pod(0), Some(index))).collect();
+    for shard in shards {
+        shard.finish().check(0, &[]);
+    }
+    merge.finish().check(0, &[]);
+    let whole = read_record(&site.sandbox.path().join("pod-merge/latest/record.json"));
+    check_whole(&site, &whole, 40);
+    assert!(matches!(&whole.rounds[0].outcome, Outcome::Ok(_)));
+}
