@@ -320,6 +320,11 @@ impl Request {
         &self.scenarios
     }
 
+    /// True if targets on other machines may be loaded.
+    pub fn allows_remote(&self) -> bool {
+        self.what.allow_remote
+    }
+
     /// True if the run ends as soon as a threshold is missed for good.
     pub fn fails_fast(&self) -> bool {
         self.expect.fail_fast

@@ -14,7 +14,7 @@ pub mod sameness;
 pub mod selftest;
 
 mod conditions;
-mod identity;
+pub mod identity;
 mod round;
 pub mod shards;
 pub mod shares;

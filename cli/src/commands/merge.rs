@@ -21,8 +21,8 @@ use super::run;
 use crate::exit::{Exit, Failure, OrFail};
 use crate::meeting_place::MeetingPlace;
 use crate::output;
-use crate::run::measuring;
 use crate::run::shards::RECORDS;
+use crate::run::{identity, measuring};
 use crate::store::run_directory::{self, RunDirectory};
 use crate::store::run_id::RunId;
 
@@ -63,6 +63,7 @@ impl Merge {
         let mut record = merger
             .finish()
             .map_err(|error| Failure::usage(error.to_string()))?;
+        identity::compare_merged(&mut record);
         record.id = RunId::now()?.id;
         record.plan_hash = plan_hash(&record.plan, record.seed);
         let directory = RunDirectory::make(&self.out, &unmeasured(&record))?;

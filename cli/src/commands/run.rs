@@ -119,7 +119,8 @@ impl Run {
         }
         let mut prepared = self.request.prepare_with(&self.server.defaults()?)?;
         self.server.enter(&mut prepared.plan);
-        prepared.shard = self.shards.request(&mut prepared)?;
+        let allow_remote = self.request.allows_remote();
+        prepared.shard = self.shards.request(&mut prepared, allow_remote)?;
         let interrupt = Interrupt::on_signals()?;
         let search = prepared.search.clone();
         let missed = |record: &Record| is_missed_for_good(&record.plan, &record.rounds);
@@ -252,7 +253,8 @@ pub fn check(words: impl Iterator<Item = String>) -> Result<(), Failure> {
         unreachable!("the command is `run`");
     };
     let mut prepared = run.request.prepare_with(&run.server.defaults()?)?;
-    run.shards.request(&mut prepared).map(drop)
+    let allow_remote = run.request.allows_remote();
+    run.shards.request(&mut prepared, allow_remote).map(drop)
 }
 
 fn search_for(goal: SearchGoal, run: ReadyRun<'_>) -> FinishedRun {

@@ -5,7 +5,7 @@
 //! the process ends it.
 
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -91,8 +91,26 @@ impl ServerProcess {
         cpus: &[usize],
         interrupt: &Interrupt,
     ) -> Result<Self, Failure> {
+        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        Self::start_on(address, name, behaviour, tls, cpus, interrupt)
+    }
+
+    /// Like [`Self::start`], at a free port of this address, which other machines may reach.
+    pub fn start_on(
+        address: IpAddr,
+        name: &str,
+        behaviour: &Value,
+        tls: bool,
+        cpus: &[usize],
+        interrupt: &Interrupt,
+    ) -> Result<Self, Failure> {
         let mut command = Command::new(this_program()?);
         command.args(["serve", name, "--with-parent", "--cpus", &cpu_list(cpus)]);
+        command.args([
+            "--allow-remote",
+            "--listen",
+            &SocketAddr::new(address, 0).to_string(),
+        ]);
         if tls {
             command.arg("--tls");
         }

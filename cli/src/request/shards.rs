@@ -4,6 +4,7 @@
 //! shard cannot take part in (searches, early ends, servers of this machine) is refused here, before anything starts.
 
 use std::env;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
@@ -67,6 +68,16 @@ pub struct ShardArguments {
     /// fixed times
     #[arg(long, value_name = "TIME", requires = "shard", value_parser = parse_time, hide_short_help = true)]
     start_at: Option<SystemTime>,
+
+    /// The first shard runs the embedded servers at this address of its machine, for all shards to load; 0.0.0.0 is every
+    /// address, and the others use the machine's name
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        requires = "store",
+        hide_short_help = true
+    )]
+    serve_on: Option<IpAddr>,
 
     /// Allow several shards on one machine
     #[arg(long, requires = "shard", hide_short_help = true)]
@@ -181,6 +192,8 @@ pub struct ShardRequest {
     pub shard: Shard,
     pub together: Together,
     pub shared_host: bool,
+    /// Address of the first shard's embedded servers, which all load; `None` if the servers are external.
+    pub serve_on: Option<IpAddr>,
 }
 
 /// Time allowed for everything of a round but warm-up and measurement, where rounds start at fixed times.
@@ -188,13 +201,20 @@ const SET_UP: Duration = Duration::from_secs(5);
 
 impl ShardArguments {
     /// The share of `prepared` that this process runs; `None` if it runs all of it.
-    pub fn request(&self, prepared: &mut PreparedRun) -> Result<Option<ShardRequest>, Failure> {
+    pub fn request(
+        &self,
+        prepared: &mut PreparedRun,
+        allow_remote: bool,
+    ) -> Result<Option<ShardRequest>, Failure> {
         let shard = match self.shard {
             None => return Ok(None),
             Some(ShardChoice::Named(shard)) => shard,
             Some(ShardChoice::Auto) => from_environment(&|name| env::var(name).ok())?,
         };
-        refuse(prepared, shard)?;
+        refuse(prepared, shard, self.serve_on.is_some())?;
+        if let Some(address) = self.serve_on {
+            check_serving(prepared, address, allow_remote)?;
+        }
         let together = match (&self.store, self.start_at) {
             (Some(store), _) => Together::Meet {
                 // Workers look for it from directories of their own.
@@ -202,6 +222,10 @@ impl ShardArguments {
                 limit: self.store_timeout,
                 margin: self.start_margin,
             },
+            (None, Some(time)) if time <= SystemTime::now() => {
+                return Err(Failure::usage("--start-at has passed")
+                    .hint("name a time some seconds ahead, the same for all shards"));
+            }
             (None, Some(time)) => Together::Schedule {
                 first_us: unix_us(time),
                 every: round_length(prepared)?,
@@ -218,6 +242,7 @@ impl ShardArguments {
             shard,
             together,
             shared_host: self.shared_host,
+            serve_on: self.serve_on,
         }))
     }
 }
@@ -251,8 +276,51 @@ pub fn too_few_sessions(load: Load, count: NonZeroU32) -> Failure {
     .hint("raise --concurrency: it counts the sessions of all shards")
 }
 
-/// Refuses what shards cannot do together.
-fn refuse(prepared: &PreparedRun, shard: Shard) -> Result<(), Failure> {
+/// Refuses an address at which the first shard cannot, or may not, serve.
+fn check_serving(
+    prepared: &PreparedRun,
+    address: IpAddr,
+    allow_remote: bool,
+) -> Result<(), Failure> {
+    let mut servers = prepared
+        .plan
+        .scenarios
+        .iter()
+        .flat_map(|scenario| scenario.servers.values());
+    if !servers.any(|server| matches!(server, PlannedServer::Mock { .. })) {
+        return Err(
+            Failure::usage("--serve-on: there is no embedded server to run")
+                .hint("leave it out: all servers are external"),
+        );
+    }
+    if allow_remote || address.is_loopback() {
+        return Ok(());
+    }
+    Err(
+        Failure::usage(format!("--serve-on: other machines can reach {address}"))
+            .hint("add --allow-remote: an embedded server serves anyone who connects"),
+    )
+}
+
+/// The reason why the first shard cannot run this server for all of them.
+fn unshared(server: &PlannedServer) -> Option<&'static str> {
+    match server {
+        PlannedServer::Mock { server, .. } if server == CLIENT => {
+            Some("is itself the server, and each shard would be another one")
+        }
+        PlannedServer::Mock { tls: Some(_), .. } => {
+            Some("speaks TLS, and the certificate of an embedded server is for its own machine")
+        }
+        PlannedServer::Mock { .. } | PlannedServer::External { .. } => None,
+        PlannedServer::Arm { .. } => Some("has a server of yours, which each shard would start"),
+    }
+}
+
+/// The embedded server that is a client: workers serve it.
+const CLIENT: &str = "client";
+
+/// Refuses what shards cannot do together; embedded servers are one for all if the first shard serves.
+fn refuse(prepared: &PreparedRun, shard: Shard, serves: bool) -> Result<(), Failure> {
     let plan = &prepared.plan;
     let refused =
         |what: String, hint: &str| Err(Failure::usage(format!("--shard: {what}")).hint(hint));
@@ -283,10 +351,21 @@ fn refuse(prepared: &PreparedRun, shard: Shard) -> Result<(), Failure> {
                 "run it on each machine without --shard, and compare the records",
             );
         }
-        if let Some((target, _)) = scenario.servers.iter().find(|(_, server)| own(server)) {
+        let mut servers = scenario.servers.iter();
+        if let (true, Some(reason)) = (serves, scenario.servers.values().find_map(unshared)) {
+            return refused(
+                format!("`{name}` {reason}"),
+                "run it on each machine without --shard, or name one server with --target",
+            );
+        }
+        let of_each = servers.find(|(_, server)| own(server) && !serves);
+        if let Some((target, _)) = of_each {
             return refused(
                 format!("each shard of `{name}` would start and measure a server of its own"),
-                &format!("name one server for all of them with --target {target}=URL"),
+                &format!(
+                    "name one server for all of them with --target {target}=URL, or let the first shard run it with --serve-on \
+                     ADDRESS"
+                ),
             );
         }
     }

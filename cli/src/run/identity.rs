@@ -6,11 +6,13 @@
 //! had closed is lost, so after reconnects the same holds as after failures. With TLS, the server may have announced the
 //! end of each connection to a worker that had already closed it. A scenario's limit of requests in flight is checked here too.
 
+use std::collections::BTreeMap;
+
 use photofinish_harness::runtime::Capability;
 use photofinish_harness::runtimes::descriptor;
 use photofinish_harness::workload::Failure;
 use photofinish_record::{
-    InFlight, Measurement, RuntimeFamily, RuntimeTraits, ServerCounts, Traffic,
+    InFlight, Measurement, Outcome, Record, RuntimeFamily, RuntimeTraits, ServerCounts, Traffic,
 };
 
 /// Failures that are complete exchanges; after any other, neither side knows how far the other got.
@@ -18,6 +20,52 @@ const COMPLETE_EXCHANGES: [&str; 3] = [Failure::STATUS, Failure::WRONG_CONTENT, 
 
 /// Longest close_notify of a TLS connection: an alert, encrypted as in version 1.2.
 const CLOSE_NOTIFY_BYTES: u64 = 31;
+
+/// Every disagreement about all targets of a round.
+pub fn all_mismatches(
+    worker: &Measurement,
+    servers: &BTreeMap<String, ServerCounts>,
+    in_flight: Option<InFlight>,
+    parallel: Parallel,
+) -> Vec<String> {
+    let of_each = servers.iter();
+    let disagreements = of_each
+        .clone()
+        .flat_map(|(target, counts)| mismatches(target, worker, counts));
+    let unexpected = of_each.filter_map(|(target, counts)| {
+        unexpected_in_flight(target, in_flight?, parallel, worker, counts)
+    });
+    disagreements.chain(unexpected).collect()
+}
+
+/// Compares the counts of servers that one shard ran for all with the traffic of all, in every round that all have measured.
+pub fn compare_merged(record: &mut Record) {
+    let all = record
+        .shards
+        .as_ref()
+        .map(|shards| shards.count.get() as usize);
+    for round in &mut record.rounds {
+        let Outcome::Ok(measured) = &mut round.outcome else {
+            continue;
+        };
+        if Some(measured.shards.len()) != all {
+            continue;
+        }
+        let cell = &record.plan.cells[round.cell];
+        let planned = &record.plan.scenarios;
+        let scenario = planned
+            .iter()
+            .find(|scenario| scenario.name == cell.scenario);
+        let in_flight = scenario.and_then(|scenario| scenario.in_flight);
+        let parallel = Parallel::of(&cell.runtime, record.plan.runtimes.get(&cell.runtime));
+        let found = all_mismatches(&measured.worker, &measured.servers, in_flight, parallel);
+        for sentence in found {
+            if !measured.mismatches.contains(&sentence) {
+                measured.mismatches.push(sentence);
+            }
+        }
+    }
+}
 
 /// Every disagreement about the target, in one sentence each; empty if the counts agree.
 pub fn mismatches(target: &str, worker: &Measurement, server: &ServerCounts) -> Vec<String> {
@@ -35,7 +83,7 @@ pub fn mismatches(target: &str, worker: &Measurement, server: &ServerCounts) -> 
 }
 
 /// The difference between the maximum number of requests in flight and the scenario's expectation, in one sentence.
-pub fn unexpected_in_flight(
+fn unexpected_in_flight(
     target: &str,
     expected: InFlight,
     parallel: Parallel,

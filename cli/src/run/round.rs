@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use photofinish_record::protocol::{TargetAddress, WORKER_PROTOCOL, WorkerPlan, WorkerResult};
@@ -25,7 +26,7 @@ use crate::process::worker::WorkerProgram;
 use crate::process::{this_program, worker};
 use crate::run::conditions::Watch;
 use crate::run::identity::{self, Parallel};
-use crate::run::shards::ShardedRun;
+use crate::run::shards::{Served, ServerAddress, ShardedRun};
 use crate::targets::{self, ReadyTargets, TargetCounts, counted_between};
 
 /// Everything shared by the rounds of a run.
@@ -134,7 +135,9 @@ fn measure(
         None => failure,
     };
     let variant = cell.variant.clone().unwrap_or_default();
-    let mut servers = RoundServers::start(scenario, &variant, context).map_err(of_arm)?;
+    let served = context.sharded.and_then(|run| run.served(context.round));
+    let mut servers =
+        RoundServers::start(scenario, &variant, served.as_ref(), context).map_err(of_arm)?;
     if let (Some(arm), Some(complaint)) = (cell.arm, servers.complaint()) {
         let warning = format!("the {}: its server started, but: {complaint}", arm.name());
         context.warnings.insert(warning);
@@ -157,7 +160,9 @@ fn measure(
     };
     let result = worker::measure(worker, &plan, context.interrupt, &mut || servers.live());
     drop(share);
-    let counts = servers.counts(context.targets);
+    // Their counts are those of all shards.
+    let finished = served.map_or(Ok(()), |served| served.finish(context.interrupt));
+    let counts = finished.and_then(|()| servers.counts(context.targets));
     let counts = counts.and_then(|counts| {
         if !servers.end()? {
             killed(cell, command.as_deref(), context);
@@ -168,6 +173,8 @@ fn measure(
     match (result, counts.map_err(of_arm)) {
         (Ok(reply), Ok(counts)) => {
             let parallel = Parallel::of(&plan.runtime, context.runtimes.get(&plan.runtime));
+            // A shard's traffic is not all that the servers have counted: `merge` compares.
+            let parallel = context.sharded.is_none().then_some(parallel);
             outcome(reply, counts, scenario, parallel).map_err(|fatal| FatalFailure {
                 failure: of_arm(fatal.failure),
                 ..fatal
@@ -223,7 +230,7 @@ fn outcome(
     reply: WorkerResult,
     counts: TargetCounts,
     scenario: &PlannedScenario,
-    parallel: Parallel,
+    parallel: Option<Parallel>,
 ) -> Result<Outcome, FatalFailure> {
     match reply {
         WorkerResult::Ok { measurement, .. } => {
@@ -303,15 +310,11 @@ fn compared(
     worker: Measurement,
     servers: BTreeMap<String, ServerCounts>,
     scenario: &PlannedScenario,
-    parallel: Parallel,
+    parallel: Option<Parallel>,
 ) -> Measured {
-    let disagreements = servers
-        .iter()
-        .flat_map(|(target, counts)| identity::mismatches(target, &worker, counts));
-    let unexpected = servers.iter().filter_map(|(target, counts)| {
-        identity::unexpected_in_flight(target, scenario.in_flight?, parallel, &worker, counts)
-    });
-    let mismatches = disagreements.chain(unexpected).collect();
+    let mismatches = parallel
+        .map(|parallel| identity::all_mismatches(&worker, &servers, scenario.in_flight, parallel));
+    let mismatches = mismatches.unwrap_or_default();
     Measured {
         worker,
         servers,
@@ -336,15 +339,18 @@ enum RoundServer {
     },
     /// Already running; the URL is that of the plan.
     External { url: String },
+    /// Run by the first shard.
+    Elsewhere(ServerAddress),
     /// The arm's own.
     Arm { server: ArmServer, url: String },
 }
 
 impl RoundServer {
     fn start(
-        planned: &PlannedServer,
+        (target, planned): (&str, &PlannedServer),
         scenario: &PlannedScenario,
         variant: &Variant,
+        served: Option<&Served<'_>>,
         context: &RoundContext<'_>,
     ) -> Result<Self, Failure> {
         let (cpus, interrupt) = (&context.placement.server_cpus, context.interrupt);
@@ -355,8 +361,19 @@ impl RoundServer {
                 tls,
             } => {
                 let secure = tls.is_some();
-                let mut process = ServerProcess::start(server, behaviour, secure, cpus, interrupt)?;
+                let listen = match served.map(|served| (served, served.listen())) {
+                    Some((served, None)) => {
+                        return served.find(target, interrupt).map(Self::Elsewhere);
+                    }
+                    Some((_, Some(address))) => address,
+                    None => IpAddr::V4(Ipv4Addr::LOCALHOST),
+                };
+                let mut process =
+                    ServerProcess::start_on(listen, server, behaviour, secure, cpus, interrupt)?;
                 let when_ready = process.counts_so_far()?;
+                if let Some(served) = served {
+                    served.publish(target, process.address())?;
+                }
                 // Its certificate is for this machine and self-signed.
                 let tls = tls.clone().map(|settings| TlsSettings {
                     ca: process.certificate(),
@@ -388,6 +405,7 @@ impl RoundServers {
     fn start(
         scenario: &PlannedScenario,
         variant: &Variant,
+        served: Option<&Served<'_>>,
         context: &mut RoundContext<'_>,
     ) -> Result<Self, Failure> {
         let mut servers = Self {
@@ -395,7 +413,8 @@ impl RoundServers {
             before: TargetCounts::new(),
         };
         for (target, planned) in &scenario.servers {
-            let server = RoundServer::start(planned, scenario, variant, context)?;
+            let named = (target.as_str(), planned);
+            let server = RoundServer::start(named, scenario, variant, served, context)?;
             servers.servers.insert(target.clone(), server);
         }
         // Counts of a server that other shards load as well belong to no round of this one.
@@ -409,7 +428,7 @@ impl RoundServers {
         self.servers.values_mut().all(|server| match server {
             RoundServer::Embedded { process, .. } => process.check_alive().is_ok(),
             RoundServer::Arm { server, .. } => server.check_alive().is_ok(),
-            RoundServer::External { .. } => true,
+            RoundServer::External { .. } | RoundServer::Elsewhere(_) => true,
         })
     }
 
@@ -417,7 +436,7 @@ impl RoundServers {
     fn programs(&self) -> impl Iterator<Item = Program> {
         let of = |server: &RoundServer| match server {
             RoundServer::Arm { server, .. } => server.programs.clone(),
-            RoundServer::Embedded { .. } | RoundServer::External { .. } => Vec::new(),
+            _ => Vec::new(),
         };
         self.servers.values().flat_map(of)
     }
@@ -426,7 +445,7 @@ impl RoundServers {
     fn complaint(&self) -> Option<String> {
         self.servers.values().find_map(|server| match server {
             RoundServer::Arm { server, .. } => server.complaint.clone(),
-            RoundServer::Embedded { .. } | RoundServer::External { .. } => None,
+            _ => None,
         })
     }
 
@@ -446,7 +465,7 @@ impl RoundServers {
             let address = match server {
                 RoundServer::Embedded { process, tls, .. } => {
                     // A workload of the user's own may have a target of another kind.
-                    let address = process.address().to_string();
+                    let address = own_address(process.address()).to_string();
                     let url = if tls.is_some() {
                         targets::secure_url_at(target, &address)
                     } else {
@@ -455,12 +474,19 @@ impl RoundServers {
                     let url = url.unwrap_or_else(|| format!("http://{address}"));
                     TargetAddress {
                         url,
-                        address: Some(process.address().into()),
+                        address: Some(own_address(process.address()).into()),
                         mock: true,
                         tls: tls.clone(),
                     }
                 }
                 RoundServer::External { url } => targets.address(target, url)?,
+                RoundServer::Elsewhere(ServerAddress { authority, address }) => TargetAddress {
+                    url: targets::url_at(target, authority)
+                        .unwrap_or_else(|| format!("http://{authority}")),
+                    address: Some((*address).into()),
+                    mock: true,
+                    tls: None,
+                },
                 RoundServer::Arm { server, url } => TargetAddress {
                     url: url.clone(),
                     address: Some(server.address.into()),
@@ -494,11 +520,22 @@ impl RoundServers {
                 RoundServer::Arm { server, .. } => {
                     server.check_alive().map_err(died_while_measured)?;
                 }
-                RoundServer::External { .. } => {}
+                RoundServer::External { .. } | RoundServer::Elsewhere(_) => {}
             }
         }
         Ok(counts)
     }
+}
+
+/// The address of a server of this machine as its own worker connects to it.
+fn own_address(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
 }
 
 /// The counts with the CPU time since the server was ready.

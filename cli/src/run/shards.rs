@@ -4,12 +4,14 @@
 //! The place where they meet is in `photofinish_harness::meeting`. Workers wait for the start of a round in a directory; if
 //! the place is another one, a thread of this process meets the others and tells the worker.
 
+mod served;
+
 use std::fs;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use photofinish_harness::meeting::{Abort, LOOK, Meeting, MeetingError, Relay, Waiting, unix_us};
 use photofinish_harness::os;
@@ -28,6 +30,8 @@ use crate::interrupt::Interrupt;
 use crate::meeting_place::{LONGEST_REQUEST, MeetingPlace};
 use crate::process::this_program;
 use crate::request::shards::{ShardRequest, Together};
+
+pub use served::{Served, ServerAddress};
 
 /// A shard of a run.
 #[derive(Clone, Debug)]
@@ -141,11 +145,14 @@ impl ShardedRun {
     pub fn join(&mut self, record: &mut Record, interrupt: &Interrupt) -> Result<(), Failure> {
         let own = Joined::of(record)?;
         let clock = match (&self.request.together, self.meeting.clone()) {
-            (Together::Meet { store, limit, .. }, Some(meeting)) => {
+            (Together::Meet { store, .. }, Some(meeting)) => {
                 store.make()?;
                 let clock = self.enter(&meeting, &own)?;
                 self.joined = true;
-                self.wait(&meeting, *limit, interrupt)?;
+                let of = self.shard().count();
+                self.wait_for(&meeting, "there", interrupt, &mut || {
+                    meeting.missing("joined", of)
+                })?;
                 self.compare(&meeting, &own)?;
                 Some(clock)
             }
@@ -204,16 +211,31 @@ impl ShardedRun {
         })
     }
 
-    fn wait(
+    /// The servers of round `round` that the first shard runs for all; `None` if there are none.
+    pub fn served(&self, round: u64) -> Option<Served<'_>> {
+        let address = self.request.serve_on?;
+        let meeting = self.meeting.as_ref()?;
+        Some(Served::new(self, meeting, address, round))
+    }
+
+    /// Waits until no shard is missing; `what` is what they have to be.
+    fn wait_for(
         &self,
         meeting: &Meeting,
-        limit: Duration,
+        what: &str,
         interrupt: &Interrupt,
+        missing: &mut dyn FnMut() -> Result<Vec<u32>, MeetingError>,
     ) -> Result<(), Failure> {
+        let Together::Meet { store, limit, .. } = &self.request.together else {
+            return Ok(());
+        };
         let (since, of) = (Instant::now(), self.shard().count());
+        let pause = match store {
+            MeetingPlace::Directory(_) => LOOK * 4,
+            MeetingPlace::Bucket(_) => LOOK * 50,
+        };
         loop {
-            let missing = meeting.missing("joined", of);
-            let missing = missing.map_err(|error| self.failure(error))?;
+            let missing = missing().map_err(|error| self.failure(error))?;
             if missing.is_empty() {
                 return Ok(());
             }
@@ -223,18 +245,18 @@ impl ShardedRun {
             if interrupt.requested() {
                 return Err(Failure::new(
                     Exit::Interrupted,
-                    "interrupted before the other shards had joined",
+                    "interrupted while waiting for other shards",
                 ));
             }
-            if since.elapsed() >= limit {
+            if since.elapsed() >= *limit {
                 return Err(self.failure(MeetingError::Missing {
                     missing,
                     of,
-                    what: "there".to_owned(),
-                    waited: limit,
+                    what: what.to_owned(),
+                    waited: *limit,
                 }));
             }
-            thread::sleep(LOOK * 4);
+            thread::sleep(pause);
         }
     }
 

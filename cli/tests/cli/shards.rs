@@ -11,6 +11,7 @@ use std::process::Command;
 
 use photofinish_record::shard::ShardSet;
 use photofinish_record::{Outcome, Record};
+use serde_json::Value;
 
 use crate::nginx::nginx_serving;
 use crate::slurm::Slurm;
@@ -366,10 +367,97 @@ fn what_shards_cannot_do_together_is_refused_before_anything_starts() {
     sandbox
         .run(&alone)
         .check(2, &["--shard needs a common start", "--store DIR"]);
+    let past = [&alone[..], &["--start-at=1000"]].concat();
+    sandbox
+        .run(&past)
+        .check(2, &["--start-at has passed", "hint: "]);
     let wrong = ["run", "http-get", target, "--shard=2/2", "--store=store"];
     sandbox
         .run(&wrong)
         .check(2, &["shards are numbered from 0"]);
+}
+
+/// Goal: the embedded server of the first shard is loaded by all, and its counts are compared with their sum. Method: the counts
+/// in the merged record, and a record of a shard with other traffic.
+#[test]
+fn the_first_shard_serves_for_all() {
+    let sandbox = Sandbox::new();
+    let share = |index: u32, store: &str, more: &[&str]| {
+        let (shard, out) = (format!("{index}/3"), format!("out-{index}"));
+        let share = [
+            "--shard",
+            &shard,
+            "--store",
+            store,
+            "--shared-host",
+            "--out",
+            &out,
+        ];
+        let what = [
+            "run",
+            "http-get",
+            "--runtimes=tokio,smol",
+            "--rounds=2",
+            "--duration=100ms",
+            "--quiet",
+        ];
+        let load = [
+            "--concurrency=4",
+            "--set=load.warmup=20ms",
+            "--store-timeout=30s",
+        ];
+        sandbox.start(&[&what[..], &load, &share, more].concat())
+    };
+    let serve = ["--serve-on=127.0.0.1"];
+    let all: Vec<Started> = (0..3).map(|index| share(index, "store", &serve)).collect();
+    for shard in all {
+        shard.finish().check(0, &[]);
+    }
+    sandbox
+        .run(&["merge", "store", "--out", "merged", "--quiet"])
+        .check(0, &[]);
+    let whole = newest(&sandbox.path().join("merged"));
+    assert_eq!(whole.rounds.len(), 4);
+    for round in &whole.rounds {
+        let Outcome::Ok(measured) = &round.outcome else {
+            panic!("not measured: {:?}", round.outcome);
+        };
+        let traffic = &measured.worker.traffic["http"];
+        assert_eq!(measured.servers["http"].requests, Some(traffic.requests));
+        assert_eq!(
+            measured.servers["http"].connections,
+            Some(traffic.connections)
+        );
+        assert_eq!(
+            (measured.shards.len(), &measured.mismatches),
+            (3, &Vec::new())
+        );
+    }
+    // A shard that claims more than the server counted.
+    let record = sandbox.path().join("store/records/1.json");
+    let mut text: Value =
+        serde_json::from_slice(&fs::read(&record).expect("a record")).expect("JSON");
+    let requests = &mut text["rounds"][0]["outcome"]["worker"]["traffic"]["http"]["requests"];
+    *requests = (requests.as_u64().expect("a count") + 1).into();
+    fs::write(&record, text.to_string()).expect("written");
+    let merged = sandbox
+        .run(&["merge", "store", "--out", "forged"])
+        .check(5, &[]);
+    assert!(merged.stdout.contains("requests"), "{}", merged.stdout);
+    let refused = |more: &[&str], expected: &str| {
+        share(1, "refused", more)
+            .finish()
+            .check(2, &[expected, "hint: "]);
+        assert!(!sandbox.path().join("refused").exists());
+    };
+    refused(
+        &["--serve-on=0.0.0.0"],
+        "--serve-on: other machines can reach 0.0.0.0",
+    );
+    refused(
+        &["--serve-on=127.0.0.1", "--target=http=http://127.0.0.1:9/"],
+        "there is no embedded server to run",
+    );
 }
 
 #[test]
@@ -507,6 +595,20 @@ fn manifests_follow_the_schemas_of_kubernetes() {
         Finished::of(Command::new(&python).args(["-c", script]).arg(file))
     };
     validate(&manifest).check(0, &[]);
+    let in_bucket = [
+        "submit",
+        "kubernetes",
+        "--shards=3",
+        "--image=i",
+        "--store=s3://b/p",
+        "--credentials=c",
+        "--",
+    ];
+    let in_bucket = sandbox
+        .run(&[&in_bucket, &run[..]].concat())
+        .check(0, &[])
+        .stdout;
+    validate(&in_bucket).check(0, &[]);
     validate(&manifest.replace("backoffLimit: 0", "backoffLimit: none")).check(1, &["none"]);
     let refused = sandbox.run(&[
         "submit",
