@@ -23,6 +23,7 @@ mod response;
 mod rounds;
 mod rows;
 mod scale;
+mod scale_out;
 mod scatter;
 mod shards;
 mod speedup;
@@ -34,6 +35,7 @@ mod where_async_pays;
 use photofinish_record::Arm;
 use photofinish_record::load::Load;
 
+pub use scale_out::scale_out;
 pub use svg::{style_sheet, swatch};
 
 use crate::describe;

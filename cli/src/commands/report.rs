@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use photofinish_record::shard::ShardSet;
+use photofinish_record::{PlannedScenario, Record};
 use photofinish_reports::report;
 use serde::Deserialize;
 
@@ -26,6 +28,7 @@ use crate::store::{outputs, run_directory};
 Examples:
   photofinish report photofinish-runs/latest
   photofinish report record.json --out somewhere
+  photofinish report run-of-1 run-of-2 run-of-4 --scale-out charts
   photofinish report --serve")]
 pub struct Report {
     /// Run directories, record.json or report.html files; with --serve, the parent of the runs [default: photofinish-runs]
@@ -39,6 +42,10 @@ pub struct Report {
     /// Write the charts as SVG as well
     #[arg(long)]
     svg: bool,
+
+    /// Write only charts of operations per second over the numbers of shards of these runs, into a directory
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "serve"])]
+    scale_out: Option<PathBuf>,
 
     /// Serve all runs as a local page, any two of them compared, until Ctrl-C; port 0 is any free port
     #[arg(
@@ -56,6 +63,42 @@ pub struct Report {
     allow_remote: bool,
 }
 
+/// Refuses a record that lacks shards.
+fn check_whole(run: &Path, record: &Record) -> Result<(), Failure> {
+    let is_whole = |shards: &ShardSet| shards.missing().is_empty();
+    if record.shards.as_ref().is_none_or(is_whole) {
+        return Ok(());
+    }
+    let message = format!("{} lacks shards, and so has no rate", run.display());
+    Err(Failure::usage(message).hint("name merged runs"))
+}
+
+/// Refuses runs whose scenarios of the same name are different work.
+fn check_same_work(
+    first_run: &Path,
+    first: &Record,
+    run: &Path,
+    record: &Record,
+) -> Result<(), Failure> {
+    for scenario in &record.plan.scenarios {
+        let mut others = first.plan.scenarios.iter();
+        let is_other = |other: &&PlannedScenario| {
+            other.name == scenario.name
+                && (&other.workload, &other.params) != (&scenario.workload, &scenario.params)
+        };
+        if others.any(|other| is_other(&other)) {
+            return Err(Failure::usage(format!(
+                "`{}` is other work in {} than in {}",
+                scenario.name,
+                run.display(),
+                first_run.display()
+            ))
+            .hint("compare runs of one scenario with the same parameters"));
+        }
+    }
+    Ok(())
+}
+
 /// The part of a record that names its run.
 #[derive(Deserialize)]
 struct RecordHead {
@@ -67,20 +110,47 @@ impl Report {
         if let Some(address) = self.serve {
             return self.serve(address);
         }
-        if self.runs.len() > 1 {
-            self.check_directories()?;
-        }
         let pictures = if self.svg {
             Pictures::PngAndSvg
         } else {
             Pictures::Png
         };
+        if let Some(directory) = &self.scale_out {
+            return self.scale_out(directory, pictures);
+        }
+        if self.runs.len() > 1 {
+            self.check_directories()?;
+        }
         for run in &self.runs {
             let record = run_directory::load(run)?;
             let directory = self.directory(run, &record.id);
             let files = artifacts::page_and_pictures(&report::Report::of(&record), pictures);
             write_user_files(&directory, &files)?;
             output::say(&directory.join(artifacts::PAGE).display().to_string())?;
+        }
+        Ok(Exit::Done)
+    }
+
+    /// Charts over the runs' numbers of shards.
+    fn scale_out(&self, directory: &Path, pictures: Pictures) -> Result<Exit, Failure> {
+        let loaded = self.runs.iter().map(|run| run_directory::load(run));
+        let records = loaded.collect::<Result<Vec<Record>, Failure>>()?;
+        for (run, record) in self.runs.iter().zip(&records) {
+            check_whole(run, record)?;
+            check_same_work(&self.runs[0], &records[0], run, record)?;
+        }
+        let reports: Vec<report::Report<'_>> = records.iter().map(report::Report::of).collect();
+        let charts = photofinish_reports::scale_out(&reports);
+        if charts.is_empty() {
+            return Err(Failure::usage(
+                "these runs have no closed load with different numbers of shards",
+            )
+            .hint("name merged runs of the same scenario; a run of one machine is one shard"));
+        }
+        let files = artifacts::of_charts(&charts, pictures);
+        write_user_files(directory, &files)?;
+        for file in &files {
+            output::say(&directory.join(&file.name).display().to_string())?;
         }
         Ok(Exit::Done)
     }

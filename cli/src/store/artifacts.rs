@@ -2,6 +2,7 @@
 //!
 //! `reports` renders, `run_directory` writes.
 
+use photofinish_reports::Chart;
 use photofinish_reports::formats::{self, File};
 use photofinish_reports::report::Report;
 
@@ -35,9 +36,19 @@ pub fn page_and_pictures(report: &Report<'_>, pictures: Pictures) -> Vec<File> {
         name: PAGE.to_owned(),
         bytes: photofinish_reports::page(report).into_bytes(),
     }];
-    for chart in photofinish_reports::charts(report) {
+    for file in of_charts(&photofinish_reports::charts(report), pictures) {
+        let name = format!("{CHARTS}/{}", file.name);
+        files.push(File { name, ..file });
+    }
+    files
+}
+
+/// The files of charts.
+pub fn of_charts(charts: &[Chart], pictures: Pictures) -> Vec<File> {
+    let mut files = Vec::new();
+    for chart in charts {
         let picture = |extension: &str, bytes| File {
-            name: format!("{CHARTS}/{}.{extension}", chart.file_stem),
+            name: format!("{}.{extension}", chart.file_stem),
             bytes,
         };
         files.push(picture("png", chart.png()));

@@ -433,6 +433,24 @@ fn the_first_shard_serves_for_all() {
             (3, &Vec::new())
         );
     }
+    // Beside a run of one machine, its rate is a point of a chart.
+    let alone = [
+        "run",
+        "http-get",
+        "--runtimes=tokio,smol",
+        "--rounds=2",
+        "--duration=100ms",
+        "--quiet",
+        "--concurrency=4",
+    ];
+    sandbox.run(&alone).check(0, &[]);
+    let chart =
+        |runs: &[&str]| sandbox.run(&[&["report", "--svg", "--scale-out=charts"], runs].concat());
+    chart(&["photofinish-runs/latest", "merged/latest"]).check(0, &[]);
+    let svg = fs::read_to_string(sandbox.path().join("charts/http-get.scale-out.svg"));
+    assert!(svg.expect("written").contains("with 3 shards"));
+    chart(&["photofinish-runs/latest", "out-0/latest"]).check(2, &["out-0/latest lacks shards"]);
+    chart(&["merged/latest"]).check(2, &["no closed load with different numbers of shards"]);
     // A shard that claims more than the server counted.
     let record = sandbox.path().join("store/records/1.json");
     let mut text: Value =

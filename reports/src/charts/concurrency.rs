@@ -52,8 +52,13 @@ impl Sweep {
     }
 
     pub(super) fn axis(&self, drawing: &mut Drawing, frame: &Frame) {
+        self.axis_of("sessions in flight", drawing, frame);
+    }
+
+    /// The axis of a sweep over something else.
+    pub(super) fn axis_of(&self, what: &str, drawing: &mut Drawing, frame: &Frame) {
         frame.x_ticks_at(drawing, &self.x, &self.levels, LABEL);
-        frame.x_caption(drawing, "sessions in flight (log axis)");
+        frame.x_caption(drawing, &format!("{what} (log axis)"));
     }
 }
 
@@ -86,21 +91,23 @@ fn draw(report: &Report<'_>, groups: &[&Group<'_>]) -> Option<Drawing> {
     );
     frame.y_axis(&mut drawing, &y, units::count);
     sweep.axis(&mut drawing, &frame);
-    if let Some(law) = LittlesLaw::of(&series, &sweep) {
-        law.draw(&mut drawing, &frame, &sweep, &y, highest);
+    if let Some(law) = Proportion::of(&series, &sweep) {
+        let fewest = describe::plural(law.fewest as usize, "session");
+        let name = format!("N ÷ time with {fewest}");
+        law.draw(&mut drawing, &frame, &sweep, (&y, highest), &name);
     }
     frame.series(&mut drawing, &series, &sweep.x, &y, units::count);
     Some(drawing)
 }
 
-/// Throughput in proportion to the sessions, from the best at their fewest.
-struct LittlesLaw {
-    fewest: f64,
+/// Throughput in proportion to the sweep's numbers, from the best at the lowest.
+pub(super) struct Proportion {
+    pub(super) fewest: f64,
     ops_s: f64,
 }
 
-impl LittlesLaw {
-    fn of(series: &[Series], sweep: &Sweep) -> Option<Self> {
+impl Proportion {
+    pub(super) fn of(series: &[Series], sweep: &Sweep) -> Option<Self> {
         let fewest = *sweep.levels.first()?;
         let samples = series.iter().flat_map(|one| &one.samples);
         let ops_s = samples
@@ -110,8 +117,15 @@ impl LittlesLaw {
         Some(Self { fewest, ops_s })
     }
 
-    /// Straight between measured levels, like the curves, up to where it leaves the plot above `highest`.
-    fn draw(&self, drawing: &mut Drawing, frame: &Frame, sweep: &Sweep, y: &Scale, highest: f64) {
+    /// Straight between measured levels, like the curves, up to where it leaves the plot above the highest value.
+    pub(super) fn draw(
+        &self,
+        drawing: &mut Drawing,
+        frame: &Frame,
+        sweep: &Sweep,
+        (y, highest): (&Scale, f64),
+        name: &str,
+    ) {
         let places = sweep.levels.iter().map(|sessions| {
             let ops_s = self.ops_s * sessions / self.fewest;
             (sweep.x.place(*sessions), ops_s)
@@ -135,13 +149,8 @@ impl LittlesLaw {
             return;
         };
         drawing.path(points, Stroke::new(Ink::AXIS, 1.5));
-        let fewest = match self.fewest {
-            1.0 => "1 session".to_owned(),
-            fewest => format!("{} sessions", units::count(fewest)),
-        };
-        let text = format!("N ÷ time with {fewest}");
-        let half = Type::SMALL.width(&text) / 2.0;
+        let half = Type::SMALL.width(name) / 2.0;
         let x = end.x.clamp(frame.left + half, frame.right - half);
-        drawing.text(at(x, end.y - 7.0), &text, Type::SMALL.middle());
+        drawing.text(at(x, end.y - 7.0), name, Type::SMALL.middle());
     }
 }

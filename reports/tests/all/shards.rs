@@ -3,6 +3,7 @@
 use photofinish_record::Outcome;
 use photofinish_record::load::Stop;
 use photofinish_reports::report::Report;
+use photofinish_reports::scale_out;
 use photofinish_reports::summary::{Status, Summary};
 use photofinish_reports::terminal::{self, Style};
 
@@ -55,6 +56,43 @@ fn a_merged_run_has_verdicts_and_names_the_shard_that_stands_out() {
             .iter()
             .any(|chart| chart.svg.contains("shard 3 stands apart"))
     );
+}
+
+/// Goal: rates over numbers of shards, beside the line through those of the fewest. Method: runs of one, two and four shards, and
+/// runs that cannot be set side by side.
+#[test]
+fn several_runs_make_a_chart_of_scale_out() {
+    let of = |shards: u32, factor: f64| {
+        let mut record = merged(0..4);
+        for round in &mut record.rounds {
+            if let Outcome::Ok(measured) = &mut round.outcome {
+                measured.worker.throughput_ops_s *= factor;
+            }
+        }
+        match &mut record.shards {
+            Some(set) if shards > 1 => set.count = shards.try_into().expect("shards"),
+            set => *set = None,
+        }
+        record
+    };
+    let records = [of(4, 3.0), of(1, 1.0), of(2, 2.0)];
+    let reports: Vec<Report<'_>> = records.iter().map(Report::of).collect();
+    let charts = scale_out(&reports);
+    let [chart] = charts.as_slice() else {
+        panic!("one scenario: {}", charts.len());
+    };
+    assert_eq!(chart.file_stem, "http-get.scale-out");
+    let svg = &chart.svg;
+    for expected in [
+        "tokio: 36.4k with 1 shard, 72.9k with 2 shards, 109k with 4 shards",
+        "in proportion to 1 shard",
+        "threads at 2: ",
+    ] {
+        assert!(svg.contains(expected), "{expected}: {svg}");
+    }
+    assert!(!chart.png().is_empty());
+    assert!(scale_out(&reports[..1]).is_empty(), "one number of shards");
+    assert!(scale_out(&[]).is_empty());
 }
 
 #[test]
