@@ -1,15 +1,21 @@
 //! Lanes: runtimes in other languages, each a worker program that speaks the worker protocol (docs/PROTOCOL.md).
 //!
-//! Some are shipped, as scripts inside this program (`shipped`); `--lane CMD` adds one's own. A lane is asked what it is
+//! Some are shipped, as sources inside this program (`shipped`); `--lane CMD` adds one's own. A lane is asked what it is
 //! (`describe`) when it is requested, and only then. Rounds start it through `photofinish launch`, which pins the process
 //! before the interpreter runs.
 
 pub mod conformance;
+pub mod go;
+mod languages;
+pub mod managed;
+pub mod node;
 pub mod python;
 mod recording_server;
 mod shipped;
+mod sources;
 
 use std::collections::BTreeMap;
+use std::env;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
@@ -102,26 +108,29 @@ fn describe(command: &[String], directory: Option<&Path>) -> Result<Vec<LaneDesc
 }
 
 /// Variables that change an interpreter's speed unasked; lanes set what they need.
-const CLEARED: [&str; 14] = [
+const CLEARED: [&str; 11] = [
     "AIOHTTP_NO_EXTENSIONS",
     "GODEBUG",
     "GOGC",
     "GOMAXPROCS",
     "GOMEMLIMIT",
-    "HTTPS_PROXY",
-    "HTTP_PROXY",
     "NODE_OPTIONS",
     "PYTHONASYNCIODEBUG",
     "PYTHONDEVMODE",
     "PYTHONTRACEMALLOC",
     "UV_THREADPOOL_SIZE",
-    "http_proxy",
-    "https_proxy",
+    "UV_USE_IO_URING",
 ];
 
+/// Removes those, and proxies: `http_proxy` and its like.
 fn clear_environment(command: &mut Command) {
     for name in CLEARED {
         command.env_remove(name);
+    }
+    for (name, _) in env::vars_os() {
+        if name.to_string_lossy().to_lowercase().ends_with("_proxy") {
+            command.env_remove(name);
+        }
     }
 }
 
@@ -142,13 +151,7 @@ impl Launches {
             let command = match SHIPPED.iter().find(|lane| lane.name == *name) {
                 Some(shipped) if worker.sha256.is_some() => {
                     shipped.write_to(directory)?;
-                    let (interpreter, script) =
-                        (worker.command.first(), directory.join(shipped.script()));
-                    interpreter
-                        .map(OsString::from)
-                        .into_iter()
-                        .chain([script.into()])
-                        .collect()
+                    shipped.command_in(&worker.command, directory)
                 }
                 _ => worker.command.iter().map(OsString::from).collect(),
             };

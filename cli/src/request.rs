@@ -72,7 +72,7 @@ struct WhatArguments {
     )]
     suite: Option<String>,
 
-    /// Runtimes to compare; the first is the reference; `python` adds the lanes in Python [default: all but floors]
+    /// Runtimes to compare; the first is the reference; `python`, `node` and `go` add lanes [default: all but floors]
     #[arg(long, value_delimiter = ',', value_name = "A,B")]
     runtimes: Option<Vec<String>>,
 

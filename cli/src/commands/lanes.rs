@@ -10,13 +10,13 @@ use crate::output;
 /// List the runtimes in other languages, or show the source of one
 ///
 /// A lane runs the same work as the runtimes of this program, as a program of its own in another language: `--runtimes
-/// python` adds those in Python. Lanes are ranked within their own stack.
+/// python,node,go` adds those in these languages. Lanes are ranked within their own stack.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   photofinish lanes
   photofinish lanes show asyncio
-  photofinish run http-delay --runtimes sync,threads,tokio,python")]
+  photofinish run http-delay --runtimes sync,threads,tokio,python,node")]
 pub struct Lanes {
     #[command(subcommand)]
     action: Option<Action>,
@@ -68,8 +68,9 @@ fn shown(name: &str) -> Result<String, Failure> {
         };
         Failure::usage(format!("no lane is called `{name}`")).hint(hint)
     })?;
+    let comment = lane.language.comment;
     let files = source(lane).into_iter();
     Ok(files
-        .map(|(name, text)| format!("# {name}\n\n{text}\n"))
+        .map(|(name, text)| format!("{comment} {name}\n\n{text}\n"))
         .collect())
 }

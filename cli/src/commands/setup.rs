@@ -1,24 +1,29 @@
-//! `photofinish setup`: installs what lanes need beyond a bare interpreter. The only command that downloads anything.
+//! `photofinish setup`: makes what lanes need beyond a bare interpreter. The only command that downloads anything.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
 use crate::exit::{Exit, Failure};
-use crate::lanes::python::{Installation, Installer};
+use crate::lanes::go::Build;
+use crate::lanes::managed::Installation;
+use crate::lanes::node::Packages;
+use crate::lanes::python::{Environment, Installer};
 use crate::output;
 
 /// Install the packages of the lanes in other languages
 ///
-/// The only command that downloads anything by itself. It makes an environment of its own in ~/.local/share/photofinish
-/// (XDG_DATA_HOME, or PHOTOFINISH_DATA), from pinned packages whose hashes are part of this program, and changes nothing else.
-/// A second time it does nothing.
+/// The only command that downloads anything by itself. It makes a directory of its own for each language in
+/// ~/.local/share/photofinish (XDG_DATA_HOME, or PHOTOFINISH_DATA), from pinned packages whose hashes are part of this program,
+/// and changes nothing else. A second time it does nothing.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   photofinish setup python
   photofinish setup python --with uv
-  photofinish run db-select --runtimes tokio,python")]
+  photofinish setup node
+  photofinish setup go
+  photofinish run db-select --runtimes tokio,python,node")]
 pub struct Setup {
     #[command(subcommand)]
     stack: Stack,
@@ -28,6 +33,10 @@ pub struct Setup {
 enum Stack {
     /// Install aiohttp, aiofiles, asyncpg, psycopg, uvloop and websockets
     Python(Python),
+    /// Install pg and ws
+    Node(Node),
+    /// Build the lane, from the standard library alone and without a network
+    Go(Go),
 }
 
 #[derive(Args)]
@@ -41,19 +50,39 @@ struct Python {
     with: Installer,
 }
 
+#[derive(Args)]
+struct Node {
+    /// Interpreter that runs the packages; the npm beside it installs them [default: PHOTOFINISH_NODE, or node]
+    #[arg(long, value_name = "PATH")]
+    node: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Go {
+    /// Command of Go that builds the lane [default: PHOTOFINISH_GO, or go]
+    #[arg(long, value_name = "PATH")]
+    go: Option<PathBuf>,
+}
+
+impl Stack {
+    fn installation(self) -> Result<Box<dyn Installation>, Failure> {
+        Ok(match self {
+            Self::Python(Python { python, with }) => Box::new(Environment::new(python, with)?),
+            Self::Node(Node { node }) => Box::new(Packages::new(node)?),
+            Self::Go(Go { go }) => Box::new(Build::new(go)?),
+        })
+    }
+}
+
 impl Setup {
     pub fn execute(self) -> Result<Exit, Failure> {
-        let Stack::Python(Python { python, with }) = self.stack;
-        let installation = Installation::new(python, with)?;
-        let directory = installation.directory.display().to_string();
+        let installation = self.stack.installation()?;
+        let directory = installation.directory().display().to_string();
         if installation.is_made() {
             output::say(&format!("{directory} is up to date"))?;
             return Ok(Exit::Done);
         }
-        let packages = Installation::packages();
-        output::inform(&format!(
-            "downloading {packages} packages from a package index into {directory}"
-        ));
+        output::inform(&format!("{} into {directory}", installation.announcement()));
         installation.make()?;
         output::say(&format!(
             "{directory} is ready: `photofinish lanes` lists the lanes that use it"

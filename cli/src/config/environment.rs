@@ -10,7 +10,7 @@ use super::{Candidate, KEYS, Key, Kind, flaw};
 use crate::exit::Failure;
 
 /// Name and use of the variables that a user may set.
-pub const VARIABLES: [(&str, &str); 16] = [
+pub const VARIABLES: [(&str, &str); 18] = [
     (
         "PHOTOFINISH_CONFIG",
         "configuration file to use; empty for none",
@@ -20,6 +20,11 @@ pub const VARIABLES: [(&str, &str); 16] = [
         "default of an option, such as PHOTOFINISH_ROUNDS=20",
     ),
     ("PHOTOFINISH_PYTHON", "interpreter of the lanes in Python"),
+    ("PHOTOFINISH_NODE", "interpreter of the lane node"),
+    (
+        "PHOTOFINISH_GO",
+        "command of Go that `setup go` builds with",
+    ),
     (
         "PHOTOFINISH_DATA",
         "directory of lanes' packages, before XDG_DATA_HOME",

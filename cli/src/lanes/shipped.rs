@@ -1,162 +1,142 @@
-//! The lanes that ship with the program: their scripts, and the files beside them.
+//! The lanes that ship with the program, as their sources (`sources`).
 //!
-//! A new lane of a known language is one script and one line in [`SHIPPED`]. `photofinish lanes show NAME` prints its source:
-//! a reader has to be able to judge whether it is written as that language's own users write.
+//! A new lane of a known language is one script and one entry in [`SHIPPED`]; languages are in `languages`. `photofinish lanes
+//! show NAME` prints its source: a reader has to be able to judge whether it is written as that language's own users write.
 
-use std::fs;
+use std::ffi::OsString;
 use std::path::Path;
 
-use photofinish_record::{ForeignWorker, hex};
+use photofinish_record::protocol::LaneDescription;
+use photofinish_record::{ForeignWorker, RuntimeFamily, hex};
 use photofinish_scenarios::plan::Lane;
+use photofinish_scenarios::registry::workloads;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use super::python::require_interpreter;
+use super::languages::{GO, Language, NODE, PYTHON};
+use super::managed::write_files;
+use super::sources::{self, SourceFile};
 use super::{describe, scratch};
-use crate::exit::{Failure, OrFail};
+use crate::exit::Failure;
 
 /// A lane that ships with the program.
 #[derive(Debug)]
 pub struct ShippedLane {
     pub name: &'static str,
-    /// The group that selects it among others: `python`.
-    pub group: &'static str,
+    /// Its language, whose name selects all of its lanes.
+    pub language: &'static Language,
     pub summary: &'static str,
-    /// The files of its program: those shared with other lanes, and last the script that is started.
-    files: &'static [&'static [File]],
+    /// The files of its program: those shared with other lanes, and last the one that the program starts with.
+    files: &'static [&'static [SourceFile]],
 }
-
-/// A file's name and text.
-type File = (&'static str, &'static str);
-
-/// Files of the Python lanes with their texts.
-macro_rules! files {
-    ($($name:literal),* $(,)?) => {
-        &[$(($name, include_str!(concat!("../../lanes/python/", $name)))),*]
-    };
-}
-
-/// Files of every Python lane.
-const COMMON: &[File] = files![
-    "frame.py",
-    "open_phase.py",
-    "content.py",
-    "db_content.py",
-    "ws_content.py",
-    "site_content.py",
-];
-
-/// Files of the lanes of blocking code.
-const BLOCKING: &[File] = files![
-    "blocking_open.py",
-    "blocking_frame.py",
-    "blocking_tasks.py",
-    "blocking_http.py",
-    "blocking_site.py",
-    "blocking_files.py",
-    "blocking_db.py",
-    "blocking_ws.py",
-];
-
-/// Files of the lanes under an event loop.
-const ASYNCHRONOUS: &[File] = files![
-    "async_open.py",
-    "async_frame.py",
-    "async_tasks.py",
-    "async_http.py",
-    "async_site.py",
-    "async_files.py",
-    "async_db.py",
-    "async_ws.py",
-    "async_workloads.py",
-];
 
 /// Every shipped lane.
-pub const SHIPPED: [ShippedLane; 5] = [
+pub const SHIPPED: [ShippedLane; 7] = [
     ShippedLane {
         name: "python-sync",
-        group: "python",
+        language: &PYTHON,
         summary: "CPython: blocking calls, one session (http.client, psycopg)",
-        files: &[COMMON, BLOCKING, files!["python_sync.py"]],
+        files: &[sources::COMMON, sources::BLOCKING, sources::PYTHON_SYNC],
     },
     ShippedLane {
         name: "python-threads",
-        group: "python",
+        language: &PYTHON,
         summary: "CPython: a thread per session, blocking calls (http.client, psycopg)",
-        files: &[COMMON, BLOCKING, files!["python_threads.py"]],
+        files: &[sources::COMMON, sources::BLOCKING, sources::PYTHON_THREADS],
     },
     ShippedLane {
         name: "asyncio",
-        group: "python",
+        language: &PYTHON,
         summary: "CPython: a task per session on the event loop (asyncio streams)",
-        files: &[COMMON, ASYNCHRONOUS, files!["asyncio_tasks.py"]],
+        files: &[sources::COMMON, sources::ASYNCHRONOUS, sources::ASYNCIO],
     },
     ShippedLane {
         name: "aiohttp",
-        group: "python",
+        language: &PYTHON,
         summary: "CPython: a task per session on the event loop (aiohttp, aiofiles, asyncpg, websockets)",
-        files: &[COMMON, ASYNCHRONOUS, files!["aiohttp_tasks.py"]],
+        files: &[sources::COMMON, sources::ASYNCHRONOUS, sources::AIOHTTP],
     },
     ShippedLane {
         name: "uvloop",
-        group: "python",
+        language: &PYTHON,
         summary: "CPython: the lane aiohttp under uvloop",
-        files: &[
-            COMMON,
-            ASYNCHRONOUS,
-            files!["aiohttp_tasks.py", "uvloop_tasks.py"],
-        ],
+        files: &[sources::COMMON, sources::ASYNCHRONOUS, sources::UVLOOP],
+    },
+    ShippedLane {
+        name: "node",
+        language: &NODE,
+        summary: "Node.js: a task per session on the event loop (node:http, fs/promises, pg, ws)",
+        files: &[sources::NODE],
+    },
+    ShippedLane {
+        name: "go",
+        language: &GO,
+        summary: "Go: a goroutine per session (net/http, os; the standard library alone)",
+        files: &[sources::GO],
     },
 ];
 
-/// The names of the lanes in the group `name`; none if there is no such group.
+/// The names of the lanes in the language `name`; none if there is no such language.
 pub fn group(name: &str) -> Vec<String> {
-    let members = SHIPPED.iter().filter(|lane| lane.group == name);
+    let members = SHIPPED.iter().filter(|lane| lane.language.name == name);
     members.map(|lane| lane.name.to_owned()).collect()
 }
 
-/// The files of a lane, each with its name: the frame first, the script that is started last.
+/// The files of a lane, each with its name: what is shared first, the one that the program starts with last.
 pub fn source(lane: &ShippedLane) -> Vec<(&'static str, &'static str)> {
     lane.files.concat()
 }
 
 impl ShippedLane {
-    /// The file name of the script that is started.
-    pub(super) fn script(&self) -> &'static str {
-        let (script, _) = source(self).pop().expect("a lane has a script");
-        script
+    /// The file name of the script that is started; `None` if its program has to be built.
+    fn script(&self) -> Option<&'static str> {
+        let (script, _) = source(self).pop().expect("a lane has files");
+        (!self.language.is_built).then_some(script)
     }
 
+    /// Writes its scripts, if it has any.
     pub(super) fn write_to(&self, directory: &Path) -> Result<(), Failure> {
-        let cannot = || {
-            format!(
-                "cannot write the scripts of lanes to {}",
-                directory.display()
-            )
-        };
-        fs::create_dir_all(directory).or_fail(cannot())?;
-        for (name, text) in source(self) {
-            fs::write(directory.join(name), text).or_fail(cannot())?;
+        match self.script() {
+            Some(_) => write_files(directory, &source(self)),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Its command with the script in `directory`.
+    pub(super) fn command_in(&self, command: &[String], directory: &Path) -> Vec<OsString> {
+        let script = self.script();
+        let words = command.iter();
+        words
+            .map(|word| match script {
+                Some(script) if word == script => directory.join(script).into(),
+                _ => OsString::from(word),
+            })
+            .collect()
     }
 
     /// Its command and the directory to run it in, with its scripts.
     pub(super) fn unpacked(&self) -> Result<(Vec<String>, TempDir), Failure> {
-        let python = require_interpreter()?.to_string_lossy().into_owned();
+        let command = (self.language.command)(self.script().unwrap_or_default())?;
         let directory = scratch()?;
         self.write_to(directory.path())?;
-        Ok((vec![python, self.script().to_owned()], directory))
+        Ok((command, directory))
     }
 
     /// The lane as its own worker describes it.
     pub(super) fn describe(&self) -> Result<Lane, Failure> {
-        let (command, directory) = self.unpacked()?;
+        let (command, directory) = match self.unpacked() {
+            Err(failure) if self.language.is_built => return Ok(self.without_program(&failure)),
+            other => other?,
+        };
         let mut described = describe(&command, Some(directory.path()))?;
         let description = described
             .pop()
             .ok_or_else(|| Failure::could_not_run(format!("{} describes no lane", self.name)))?;
-        Ok(Lane {
+        Ok(self.lane(description, command))
+    }
+
+    fn lane(&self, description: LaneDescription, command: Vec<String>) -> Lane {
+        Lane {
             worker: ForeignWorker {
                 stack: description.stack.clone(),
                 command,
@@ -165,7 +145,24 @@ impl ShippedLane {
             },
             description,
             everywhere: false,
-        })
+        }
+    }
+
+    /// The lane without its program: it can run nothing here, for this reason.
+    fn without_program(&self, failure: &Failure) -> Lane {
+        let reason = failure.in_one_line();
+        let all = workloads().map(|workload| (workload.about.name.to_owned(), reason.clone()));
+        let description = LaneDescription {
+            name: self.name.to_owned(),
+            family: RuntimeFamily::Async,
+            stack: self.language.stack.to_owned(),
+            summary: self.summary.to_owned(),
+            workloads: Vec::new(),
+            cannot: all.collect(),
+            open_load: false,
+            versions: Default::default(),
+        };
+        self.lane(description, Vec::new())
     }
 
     /// SHA-256 over its files, in their order.
@@ -181,41 +178,57 @@ impl ShippedLane {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
-    fn every_lane_has_its_script_and_its_frame() {
+    fn every_lane_has_the_files_that_its_files_name() {
         for lane in &SHIPPED {
             let files = source(lane);
-            let has = |module: &str| {
-                files
-                    .iter()
-                    .any(|(name, _)| *name == format!("{module}.py"))
-            };
-            assert_eq!(files[0].0, "frame.py");
+            let has = |file: &str| files.iter().any(|(name, _)| *name == file);
+            let others = others(lane.language.name);
             for (name, text) in &files {
-                for module in own_modules(text) {
-                    assert!(has(module), "{}: {name} imports {module}", lane.name);
+                for file in others.iter().filter(|file| imports(text, file)) {
+                    assert!(has(file), "{}: {name} imports {file}", lane.name);
                 }
             }
-            let (_, script) = *source(lane).last().expect("a script");
+            let (_, script) = files.last().expect("a script");
+            let names = ['"', '\''].map(|quote| format!("{quote}{}{quote}", lane.name));
             assert!(
-                script.contains(&format!("NAME = \"{}\"", lane.name)),
-                "{}",
+                names.iter().any(|name| script.contains(name)),
+                "{} is not named by its script",
                 lane.name
             );
         }
         assert_eq!(group("python").len(), 5);
+        assert_eq!(group("node"), ["node"]);
         assert_eq!(group("ruby"), [""; 0]);
     }
 
-    /// The modules of ours that a file imports.
-    fn own_modules(text: &str) -> impl Iterator<Item = &str> {
-        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("lanes/python");
-        let imported = text.lines().filter_map(|line| {
-            let mut words = line.split([' ', ',']).filter(|word| !word.is_empty());
-            matches!(words.next(), Some("from" | "import")).then(|| words.next())?
-        });
-        imported.filter(move |module| directory.join(format!("{module}.py")).exists())
+    /// The sources in the directory of a language.
+    fn others(language: &str) -> Vec<String> {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("lanes")
+            .join(language);
+        let entries = fs::read_dir(directory).expect("a directory of lanes");
+        let names = entries.map(|entry| entry.expect("an entry").file_name());
+        let names = names.map(|name| name.into_string().expect("text"));
+        let is_source =
+            |name: &String| [".py", ".cjs", ".go"].iter().any(|end| name.ends_with(end));
+        names.filter(is_source).collect()
+    }
+
+    /// True if a line of the text imports the file. Files of Go are a package, and need all others.
+    fn imports(text: &str, file: &str) -> bool {
+        let (stem, ending) = file.rsplit_once('.').expect("an ending");
+        text.lines().any(|line| match ending {
+            "py" => {
+                let mut words = line.split([' ', ',']).filter(|word| !word.is_empty());
+                matches!(words.next(), Some("from" | "import")) && words.next() == Some(stem)
+            }
+            "cjs" => line.contains(&format!("require('./{file}')")),
+            _ => true,
+        })
     }
 }

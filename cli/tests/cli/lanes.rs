@@ -7,6 +7,7 @@ use photofinish_record::{Outcome, Record};
 
 use crate::databases::{installed, world_readable_sandbox};
 use crate::nginx::nginx;
+use crate::setup::built_go;
 use crate::support::{Finished, Sandbox, TINY, python, skip_without};
 
 /// Every workload of the Python lanes, by scenario.
@@ -202,6 +203,167 @@ fn a_lane_without_its_packages_is_unsupported() {
     for cell in supported {
         assert_eq!((&*cell.scenario, &*cell.runtime), ("http-delay", "asyncio"));
     }
+}
+
+/// Workloads that node and go have beyond those of the Python lanes, by scenario.
+const MORE_SCENARIOS: [&str; 7] = [
+    "scripted",
+    "spawn",
+    "tasks-in-turn",
+    "failures-panic",
+    "file-random",
+    "http-connect",
+    "http-stream",
+];
+
+/// True if there is no node with these packages, where `NODE_PATH` says.
+fn node_is_missing() -> bool {
+    let load = "require('pg'); require('ws')";
+    let output = Command::new("node").args(["-e", load]).output();
+    let is_there = output.is_ok_and(|output| output.status.success());
+    if !is_there {
+        skip_without("node with the packages pg and ws");
+    }
+    !is_there
+}
+
+/// The lanes node and go with every workload that both have, the site, and the databases and WebSockets of node.
+#[test]
+fn node_and_go_do_the_same_work_with_equal_counts_on_both_sides() {
+    let Some(data) = built_go() else {
+        return;
+    };
+    if node_is_missing() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let short = [
+        "--rounds=1",
+        "--duration=10ms",
+        "--concurrency=3",
+        "--set=load.warmup=1ms",
+        "--set=unit=2ms",
+        "--no-redo",
+    ];
+    let measure = |scenarios: &[&str], runtimes: &str| {
+        let run = [&["run"], scenarios, &[runtimes], &short].concat();
+        let mut command = sandbox.command(&run);
+        command.env("PHOTOFINISH_DATA", data);
+        Finished::of(&mut command).check(0, &[]);
+        let record = sandbox.record();
+        every_round_is_proved(&record);
+        record
+    };
+    let is_external = |scenario: &&str| scenario.starts_with("db-") || scenario.starts_with("ws-");
+    let common = SCENARIOS.into_iter().chain(MORE_SCENARIOS);
+    // Nothing is forgotten there that had not begun to run: the lanes say so.
+    let common = common.filter(|scenario| !is_external(scenario) && *scenario != "forgotten-await");
+    let common: Vec<&str> = common.chain(["forgotten-join"]).collect();
+    let record = measure(&common, "--runtimes=node,go");
+    assert_eq!(record.rounds.len(), 2 * common.len());
+    for (lane, part) in [("node", "v8"), ("go", "go")] {
+        let worker = record.plan.runtimes[lane].worker.as_ref().expect("a lane");
+        assert!(worker.versions.contains_key(part), "{worker:?}");
+        assert_eq!(worker.sha256.as_ref().map(String::len), Some(64));
+    }
+    let site = ["scrape", "download", "crawl", "--set=server.http.pages=20"];
+    measure(&site, "--runtimes=node,go");
+    let external: Vec<&str> = SCENARIOS.into_iter().filter(is_external).collect();
+    measure(&external, "--runtimes=node");
+}
+
+/// The same requests under three stacks, which a report sets side by side.
+#[test]
+fn three_languages_are_set_side_by_side() {
+    let Some(data) = built_go() else {
+        return;
+    };
+    if node_is_missing() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let run = [
+        "run",
+        "http-delay",
+        "--runtimes=tokio,node,go",
+        "--set=unit=5ms",
+    ];
+    let mut command = sandbox.command(&[&run[..], &TINY].concat());
+    command.env("PHOTOFINISH_DATA", data);
+    let stdout = Finished::of(&mut command).check(0, &[]).stdout;
+    let record = sandbox.record();
+    every_round_is_proved(&record);
+    for (stack, runtime) in [("Rust", "tokio"), ("Node", "node"), ("Go", "go")] {
+        let row = stdout.lines().find(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            words.windows(2).any(|pair| pair == [stack, runtime])
+        });
+        assert!(row.is_some(), "no row of {stack} in: {stdout}");
+        // Five requests of a unit each at once: they must overlap, and no lane is faster than one unit.
+        for round in &record.rounds {
+            let Outcome::Ok(measured) = &round.outcome else {
+                panic!("{:?}", round.outcome)
+            };
+            let shortest_ns = measured.worker.service.quantile_ns(0.0);
+            assert!(shortest_ns >= Some(4_900_000), "{round:?}");
+        }
+    }
+}
+
+/// Node finds its packages where it is told to, and says what is missing otherwise; go says that it is not built.
+#[test]
+fn lanes_without_packages_or_program_name_the_command() {
+    if node_is_missing() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let run = ["run", "db-select", "http-get", "--runtimes=node,go"];
+    let run = [&run[..], &TINY].concat();
+    let without = |modules: Option<&Path>| {
+        let mut command = sandbox.command(&run);
+        match modules {
+            Some(modules) => command.env("NODE_PATH", modules),
+            None => command.env_remove("NODE_PATH"),
+        };
+        Finished::of(&mut command).check(0, &[]);
+        let record = sandbox.record();
+        every_round_is_proved(&record);
+        let cells = record.plan.cells.into_iter();
+        let reasons =
+            cells.filter_map(|cell| Some((cell.scenario, cell.runtime, cell.unsupported?)));
+        reasons.collect::<Vec<_>>()
+    };
+    let reasons = without(None);
+    let has = |scenario: &str, lane: &str, command: &str| {
+        reasons
+            .iter()
+            .any(|it| (&*it.0, &*it.1) == (scenario, lane) && it.2.contains(command))
+    };
+    assert!(
+        has("db-select", "node", "`photofinish setup node`"),
+        "{reasons:?}"
+    );
+    assert!(
+        has("http-get", "go", "`photofinish setup go`"),
+        "{reasons:?}"
+    );
+    assert!(!has("http-get", "node", ""), "{reasons:?}");
+
+    let finding = "console.log(require.resolve('pg/package.json'))";
+    let output = Command::new("node")
+        .args(["-e", finding])
+        .output()
+        .expect("node runs");
+    let package = String::from_utf8(output.stdout).expect("text");
+    let modules = Path::new(package.trim())
+        .ancestors()
+        .nth(2)
+        .expect("node_modules");
+    let reasons = without(Some(modules));
+    assert!(
+        reasons.iter().all(|(_, lane, _)| lane == "go"),
+        "{reasons:?}"
+    );
 }
 
 #[test]
@@ -428,18 +590,27 @@ fn a_lane_that_dies_leaves_the_others_their_rounds() {
 }
 
 #[test]
-fn without_python_the_remedy_is_told() {
+fn without_an_interpreter_the_remedy_is_told() {
     let sandbox = Sandbox::new();
-    let mut command = sandbox.command(&["run", "null", "--runtimes", "python"]);
-    command.env("PHOTOFINISH_PYTHON", "/nowhere/python3");
-    Finished::of(&mut command).check(2, &["/nowhere/python3", "PHOTOFINISH_PYTHON="]);
+    for (lanes, variable) in [
+        ("python", "PHOTOFINISH_PYTHON"),
+        ("node", "PHOTOFINISH_NODE"),
+    ] {
+        let mut command = sandbox.command(&["run", "null", "--runtimes", lanes]);
+        command.env(variable, "/nowhere/interpreter");
+        let expected = ["/nowhere/interpreter", &format!("{variable}=")];
+        Finished::of(&mut command).check(2, &expected);
+    }
 }
 
 #[test]
 fn every_worker_that_ships_passes_the_checks() {
-    if packages_are_missing() || perl_is_missing() {
+    if packages_are_missing() || perl_is_missing() || node_is_missing() {
         return;
     }
+    let Some(data) = built_go() else {
+        return;
+    };
     let sandbox = Sandbox::new();
     for lane in [
         "python-sync",
@@ -447,8 +618,12 @@ fn every_worker_that_ships_passes_the_checks() {
         "asyncio",
         "aiohttp",
         "uvloop",
+        "node",
+        "go",
     ] {
-        let checked = sandbox.run(&["check-worker", lane]).check(0, &[]);
+        let mut command = sandbox.command(&["check-worker", lane]);
+        command.env("PHOTOFINISH_DATA", data);
+        let checked = Finished::of(&mut command).check(0, &[]);
         assert_eq!(
             checked.stdout.matches("  ok  ").count(),
             12,
@@ -579,6 +754,11 @@ fn lanes_show_their_source() {
         &["lanes", "show", "uvloop"],
         &["aiohttp.ClientSession", "uvloop.new_event_loop"],
     );
+    says(
+        &["lanes", "show", "node"],
+        &["// frame.cjs", "http.request(", "new this.pg.Pool"],
+    );
+    says(&["lanes", "show", "go"], &["// go.mod", "http.Transport{"]);
     sandbox
         .run(&["lanes", "show", "asyncoi"])
         .check(2, &["did you mean `asyncio`?"]);

@@ -1,0 +1,3 @@
+module photofinish-go
+
+go 1.19

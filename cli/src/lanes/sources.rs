@@ -1,0 +1,86 @@
+//! The sources of the shipped lanes, by the lanes that share them. They are in `cli/lanes`.
+
+/// A file's name and text.
+pub type SourceFile = (&'static str, &'static str);
+
+/// Files in a directory of lanes with their texts.
+macro_rules! files {
+    ($directory:literal: $($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../lanes/", $directory, "/", $name)))),*]
+    };
+}
+
+/// Files of every Python lane.
+pub const COMMON: &[SourceFile] = files![
+    "python":
+    "frame.py",
+    "open_phase.py",
+    "content.py",
+    "db_content.py",
+    "ws_content.py",
+    "site_content.py",
+];
+
+/// Files of the lanes of blocking code.
+pub const BLOCKING: &[SourceFile] = files![
+    "python":
+    "blocking_open.py",
+    "blocking_frame.py",
+    "blocking_tasks.py",
+    "blocking_http.py",
+    "blocking_site.py",
+    "blocking_files.py",
+    "blocking_db.py",
+    "blocking_ws.py",
+];
+
+/// Files of the lanes under an event loop.
+pub const ASYNCHRONOUS: &[SourceFile] = files![
+    "python":
+    "async_open.py",
+    "async_frame.py",
+    "async_tasks.py",
+    "async_http.py",
+    "async_site.py",
+    "async_files.py",
+    "async_db.py",
+    "async_ws.py",
+    "async_workloads.py",
+];
+
+pub const PYTHON_SYNC: &[SourceFile] = files!["python": "python_sync.py"];
+pub const PYTHON_THREADS: &[SourceFile] = files!["python": "python_threads.py"];
+pub const ASYNCIO: &[SourceFile] = files!["python": "asyncio_tasks.py"];
+pub const AIOHTTP: &[SourceFile] = files!["python": "aiohttp_tasks.py"];
+pub const UVLOOP: &[SourceFile] = files!["python": "aiohttp_tasks.py", "uvloop_tasks.py"];
+
+/// Files of the lane `node`.
+pub const NODE: &[SourceFile] = files![
+    "node":
+    "frame.cjs",
+    "content.cjs",
+    "queues.cjs",
+    "threads.cjs",
+    "tasks.cjs",
+    "http.cjs",
+    "pages.cjs",
+    "site.cjs",
+    "files.cjs",
+    "db.cjs",
+    "ws.cjs",
+    "node.cjs",
+];
+
+/// The module of the lane `go`, which `photofinish setup go` builds.
+pub const GO: &[SourceFile] = files![
+    "go":
+    "go.mod",
+    "frame.go",
+    "content.go",
+    "tasks.go",
+    "http.go",
+    "pages.go",
+    "site.go",
+    "files.go",
+    "main.go",
+];
