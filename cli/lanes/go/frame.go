@@ -218,6 +218,12 @@ type Plan struct {
 	Targets map[string]PlannedTarget `json:"targets"`
 	WorkDir string                   `json:"work_dir"`
 	Shard   json.RawMessage          `json:"shard"`
+
+	// Of an open load.
+	Arrivals   string `json:"arrivals"`
+	ScheduleNs int64  `json:"schedule_ns"`
+	DrainNs    int64  `json:"drain_ns"`
+	LateNs     int64  `json:"late_ns"`
 }
 
 // Stop is the end of a phase: after a time or a number of operations.
@@ -402,6 +408,10 @@ type Tally struct {
 	firstStart, lastEnd int64
 }
 
+func newTally() Tally {
+	return Tally{service: newHistogram(), failures: map[string]*failures{}}
+}
+
 func (tally *Tally) ended(start, end int64, err error) {
 	if tally.firstStart == 0 {
 		tally.firstStart = start
@@ -429,7 +439,7 @@ type Phase struct {
 func runPhase(stop Stop, firstOp uint64, sessions []any, operate func(any, uint64) error) *Phase {
 	phase := &Phase{make([]Tally, len(sessions))}
 	for index := range phase.tallies {
-		phase.tallies[index] = Tally{service: newHistogram(), failures: map[string]*failures{}}
+		phase.tallies[index] = newTally()
 	}
 	until := int64(math.MaxInt64)
 	if stop.DurationNs > 0 {
@@ -587,8 +597,16 @@ func measure(workload Workload, round *Round) (map[string]any, error) {
 	overhead := runPhase(Stop{DurationNs: overheadNs}, 0, sessions, nothing)
 	round.forget()
 	before := usage()
-	measured := runPhase(round.Stop, 0, sessions, workload.Operate)
+	measured, open, err := runMeasured(round, sessions, workload.Operate)
+	if err != nil {
+		return nil, err
+	}
 	cost := costSince(before)
+	phases := [3]*Phase{warmup, overhead, measured}
+	if open != nil && open.unfinished > 0 {
+		// Sessions are still in operations that were given up: nothing can be closed or checked.
+		return open.complete(measurement(round, phases, cost, []string{})), nil
+	}
 	for _, session := range sessions {
 		workload.Close(session)
 	}
@@ -599,7 +617,19 @@ func measure(workload Workload, round *Round) (map[string]any, error) {
 		totals.connections[name] += traffic.begun()
 	}
 	violations := append([]string{}, workload.Violations(totals)...)
-	return measurement(round, [3]*Phase{warmup, overhead, measured}, cost, violations), nil
+	return open.complete(measurement(round, phases, cost, violations)), nil
+}
+
+// runMeasured is the measured phase; an open load has numbers of its own.
+func runMeasured(round *Round, sessions []any, operate func(any, uint64) error) (*Phase, *OpenPhase, error) {
+	if round.Arrivals == "" {
+		return runPhase(round.Stop, 0, sessions, operate), nil, nil
+	}
+	open, err := runOpenPhase(round.Plan, sessions, operate)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &open.Phase, open, nil
 }
 
 func measurement(round *Round, phases [3]*Phase, cost map[string]any, violations []string) map[string]any {
@@ -637,7 +667,7 @@ func measurement(round *Round, phases [3]*Phase, cost map[string]any, violations
 		}
 	}
 	return map[string]any{
-		"sessions":                 len(measured.tallies),
+		"sessions":                 round.Load.Concurrency,
 		"worker_threads":           runtime.GOMAXPROCS(0),
 		"runtime_facts":            round.facts,
 		"ops":                      measured.succeeded(),
@@ -675,8 +705,8 @@ func work(plan Plan) map[string]any {
 		return answer("unsupported", "%s has no workload `%s`", name, plan.Workload)
 	case len(plan.Shard) > 0 && string(plan.Shard) != "null":
 		return answer("unsupported", "%s has no shares of a load", name)
-	case plan.Load.Model != "closed":
-		return answer("unsupported", "%s has no open load", name)
+	case plan.Load.Model == "open" && plan.Arrivals == "":
+		return answer("unsupported", "%s does not pace arrivals by itself", name)
 	}
 	// The runtime takes the CPUs of this process, or what its control group allows: the plan says it.
 	if len(plan.CPUs) > 0 {

@@ -50,6 +50,7 @@ func describe() map[string]any {
 		"summary":   "Go: a goroutine per session (net/http, os; the standard library alone)",
 		"workloads": names,
 		"cannot":    cannot,
+		"open_load": true,
 		"versions":  map[string]string{"go": runtime.Version()},
 	}
 	return map[string]any{"protocol": protocol, "lanes": []any{lane}}

@@ -251,6 +251,9 @@ class Totals {
 
 /** A phase of closed load: numbers its operations, says when a session has done its part, and has the results. */
 class Phase {
+  // Operations in flight when the phase was given up.
+  unfinished = 0;
+
   constructor(stop, firstOp, sessions) {
     this.stop = stop;
     this.firstOp = firstOp;
@@ -311,6 +314,16 @@ class Phase {
 
   ran() {
     return this.tallies.filter((tally) => tally.lastEnd);
+  }
+
+  /** Sessions without a success. */
+  withoutSuccess() {
+    return this.tallies.filter((tally) => !tally.succeeded).length;
+  }
+
+  /** The numbers of an open load. */
+  openLoad() {
+    return null;
   }
 
   elapsedNs() {
@@ -403,7 +416,7 @@ function sizeThreadPool(round, workload) {
 }
 
 /** One round: set-up, warm-up, overhead, measurement, checks. */
-async function run(workload, round) {
+async function run(lane, workload, round) {
   await workload.prepare();
   sizeThreadPool(round, workload);
   const opened = [];
@@ -422,8 +435,16 @@ async function run(workload, round) {
   const overhead = await phase({ duration_ns: OVERHEAD_NS }, 0, async () => {});
   round.forget();
   const cost = new Cost();
-  const measured = await phase(round.plan.stop, 0, operate);
+  let measured;
+  if (round.plan.arrivals) {
+    measured = new lane.OpenPhase(round.plan, round.sessions);
+    await measured.runAll(operate, opened);
+  } else {
+    measured = await phase(round.plan.stop, 0, operate);
+  }
   const spent = cost.since();
+  // Sessions are still in operations that were given up: nothing can be closed or checked.
+  if (measured.unfinished) return measurement(round, { warmup, overhead, measured }, spent, []);
   for (const session of opened) await workload.close(session);
   const totals = new Totals(round, before, [warmup, measured]);
   const violations = [...workload.violations(totals), ...(await workload.finish(totals))];
@@ -445,8 +466,9 @@ function measurement(round, { warmup, overhead, measured }, cost, violations) {
     elapsed_ns: measured.elapsedNs(),
     session_ns: measured.ran().reduce((sum, tally) => sum + tally.lastEnd - tally.firstStart, 0),
     throughput_ops_s: measured.throughput(),
-    sessions_without_success: measured.tallies.filter((tally) => !tally.succeeded).length,
+    sessions_without_success: measured.withoutSuccess(),
     service: measured.service.encoded(),
+    open: measured.openLoad(),
     overhead: {
       ops: overhead.succeeded(),
       throughput_ops_s: overhead.throughput(),
@@ -514,6 +536,7 @@ function describe(lane) {
     summary: lane.summary,
     workloads: workloads.filter(([, workload]) => !missing(workload)).map(([name]) => name),
     cannot: Object.fromEntries(cannot),
+    open_load: true,
     versions,
   };
   return { protocol: PROTOCOL, lanes: [described] };
@@ -527,12 +550,12 @@ async function work(lane, plan) {
   const workload = lane.workloads[plan.workload];
   if (!workload || missing(workload)) return unsupported(`${lane.name} has no workload \`${plan.workload}\``);
   if (plan.shard) return unsupported(`${lane.name} has no shares of a load`);
-  if (plan.load.model !== 'closed') return unsupported(`${lane.name} has no open load`);
+  if (plan.load.model === 'open' && !plan.arrivals) return unsupported(`${lane.name} does not pace arrivals by itself`);
   let running;
   try {
     const round = new Round(plan);
     running = new workload(round);
-    return { status: 'ok', measurement: await run(running, round) };
+    return { status: 'ok', measurement: await run(lane, running, round) };
   } catch (error) {
     await running?.abandon();
     if (error instanceof Unsupported) return unsupported(error.message);
@@ -579,6 +602,8 @@ async function main(lane) {
 module.exports = {
   Failure,
   GOLDEN,
+  Histogram,
+  Phase,
   Traffic,
   Unsupported,
   Workload,

@@ -5,12 +5,14 @@
 'use strict';
 
 const { main } = require('./frame.cjs');
+const { OpenPhase } = require('./open.cjs');
 
 const NAME = 'node';
 
 main({
   name: NAME,
   summary: 'Node.js: a task per session on the event loop (node:http, fs/promises, pg, ws)',
+  OpenPhase,
   workloads: {
     ...require('./tasks.cjs'),
     ...require('./http.cjs').workloads,

@@ -58,6 +58,7 @@ pub const UVLOOP: &[SourceFile] = files!["python": "aiohttp_tasks.py", "uvloop_t
 pub const NODE: &[SourceFile] = files![
     "node":
     "frame.cjs",
+    "open.cjs",
     "content.cjs",
     "queues.cjs",
     "threads.cjs",
@@ -76,6 +77,7 @@ pub const GO: &[SourceFile] = files![
     "go":
     "go.mod",
     "frame.go",
+    "open.go",
     "content.go",
     "tasks.go",
     "http.go",

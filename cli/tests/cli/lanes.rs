@@ -239,7 +239,6 @@ fn node_and_go_do_the_same_work_with_equal_counts_on_both_sides() {
     let sandbox = Sandbox::new();
     let short = [
         "--rounds=1",
-        "--duration=10ms",
         "--concurrency=3",
         "--set=load.warmup=1ms",
         "--set=unit=2ms",
@@ -259,7 +258,10 @@ fn node_and_go_do_the_same_work_with_equal_counts_on_both_sides() {
     // Nothing is forgotten there that had not begun to run: the lanes say so.
     let common = common.filter(|scenario| !is_external(scenario) && *scenario != "forgotten-await");
     let common: Vec<&str> = common.chain(["forgotten-join"]).collect();
-    let record = measure(&common, "--runtimes=node,go");
+    let record = measure(
+        &[&common[..], &["--duration=10ms"]].concat(),
+        "--runtimes=node,go",
+    );
     assert_eq!(record.rounds.len(), 2 * common.len());
     for (lane, part) in [("node", "v8"), ("go", "go")] {
         let worker = record.plan.runtimes[lane].worker.as_ref().expect("a lane");
@@ -267,9 +269,17 @@ fn node_and_go_do_the_same_work_with_equal_counts_on_both_sides() {
         assert_eq!(worker.sha256.as_ref().map(String::len), Some(64));
     }
     let site = ["scrape", "download", "crawl", "--set=server.http.pages=20"];
-    measure(&site, "--runtimes=node,go");
+    measure(
+        &[&site[..], &["--duration=10ms"]].concat(),
+        "--runtimes=node,go",
+    );
     let external: Vec<&str> = SCENARIOS.into_iter().filter(is_external).collect();
-    measure(&external, "--runtimes=node");
+    measure(
+        &[&external[..], &["--duration=10ms"]].concat(),
+        "--runtimes=node",
+    );
+    let open = ["http-get", "--rate=300", "--duration=200ms"];
+    assert_eq!(arrivals(&measure(&open, "--runtimes=node,go")).len(), 2);
 }
 
 /// The same requests under three stacks, which a report sets side by side.
@@ -515,7 +525,11 @@ print(told, end="")
             "miscounts arrivals scheduled: expected 60, got 59",
         ],
     );
-    let record = sandbox.record();
+    assert_eq!(arrivals(&sandbox.record()).len(), 4);
+}
+
+/// Arrivals of the rounds of an open load of 200 ms, in which every one was started and accounted for.
+fn arrivals(record: &Record) -> Vec<u64> {
     let mut scheduled = Vec::new();
     for round in &record.rounds {
         let Outcome::Ok(measured) = &round.outcome else {
@@ -532,11 +546,11 @@ print(told, end="")
         assert!(open.pacer_cpu_ns.is_some());
         scheduled.push(open.scheduled);
     }
-    assert_eq!(scheduled.len(), 4);
     assert!(
         scheduled.iter().all(|count| *count == scheduled[0]),
         "{scheduled:?}"
     );
+    scheduled
 }
 
 #[test]
