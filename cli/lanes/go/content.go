@@ -47,6 +47,38 @@ func knownBytes(size Size, offset uint64) []byte {
 	return content[:size]
 }
 
+const largestPart = 1 << 20
+
+// knownPath makes a file of known bytes if it is missing.
+func knownPath(directory string, size Size) (string, error) {
+	path := filepath.Join(directory, fmt.Sprintf("known-%d.bin", size))
+	if found, err := os.Stat(path); err == nil && found.Size() == int64(size) {
+		return path, nil
+	}
+	if err := os.MkdirAll(directory, 0o777); err != nil {
+		return "", err
+	}
+	unfinished := filepath.Join(directory, fmt.Sprintf("known-%d.%d.tmp", size, os.Getpid()))
+	file, err := os.Create(unfinished)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	for offset := Size(0); offset < size; offset += largestPart {
+		part := size - offset
+		if part > largestPart {
+			part = largestPart
+		}
+		if _, err := file.Write(knownBytes(part, uint64(offset))); err != nil {
+			return "", err
+		}
+	}
+	if err := file.Sync(); err != nil {
+		return "", err
+	}
+	return path, os.Rename(unfinished, path)
+}
+
 // KnownFile is a file of known bytes.
 type KnownFile struct {
 	path     string
@@ -54,23 +86,9 @@ type KnownFile struct {
 	checksum uint32
 }
 
-// knownFile makes such a file if it is missing.
 func knownFile(directory string, size Size) (*KnownFile, error) {
-	content := knownBytes(size, 0)
-	path := filepath.Join(directory, fmt.Sprintf("known-%d.bin", size))
-	if found, err := os.Stat(path); err != nil || found.Size() != int64(size) {
-		if err := os.MkdirAll(directory, 0o777); err != nil {
-			return nil, err
-		}
-		unfinished := filepath.Join(directory, fmt.Sprintf("known-%d.%d.tmp", size, os.Getpid()))
-		if err := writeFile(unfinished, content, true); err != nil {
-			return nil, err
-		}
-		if err := os.Rename(unfinished, path); err != nil {
-			return nil, err
-		}
-	}
-	return &KnownFile{path, int(size), crc32.ChecksumIEEE(content)}, nil
+	path, err := knownPath(directory, size)
+	return &KnownFile{path, int(size), crc32.ChecksumIEEE(knownBytes(size, 0))}, err
 }
 
 func (file *KnownFile) check(contents []byte) error {

@@ -56,7 +56,7 @@ type FileRandom struct {
 	FileSize Size `json:"file_size"`
 	Block    Size
 
-	file *KnownFile
+	path string
 }
 
 type openFile struct {
@@ -68,12 +68,12 @@ func (workload *FileRandom) Prepare() (err error) {
 	if err := workload.round.params(workload); err != nil {
 		return err
 	}
-	workload.file, err = knownFile(workload.round.WorkDir, workload.FileSize)
+	workload.path, err = knownPath(workload.round.WorkDir, workload.FileSize)
 	return err
 }
 
 func (workload *FileRandom) Open(int) (any, error) {
-	file, err := os.Open(workload.file.path)
+	file, err := os.Open(workload.path)
 	return &openFile{file, make([]byte, workload.Block)}, err
 }
 

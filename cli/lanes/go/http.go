@@ -632,7 +632,7 @@ type HTTPErrors struct {
 	Paths          []string
 	Failing, Reset string
 
-	nowhere map[string]*Client
+	failing map[string]*Client
 	answers atomic.Int64
 }
 
@@ -660,18 +660,29 @@ func (workload *HTTPErrors) Prepare() error {
 	if err != nil {
 		return err
 	}
-	if err := workload.plan(workload.Paths, len(workload.Paths)+1); err != nil {
+	if err := workload.plan(workload.Paths, len(workload.Paths)); err != nil {
 		return err
 	}
+	sessions := workload.round.Load.Concurrency
 	// What never reaches the server is not part of its traffic.
 	elsewhere := func(address string) *Client {
-		return newClient(&Target{address: address, authority: address, traffic: &Traffic{}}, workload.round.Load.Concurrency)
+		return newClient(&Target{address: address, authority: address, traffic: &Traffic{}}, sessions)
 	}
-	workload.nowhere = map[string]*Client{
+	workload.failing = map[string]*Client{
 		"refused":      elsewhere(fmt.Sprintf("127.0.0.1:%d", port)),
 		"unknown-host": elsewhere(unknownHost + ":80"),
+		"status":       newClient(workload.target, sessions),
+		// With connections of its own: for each kept one that breaks, the transport would ask again.
+		"reset": newClient(workload.target, sessions),
 	}
 	return nil
+}
+
+func (workload *HTTPErrors) Close(session any) {
+	workload.FanOut.Close(session)
+	for _, client := range workload.failing {
+		client.CloseIdleConnections()
+	}
 }
 
 func (workload *HTTPErrors) Operate(_ any, op uint64) error {
@@ -685,15 +696,12 @@ func (workload *HTTPErrors) Operate(_ any, op uint64) error {
 }
 
 func (workload *HTTPErrors) fail(kind string) error {
-	client, path := workload.client, workload.Failing
-	if nowhere := workload.nowhere[kind]; nowhere != nil {
-		client = nowhere
-	}
+	path := workload.Failing
 	if kind == "reset" {
 		path = workload.Reset
 	}
 	got := "success"
-	answer, err := client.get(path)
+	answer, err := workload.failing[kind].get(path)
 	if err != nil {
 		got = kindOf(err)
 	} else if answer.status >= 400 {

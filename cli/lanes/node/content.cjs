@@ -26,12 +26,22 @@ function sizeInBytes(text) {
   return Number(number) * UNITS[unit];
 }
 
-/** Word i is (i + 1) × 0x9E3779B97F4A7C15, little endian. */
+const LARGEST_PART_BYTES = 2 ** 20;
+
+/** The bytes of a known file from `offset` on: word i is (i + 1) × 0x9E3779B97F4A7C15, little endian. */
 function knownBytes(size, offset = 0) {
-  const bytes = Buffer.alloc(size + 8);
-  const first = BigInt(offset / 8 + 1);
-  for (let at = 0n; at * 8n <= size - 1; at += 1n) bytes.writeBigUInt64LE(u64((first + at) * GOLDEN), Number(at) * 8);
-  return bytes.subarray(0, size);
+  const words = new Uint32Array(Math.ceil(size / 8) * 2);
+  const first = u64(BigInt(offset / 8 + 1) * GOLDEN);
+  const [goldenLow, goldenHigh] = [Number(GOLDEN & 0xffffffffn), Number(GOLDEN >> 32n)];
+  let [low, high] = [Number(first & 0xffffffffn), Number(first >> 32n)];
+  for (let at = 0; at < words.length; at += 2) {
+    words[at] = low;
+    words[at + 1] = high;
+    low += goldenLow;
+    high = (high + goldenHigh + Math.floor(low / 2 ** 32)) % 2 ** 32;
+    low %= 2 ** 32;
+  }
+  return Buffer.from(words.buffer, 0, size);
 }
 
 // CRC-32 of the known files; zlib has it as a function of its own only in newer versions.
@@ -47,20 +57,26 @@ function crc32(bytes) {
   return ~value >>> 0;
 }
 
-/** The path and the content of a file of known bytes, made if it is missing. */
-function knownFile(directory, size) {
+/** The path of a file of known bytes, made if it is missing. */
+function knownPath(directory, size) {
   const known = path.join(directory, `known-${size}.bin`);
-  const content = knownBytes(size);
   if (fs.statSync(known, { throwIfNoEntry: false })?.size !== size) {
     fs.mkdirSync(directory, { recursive: true });
     const unfinished = path.join(directory, `known-${size}.${process.pid}.tmp`);
     const file = fs.openSync(unfinished, 'w');
-    fs.writeFileSync(file, content);
+    for (let offset = 0; offset < size; offset += LARGEST_PART_BYTES) {
+      fs.writeFileSync(file, knownBytes(Math.min(size - offset, LARGEST_PART_BYTES), offset));
+    }
     fs.fsyncSync(file);
     fs.closeSync(file);
     fs.renameSync(unfinished, known);
   }
-  return { path: known, size, checksum: crc32(content) };
+  return known;
+}
+
+/** Path, size and checksum of such a file. */
+function knownFile(directory, size) {
+  return { path: knownPath(directory, size), size, checksum: crc32(knownBytes(size)) };
 }
 
 function checkContents(contents, { size, checksum }) {
@@ -312,6 +328,7 @@ module.exports = {
   exactly,
   knownBytes,
   knownFile,
+  knownPath,
   marked,
   noShorter,
   sizeInBytes,

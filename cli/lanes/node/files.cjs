@@ -1,13 +1,14 @@
 // Workloads with files, with fs/promises: each call goes to one of libuv's threads.
 'use strict';
 
+const syncFs = require('node:fs');
 const fs = require('node:fs/promises');
 const path = require('node:path');
+const { setTimeout } = require('node:timers/promises');
 
 const { Workload, clock, drawBelow, gathered, wrongContent } = require('./frame.cjs');
 const content = require('./content.cjs');
 const { Semaphore } = require('./queues.cjs');
-const { setTimeout } = require('node:timers/promises');
 
 class FileRead extends Workload {
   threadCalls = 1;
@@ -28,7 +29,7 @@ class FileRandom extends Workload {
   async prepare() {
     this.block = content.sizeInBytes(this.params.block);
     this.size = content.sizeInBytes(this.params.file_size);
-    this.path = content.knownFile(this.round.workDir, this.size).path;
+    this.path = content.knownPath(this.round.workDir, this.size);
   }
 
   async open() {
@@ -56,7 +57,7 @@ class FileWrite extends Workload {
 
   async prepare() {
     this.bytes = content.knownBytes(content.sizeInBytes(this.params.size));
-    require('node:fs').mkdirSync(this.round.workDir, { recursive: true });
+    syncFs.mkdirSync(this.round.workDir, { recursive: true });
   }
 
   async open(index) {
