@@ -26,26 +26,29 @@ const timeout = 10 * time.Second
 type Client struct {
 	http.Client
 	target *Target
+	opened atomic.Int64
 }
 
 func newClient(target *Target, connections int) *Client {
+	client := &Client{target: target}
 	dialer := net.Dialer{Timeout: timeout}
 	transport := &http.Transport{
 		MaxConnsPerHost:     connections,
 		MaxIdleConnsPerHost: connections,
 		IdleConnTimeout:     90 * time.Second,
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			// Until it is open, the server may have seen it.
+			target.traffic.abandonedConnections.Add(1)
 			connection, err := dialer.DialContext(ctx, network, target.address)
-			if err != nil {
-				// The server may have seen it.
-				target.traffic.abandonedConnections.Add(1)
-			} else {
+			if err == nil {
+				target.traffic.abandonedConnections.Add(-1)
 				target.traffic.connections.Add(1)
+				client.opened.Add(1)
 			}
 			return connection, err
 		},
 	}
-	client := &Client{http.Client{Transport: transport, Timeout: timeout}, target}
+	client.Transport, client.Timeout = transport, timeout
 	// A redirect would be a request that nobody counts.
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return client
@@ -148,7 +151,11 @@ func (workload *HTTP) fetch(paths []string) (map[string][]byte, error) {
 
 // get is a request whose response must be as before.
 func (workload *HTTP) get(path string, expected []byte) error {
-	answer, err := workload.client.get(path)
+	return workload.getBy(context.Background(), workload.client, path, expected)
+}
+
+func (workload *HTTP) getBy(ctx context.Context, client *Client, path string, expected []byte) error {
+	answer, err := client.ask(ctx, http.MethodGet, path, nil, nil)
 	if err != nil {
 		return err
 	}
@@ -501,27 +508,41 @@ func (workload *HTTPTimeout) Prepare() error {
 	workload.path = workload.target.path(path)
 	bodies, err := workload.fetch([]string{workload.path})
 	workload.expected = bodies[workload.path]
-	workload.connect(1, 1)
+	workload.requests = 1
 	return err
 }
 
-func (workload *HTTPTimeout) Operate(any, uint64) error {
+// Each session has a client of its own: the next operation has to find no connection.
+type timeoutSession struct{ client *Client }
+
+func (workload *HTTPTimeout) Open(int) (any, error) {
+	return &timeoutSession{newClient(workload.target, 1)}, nil
+}
+
+func (workload *HTTPTimeout) Close(session any) {
+	session.(*timeoutSession).client.CloseIdleConnections()
+}
+
+func (workload *HTTPTimeout) Operate(session any, _ uint64) error {
+	own := session.(*timeoutSession)
+	client, opened := own.client, own.client.opened.Load()
 	begun := clock()
 	ctx, cancel := context.WithTimeout(context.Background(), workload.deadline)
 	defer cancel()
 	work := make(chan error, 1)
-	if workload.Shielded {
-		go func() { work <- workload.get(workload.path, workload.expected) }()
-	} else {
-		work <- workload.limited(ctx)
-	}
-	answered := int64(0)
 	var err error
-	select {
-	case err = <-work:
-		answered = 1
-	case <-ctx.Done():
+	if workload.Shielded {
+		go func() { work <- workload.getBy(context.Background(), client, workload.path, workload.expected) }()
+		select {
+		case err = <-work:
+			work <- err
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	} else {
+		err = workload.getBy(ctx, client, workload.path, workload.expected)
 	}
+	answered := int64(1)
 	if errors.Is(err, context.DeadlineExceeded) {
 		answered, err = 0, nil
 	}
@@ -532,23 +553,17 @@ func (workload *HTTPTimeout) Operate(any, uint64) error {
 	if err := noShorter(workload.deadline, clock()-begun, "a request with a deadline"); err != nil {
 		return err
 	}
-	if workload.Shielded && answered == 0 {
+	if workload.Shielded {
 		err = <-work
-	} else if answered == 1 {
-		// The next operation starts as after a request that was given up: with a new connection.
-		workload.client.CloseIdleConnections()
+	} else if answered == 1 || client.opened.Load() == opened {
+		// The connection of a request that was given up is closed. One that was answered keeps its connection, and one that was
+		// given up before it had any may still get it.
+		client.CloseIdleConnections()
+		own.client = newClient(workload.target, 1)
 	}
 	workload.answered.Add(answered)
 	workload.round.number("answered_past_deadline_share", float64(answered))
 	return err
-}
-
-func (workload *HTTPTimeout) limited(ctx context.Context) error {
-	answer, err := workload.client.ask(ctx, http.MethodGet, workload.path, nil, nil)
-	if err != nil {
-		return err
-	}
-	return workload.check("GET "+workload.path, answer, workload.expected)
 }
 
 func (workload *HTTPTimeout) Violations(totals *Totals) (found []string) {

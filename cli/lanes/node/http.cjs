@@ -19,15 +19,12 @@ class CountingAgent extends http.Agent {
   }
 
   createConnection(options, callback) {
+    // Until it is open, the server may have seen it.
+    this.traffic.abandoned_connections += 1;
     const socket = super.createConnection(options, callback);
-    let isOpen = false;
     socket.once('connect', () => {
-      isOpen = true;
+      this.traffic.abandoned_connections -= 1;
       this.traffic.connections += 1;
-    });
-    socket.once('close', () => {
-      // The server may have seen it.
-      if (!isOpen) this.traffic.abandoned_connections += 1;
     });
     return socket;
   }
