@@ -144,7 +144,7 @@ impl From<RoundError> for WorkerResult {
         match error {
             RoundError::TooFewSessions { .. } => return Self::Unsupported { reason },
             RoundError::Meeting(MeetingError::Late { .. }) => {
-                let hint = "raise --start-margin, and check that the machines' clocks agree";
+                let hint = "raise --start-margin or set --start-at later, and check that the machines' clocks agree";
                 return Self::failed(reason, Some(hint.to_owned()));
             }
             _ => {}

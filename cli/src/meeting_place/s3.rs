@@ -123,9 +123,10 @@ impl Account {
             Some((name, url)) => endpoint(name, &url)?,
             None => {
                 let host = format!("s3.{region}.amazonaws.com");
-                let url = match bucket_in_host {
-                    true => format!("https://{}.{host}/", bucket.name),
-                    false => format!("https://{host}/"),
+                let url = if bucket_in_host {
+                    format!("https://{}.{host}/", bucket.name)
+                } else {
+                    format!("https://{host}/")
                 };
                 Url::parse(&url).or_fail("no endpoint of the store")?
             }
@@ -189,9 +190,10 @@ impl S3 {
     }
 
     fn path(&self, key: &str) -> String {
-        match self.account.bucket_in_host {
-            true => format!("/{key}"),
-            false => format!("/{}/{key}", self.bucket.name),
+        if self.account.bucket_in_host {
+            format!("/{key}")
+        } else {
+            format!("/{}/{key}", self.bucket.name)
         }
     }
 
@@ -389,9 +391,12 @@ impl Store for S3 {
 fn list_query(prefix: &str, after: Option<&str>) -> String {
     let encoded = |text: &str| -> String {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-        let encode = |byte: u8| match is_plain(byte) {
-            true => char::from(byte).to_string(),
-            false => format!("%{byte:02X}"),
+        let encode = |byte: u8| {
+            if is_plain(byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
         };
         text.bytes().map(encode).collect()
     };

@@ -340,8 +340,11 @@ impl ShardedRun {
             return;
         };
         // Another process may have this place, and its run goes on.
-        let joined = meeting.names("joined").unwrap_or_default();
-        if self.joined || !joined.contains(&shard.to_string()) {
+        let is_free = || {
+            let joined = meeting.names("joined").unwrap_or_default();
+            !joined.contains(&shard.to_string())
+        };
+        if self.joined || is_free() {
             // If this fails, the others notice at the end of their wait that this shard is missing.
             let _ = meeting.end(&Abort { shard, reason });
         }

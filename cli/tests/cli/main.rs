@@ -53,6 +53,7 @@ mod serve;
 mod services;
 mod serving;
 mod setup;
+mod shard_faults;
 mod shards;
 mod slurm;
 mod sqlite;

@@ -299,25 +299,123 @@ fn what_an_object_store_refuses_is_told() {
 
 /// A server that gives each request such a response: `answer` gets the method and the number of requests before.
 fn responding(answer: impl Fn(&str, usize) -> (u16, String) + Send + 'static) -> String {
+    serving(move |request, number| {
+        let (method, _) = request.split_once(' ').unwrap_or_default();
+        Some(answer(method, number))
+    })
+}
+
+/// A server with such a response for each request and the number of requests before; without one it closes the connection.
+fn serving(
+    mut answer: impl FnMut(&str, usize) -> Option<(u16, String)> + Send + 'static,
+) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     thread::spawn(move || {
         for (number, stream) in listener.incoming().enumerate() {
             let mut stream = stream.expect("a connection");
-            let mut request = vec![0; 16 * 1024];
-            let count = stream.read(&mut request).unwrap_or_default();
-            let request = String::from_utf8_lossy(&request[..count]).into_owned();
-            let (method, _) = request.split_once(' ').unwrap_or_default();
-            let (status, body) = answer(method, number);
+            let Some((status, body)) = answer(&request(&mut stream), number) else {
+                continue;
+            };
             let _ = write!(
                 stream,
                 "HTTP/1.1 {status} x\r\ndate: Sat, 28 Nov 2020 15:00:00 GMT\r\nx-amz-bucket-region: eu-west-3\r\n\
-                 content-length: {}\r\nconnection: close\r\n\r\n{body}",
+                 last-modified: Sat, 28 Nov 2020 15:00:00 GMT\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
                 body.len()
             );
         }
     });
     format!("http://{address}")
+}
+
+/// A whole request, as far as it comes.
+fn request(stream: &mut TcpStream) -> String {
+    let (mut request, mut part) = (Vec::new(), vec![0; 64 * 1024]);
+    loop {
+        let text = String::from_utf8_lossy(&request).into_owned();
+        let length = text.split_once("content-length: ").and_then(|(_, rest)| {
+            let (length, rest) = rest.split_once("\r\n")?;
+            let (_, body) = rest
+                .split_once("\r\n\r\n")
+                .or(rest.strip_prefix("\r\n").map(|body| ("", body)))?;
+            Some((length.parse::<usize>().ok()?, body.len()))
+        });
+        if length.is_some_and(|(length, there)| there >= length) {
+            return text;
+        }
+        match stream.read(&mut part) {
+            Ok(count) if count > 0 => request.extend_from_slice(&part[..count]),
+            _ => return text,
+        }
+    }
+}
+
+/// Goal: a store that fails now and then costs time, and nothing else. Method: a store of this test, where every fourth request
+/// gets 503, and every third file is created without a response. Each shard takes what is its own for created.
+#[test]
+fn a_store_that_fails_now_and_then_is_asked_again() {
+    let Some(site) = Site::new() else { return };
+    let endpoint = unreliable();
+    let start = |index: u32| {
+        let (shard, out) = (format!("{index}/2"), format!("out-{index}"));
+        let share = [
+            "--shard",
+            &shard,
+            "--store=s3://meeting/x",
+            "--shared-host",
+            "--out",
+            &out,
+        ];
+        let mut command = site.sandbox.command(&site.arguments(&share));
+        command
+            .env("AWS_ENDPOINT_URL", &endpoint)
+            .envs([("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")]);
+        Started::of(command)
+    };
+    for shard in [0, 1].map(start) {
+        shard.finish().check(0, &[]);
+    }
+    let runs = ["out-0/latest", "out-1/latest"];
+    let merge = [&["merge", "--out", "merged", "--quiet"], &runs[..]].concat();
+    site.sandbox.run(&merge).check(0, &[]);
+    let whole = newest(&site.sandbox.path().join("merged"));
+    assert!(shards(&whole).missing().is_empty() && whole.rounds.len() == 4);
+}
+
+/// A store that checks no signature.
+fn unreliable() -> String {
+    let mut files: BTreeMap<String, String> = BTreeMap::new();
+    let mut created = 0;
+    serving(move |request, number| {
+        let (head, body) = request.split_once("\r\n\r\n").unwrap_or((request, ""));
+        let mut words = head.split(' ');
+        let (method, target) = (
+            words.next().unwrap_or_default(),
+            words.next().unwrap_or_default(),
+        );
+        if number % 4 == 3 {
+            return Some((503, String::new()));
+        }
+        if method == "PUT" {
+            if files.contains_key(target) {
+                return Some((412, String::new()));
+            }
+            files.insert(target.to_owned(), body.to_owned());
+            created += 1;
+            return (created % 3 != 0).then(|| (200, String::new()));
+        }
+        let Some((_, query)) = target.split_once('?') else {
+            let file = files.get(target).cloned();
+            return Some(file.map_or((404, String::new()), |file| (200, file)));
+        };
+        let (_, prefix) = query.split_once("prefix=").unwrap_or_default();
+        let prefix = prefix.replace("%2F", "/");
+        let keys = files
+            .keys()
+            .filter_map(|path| path.strip_prefix("/meeting/"));
+        let keys = keys.filter(|key| key.starts_with(&prefix));
+        Some((200, keys.map(|key| format!("<Key>{key}</Key>")).collect()))
+    })
 }
 
 /// Goal: what `submit kubernetes` prints runs. Method: the commands of the manifest, with its variables and those of an Indexed

@@ -63,7 +63,7 @@ impl Site {
         [&common, more].concat()
     }
 
-    fn shard(&self, index: u32, store: &str, more: &[&str]) -> Started {
+    pub fn shard(&self, index: u32, store: &str, more: &[&str]) -> Started {
         let (shard, out) = (format!("{index}/3"), format!("out-{index}"));
         let share = [
             "--shard",
@@ -382,6 +382,9 @@ fn what_shards_cannot_do_together_is_refused_before_anything_starts() {
 #[test]
 fn the_first_shard_serves_for_all() {
     let sandbox = Sandbox::new();
+    let scenario =
+        "[load]\nconcurrency = [4]\nwarmup_ops = 12\nops = 120\n[[request]]\nsend = \"GET /\"\n";
+    sandbox.write("served.toml", scenario);
     let share = |index: u32, store: &str, more: &[&str]| {
         let (shard, out) = (format!("{index}/3"), format!("out-{index}"));
         let share = [
@@ -395,18 +398,12 @@ fn the_first_shard_serves_for_all() {
         ];
         let what = [
             "run",
-            "http-get",
+            "served.toml",
             "--runtimes=tokio,smol",
             "--rounds=2",
-            "--duration=100ms",
             "--quiet",
         ];
-        let load = [
-            "--concurrency=4",
-            "--set=load.warmup=20ms",
-            "--store-timeout=30s",
-        ];
-        sandbox.start(&[&what[..], &load, &share, more].concat())
+        sandbox.start(&[&what[..], &share, more].concat())
     };
     let serve = ["--serve-on=127.0.0.1"];
     let all: Vec<Started> = (0..3).map(|index| share(index, "store", &serve)).collect();
@@ -436,18 +433,16 @@ fn the_first_shard_serves_for_all() {
     // Beside a run of one machine, its rate is a point of a chart.
     let alone = [
         "run",
-        "http-get",
+        "served.toml",
         "--runtimes=tokio,smol",
         "--rounds=2",
-        "--duration=100ms",
         "--quiet",
-        "--concurrency=4",
     ];
     sandbox.run(&alone).check(0, &[]);
     let chart =
         |runs: &[&str]| sandbox.run(&[&["report", "--svg", "--scale-out=charts"], runs].concat());
     chart(&["photofinish-runs/latest", "merged/latest"]).check(0, &[]);
-    let svg = fs::read_to_string(sandbox.path().join("charts/http-get.scale-out.svg"));
+    let svg = fs::read_to_string(sandbox.path().join("charts/served.scale-out.svg"));
     assert!(svg.expect("written").contains("with 3 shards"));
     chart(&["photofinish-runs/latest", "out-0/latest"]).check(2, &["out-0/latest lacks shards"]);
     chart(&["merged/latest"]).check(2, &["no closed load with different numbers of shards"]);
