@@ -366,7 +366,10 @@ fn a_store_that_fails_now_and_then_is_asked_again() {
             "--out",
             &out,
         ];
-        let mut command = site.sandbox.command(&site.arguments(&share));
+        // Each repetition delays the sight of a start.
+        let patient = ["--start-margin=1500ms"];
+        let arguments = site.arguments(&[&share[..], &patient].concat());
+        let mut command = site.sandbox.command(&arguments);
         command
             .env("AWS_ENDPOINT_URL", &endpoint)
             .envs([("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")]);

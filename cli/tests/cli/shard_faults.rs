@@ -54,7 +54,11 @@ fn a_store_that_is_deleted_while_shards_wait_has_no_shards() {
     for name in ["joined/0", "joined/2"] {
         wait_for(name, || store.join(name).exists().then_some(()));
     }
-    fs::remove_dir_all(&store).expect("deleted");
+    // One of them may be writing to it.
+    wait_for("its end", || {
+        let _ = fs::remove_dir_all(&store);
+        (!store.exists()).then_some(())
+    });
     for one in both {
         let one = one.finish();
         // The last one in the middle of a write.
