@@ -42,7 +42,8 @@ fn share(whole: &WorkerPlan, index: u32, store: &Path, limit: Duration) -> Worke
             start: StartRule::Meet {
                 store: store.to_owned(),
                 limit_ns: limit.as_nanos() as u64,
-                margin_ns: 50_000_000,
+                // Several looks, which are up to 50 ms apart on an idle machine.
+                margin_ns: 250_000_000,
             },
         }),
         ..whole.clone()
