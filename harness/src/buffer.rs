@@ -84,6 +84,13 @@ impl Buffer {
         self.commit(count);
     }
 
+    /// Enlarges the storage to `capacity_bytes`, for reads that bring more at once.
+    pub fn enlarge(&mut self, capacity_bytes: usize) {
+        if self.storage.len() < capacity_bytes {
+            self.storage.resize(capacity_bytes, 0);
+        }
+    }
+
     fn make_room(&mut self) {
         if self.end < self.storage.len() {
             return;
@@ -119,6 +126,17 @@ mod tests {
         assert_eq!(buffer.unread(), b"cdefgh");
         buffer.consume(6);
         assert_eq!(buffer.unread(), b"");
+    }
+
+    #[test]
+    fn an_enlarged_buffer_has_its_unread_bytes_and_more_room() {
+        let mut buffer = Buffer::with_capacity(4);
+        fill(&mut buffer, b"abc");
+        buffer.enlarge(2);
+        assert_eq!(buffer.spare().len(), 1);
+        buffer.enlarge(10);
+        assert_eq!(buffer.spare().len(), 7);
+        assert_eq!(buffer.unread(), b"abc");
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! A response during and after reading: status, watched fields, and the part of its body that is kept.
 //!
-//! A body that is only counted or compared by digest is not kept, so that memory stays flat at any size.
+//! A body that is only counted, hashed or compared is not kept: its parts are read where they were received, so that memory
+//! stays flat and in the cache at any size.
 //! `http_connection.rs` reads HTTP/1.1 responses into it, `http2_connection.rs` HTTP/2 ones.
+
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
@@ -12,6 +15,8 @@ pub(super) struct Answer {
     pub(super) reader: ResponseReader,
     pub(super) body: Vec<u8>,
     keep: Keep,
+    /// The body to compare with, for [`Keep::Same`].
+    expected: Option<Arc<[u8]>>,
     summary: BodySummary,
 }
 
@@ -21,17 +26,21 @@ pub(super) enum Keep {
     /// All of it, up to the limit of a response's size.
     #[default]
     Whole,
+    /// Its length, and where it first differs from an expected body, up to the same limit.
+    Same,
     /// Its length and SHA-256, at any size.
     Digest,
     /// Its length, at any size.
     Length,
 }
 
-/// Length and digest of a body that is not kept.
+/// What is known of a body that is not kept.
 #[derive(Default)]
 struct BodySummary {
     bytes: u64,
     hasher: Sha256,
+    /// Offset of the first byte that differs from the expected body, as far as both have one.
+    differs_at: Option<usize>,
 }
 
 impl Answer {
@@ -41,18 +50,32 @@ impl Answer {
             reader: ResponseReader::new(Limits::default()),
             body: Vec::new(),
             keep: Keep::Whole,
+            expected: None,
             summary: BodySummary::default(),
         }
     }
 
-    /// Sets the part of later bodies to keep.
-    pub(super) fn keep(&mut self, keep: Keep) {
-        let limit = match keep {
-            Keep::Whole => Limits::default().max_body_bytes,
-            Keep::Digest | Keep::Length => u64::MAX,
+    /// Sets the part of later bodies to keep; without an `expected` body to compare with, [`Keep::Same`] keeps it whole.
+    pub(super) fn keep(&mut self, keep: Keep, expected: Option<&Arc<[u8]>>) {
+        self.keep = match (keep, expected) {
+            (Keep::Same, None) => Keep::Whole,
+            (Keep::Same, Some(expected)) => {
+                // A shared count that all sessions change in every operation would cost more than the comparison.
+                if !self
+                    .expected
+                    .as_ref()
+                    .is_some_and(|known| Arc::ptr_eq(known, expected))
+                {
+                    self.expected = Some(Arc::clone(expected));
+                }
+                Keep::Same
+            }
+            (keep, _) => keep,
         };
-        self.keep = keep;
-        self.reader.limit_body(limit);
+        self.reader.limit_body(match self.keep {
+            Keep::Whole | Keep::Same => Limits::default().max_body_bytes,
+            Keep::Digest | Keep::Length => u64::MAX,
+        });
     }
 
     /// Keeps the header fields with these names of each response.
@@ -65,6 +88,7 @@ impl Answer {
         self.reader.begin(method);
         self.body.clear();
         self.summary.bytes = 0;
+        self.summary.differs_at = None;
         if self.keep == Keep::Digest {
             self.summary.hasher.reset();
         }
@@ -94,8 +118,22 @@ impl Answer {
     pub(super) fn length(&self) -> u64 {
         match self.keep {
             Keep::Whole => self.body.len() as u64,
-            Keep::Digest | Keep::Length => self.summary.bytes,
+            Keep::Same | Keep::Digest | Keep::Length => self.summary.bytes,
         }
+    }
+
+    /// Offset of the first byte at which the body differs from the `expected` one, which is that of [`Answer::keep`] if only
+    /// the comparison is kept; `None` if they are equal.
+    pub(super) fn difference(&self, expected: &[u8]) -> Option<usize> {
+        let length = self.length() as usize;
+        let differs_at = if self.keep == Keep::Same {
+            self.summary.differs_at
+        } else if self.body == expected {
+            return None;
+        } else {
+            first_difference(&self.body, expected)
+        };
+        differs_at.or_else(|| (length != expected.len()).then_some(length.min(expected.len())))
     }
 
     /// SHA-256 of a body whose digest is kept.
@@ -125,25 +163,105 @@ impl Answer {
     }
 
     fn summarize(&mut self, part: &[u8]) {
-        self.summary.bytes += part.len() as u64;
-        if self.keep == Keep::Digest {
-            self.summary.hasher.update(part);
+        let summary = &mut self.summary;
+        match self.keep {
+            Keep::Whole | Keep::Length => {}
+            Keep::Digest => summary.hasher.update(part),
+            Keep::Same => {
+                let expected = self.expected.as_deref().unwrap_or_default();
+                let from = expected.len().min(summary.bytes as usize);
+                let expected = &expected[from..];
+                if summary.differs_at.is_none() && !expected.starts_with(part) {
+                    summary.differs_at = first_difference(part, expected).map(|at| from + at);
+                }
+            }
         }
+        summary.bytes += part.len() as u64;
     }
 
-    /// Counts and drops the part of the body that has arrived, unless the whole body is kept.
-    pub(super) fn stream(&mut self) {
-        if self.keep == Keep::Whole {
-            return;
+    /// Processes `received` bytes; returns how many of them belong to the response.
+    pub(super) fn take(&mut self, received: &[u8]) -> Result<usize, HttpError> {
+        let mut consumed = 0;
+        if self.keep != Keep::Whole {
+            consumed = self.reader.take_body(received.len());
+            self.summarize(&received[..consumed]);
         }
-        let body = std::mem::take(&mut self.body);
-        self.summarize(&body);
-        self.body = body;
-        self.body.clear();
+        // Heads, chunks, and bodies that are kept.
+        consumed += self
+            .reader
+            .advance(&received[consumed..], &mut self.body)?
+            .consumed;
+        if self.keep != Keep::Whole && !self.body.is_empty() {
+            let body = std::mem::take(&mut self.body);
+            self.summarize(&body);
+            self.body = body;
+            self.body.clear();
+        }
+        Ok(consumed)
     }
 
     /// True at the end of the response.
     pub(super) fn is_complete(&self) -> bool {
         self.reader.is_done()
+    }
+}
+
+/// Offset of the first byte that differs, as far as both have one.
+fn first_difference(one: &[u8], other: &[u8]) -> Option<usize> {
+    one.iter().zip(other).position(|(one, other)| one != other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The answer to a response with the body in `parts`, each received separately.
+    fn received(keep: Keep, expected: &[u8], parts: &[&[u8]]) -> Answer {
+        let mut answer = Answer::new();
+        answer.keep(keep, Some(&Arc::from(expected)));
+        answer.begin(Method::Get);
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+        for part in [&[head.as_bytes()], parts].concat() {
+            assert_eq!(answer.take(part), Ok(part.len()));
+        }
+        assert!(answer.is_complete());
+        answer
+    }
+
+    #[test]
+    fn a_body_is_compared_as_it_arrives_with_the_same_result_as_when_it_is_kept() {
+        let expected = b"abcdef";
+        let cases: [(&[&[u8]], Option<usize>); 8] = [
+            (&[b"abcdef"], None),
+            (&[b"ab", b"cd", b"ef"], None),
+            (&[b"abXdef"], Some(2)),
+            (&[b"abc", b"dXX"], Some(4)),
+            (&[b"Xbc", b"dXf"], Some(0)),
+            (&[b"abc"], Some(3)),
+            (&[b"abcdef", b"g"], Some(6)),
+            (&[b"abc", b"defg"], Some(6)),
+        ];
+        for (parts, difference) in cases {
+            for keep in [Keep::Whole, Keep::Same] {
+                let answer = received(keep, expected, parts);
+                assert_eq!(
+                    answer.difference(expected),
+                    difference,
+                    "{keep:?} {parts:?}"
+                );
+                let length: usize = parts.iter().map(|part| part.len()).sum();
+                assert_eq!(answer.length(), length as u64);
+                assert_eq!(answer.body().is_empty(), keep == Keep::Same);
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_body_differs_from_an_expected_one() {
+        for keep in [Keep::Whole, Keep::Same] {
+            assert_eq!(received(keep, b"a", &[]).difference(b"a"), Some(0));
+            assert_eq!(received(keep, b"", &[]).difference(b""), None);
+        }
     }
 }

@@ -6,6 +6,7 @@
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{Failure, RoundEnv};
 
+use super::answer::Answer;
 use super::expectation::Expectation;
 use super::http_connection::{Connection, Endpoint, Reference};
 use super::parts::join_into;
@@ -44,17 +45,15 @@ impl<R: Runtime> FanOut<R> {
         env: &RoundEnv<R>,
         references: &[Reference],
     ) -> Result<(), Failure> {
-        self.exchange_checked(env, |index, status, body| {
-            references[index].check(status, body)
-        })
-        .await
+        self.exchange_checked(env, |index, answer| references[index].check(answer))
+            .await
     }
 
-    /// Requests all paths concurrently; `check` gets the index, the status and the body of every response.
+    /// Requests all paths concurrently; `check` gets every response with its index.
     pub(super) async fn exchange_checked(
         &mut self,
         env: &RoundEnv<R>,
-        check: impl Fn(usize, u16, &[u8]) -> Result<(), Failure> + Send,
+        check: impl Fn(usize, &Answer) -> Result<(), Failure> + Send,
     ) -> Result<(), Failure> {
         let mut tasks = Vec::with_capacity(self.parts.len());
         for (path, slot) in &mut self.parts {
@@ -68,7 +67,7 @@ impl<R: Runtime> FanOut<R> {
         for (index, (task, slot)) in tasks.into_iter().enumerate() {
             let answer = join_into(task, slot).await;
             let checked = match (answer, slot) {
-                (Ok(status), Some(part)) => check(index, status, part.connection.body()),
+                (Ok(_), Some(part)) => check(index, part.connection.answer()),
                 (answer, _) => answer.map(drop),
             };
             outcome = outcome.and(checked);

@@ -77,7 +77,7 @@ impl Params {
 pub struct Shared {
     data: Arc<RoundData>,
     /// The body of the first response, for each step that compares with it.
-    same: Vec<Option<Vec<u8>>>,
+    same: Vec<Option<Arc<[u8]>>>,
     /// Requests started by operations.
     begun: AtomicU64,
     /// Smallest stream limit of a server at the end of an operation over HTTP/2.
@@ -263,8 +263,10 @@ impl Http {
         index: usize,
     ) -> Result<(), Failure> {
         let Script { steps, http, .. } = &self.script;
-        let (step, same) = (&steps[index], env.shared.same[index].as_deref());
+        let (step, same) = (&steps[index], env.shared.same[index].as_ref());
         let mut sending = session.walk.prepare(step, index, http.redirects)?;
+        session.connection.keep(step.keep, same);
+        let same = same.map(|body| &**body);
         loop {
             let start = session.part.start();
             let sent = session
@@ -293,7 +295,7 @@ impl Http {
         env: &Env<R>,
         index: usize,
         data: &Arc<RoundData>,
-    ) -> Result<Vec<u8>, Failure> {
+    ) -> Result<Arc<[u8]>, Failure> {
         let step = &self.script.steps[index];
         let is_mock = Endpoint::of(env)?.is_mock();
         let mut shared = Shared::new(Arc::clone(data));
@@ -301,14 +303,17 @@ impl Http {
         let mut session = self.session(env, &shared, 0)?;
         let path = session.path_of(&self.script, index)?;
         if let Some(body) = known_body(&path).filter(|_| is_mock && step.method == Method::Get) {
-            return Ok(body);
+            return Ok(body.into());
         }
-        for _ in 0..if is_mock { 1 } else { 2 } {
+        let fetching = session.fetch(env, &self.script, &shared, index);
+        let body: Arc<[u8]> = within(&env.runtime, FETCHING, &step.name, fetching)
+            .await?
+            .into();
+        if !is_mock {
+            shared.same[index] = Some(Arc::clone(&body));
             let fetching = session.fetch(env, &self.script, &shared, index);
-            let body = within(&env.runtime, FETCHING, &step.name, fetching).await?;
-            shared.same[index] = Some(body);
+            within(&env.runtime, FETCHING, &step.name, fetching).await?;
         }
-        let body = shared.same[index].take().unwrap_or_default();
         env.observed.content(step.name.clone(), fingerprint(&body));
         Ok(body)
     }
@@ -325,7 +330,7 @@ impl<R: Runtime> Session<R> {
         Ok(walk.path().to_owned())
     }
 
-    /// Body of the response to a step, which is checked; set-up only.
+    /// Body of the response to a step, which is checked; empty if it was compared with the first one. Set-up only.
     async fn fetch(
         &mut self,
         env: &RoundEnv<R>,
@@ -337,12 +342,17 @@ impl<R: Runtime> Session<R> {
         match self {
             Self::Http1(session) => {
                 let mut sending = session.walk.prepare(step, index, 0)?;
+                let same = shared.same[index].as_ref();
+                session.connection.keep(step.keep, same);
                 let sent = session.send(env, &shared.begun, step, step.method).await;
                 let outcome = sent.map(|_| session.connection.answer());
-                let same = shared.same[index].as_deref();
-                let verdict = session
-                    .walk
-                    .judge(script, step, &mut sending, outcome, same);
+                let verdict = session.walk.judge(
+                    script,
+                    step,
+                    &mut sending,
+                    outcome,
+                    same.map(|body| &**body),
+                );
                 verdict.result?;
                 Ok(session.connection.body().to_vec())
             }
@@ -380,7 +390,6 @@ impl<R: Runtime> Sequence<R> {
         step: &Step,
         method: Method,
     ) -> Result<u16, Failure> {
-        self.connection.keep(step.keep);
         let Some(limit) = step.timeout else {
             return self.send_once(begun, method).await;
         };

@@ -65,10 +65,11 @@ impl Workload for HttpConnect {
         _: u64,
     ) -> Result<(), Failure> {
         let mut connection = Connection::new(env, &session.endpoint);
-        let status = connection
+        connection.expect(&env.shared);
+        connection
             .exchange(Method::Get, &mut session.request)
             .await?;
-        env.shared.check(status, connection.body())
+        env.shared.check(connection.answer())
     }
 
     fn violations(&self, totals: &Totals) -> Vec<String> {

@@ -4,6 +4,7 @@
 //! A [`Reference`] is the expected response: computed for an embedded mock with known content, fetched once before the
 //! clock starts from any other server.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use photofinish_harness::runtime::{Moved, Runtime};
@@ -14,7 +15,6 @@ use sha2::{Digest as _, Sha256};
 use super::answer::{Answer, Keep};
 use super::expectation::{Expectation, advised};
 use super::secured::TLS;
-use super::tallies::ensure;
 use super::wire::{CONNECTING, Dialer, Link, Route, Transfer, Wire, invalid, within};
 use crate::protocol::http::{HttpError, HttpTarget, Method, Request};
 use crate::protocol::http2;
@@ -24,6 +24,9 @@ pub(super) const TARGET: &str = "http";
 
 /// Buffer size, so that a common response arrives in a single read.
 const BUFFER_BYTES: usize = 16 * 1024;
+
+/// Buffer size once a longer body is on its way: fewer reads, each of which a core's cache can hold.
+const LARGE_BUFFER_BYTES: u64 = 128 * 1024;
 
 /// The longest request that is written whole before its answer is read: the send buffer of an idle socket has room for
 /// it, so that no server has to read before it answers. Longer ones are written while reading.
@@ -310,7 +313,7 @@ impl<R: Runtime> Connection<R> {
         self.answer.reader.status()
     }
 
-    /// The body of the last response.
+    /// The body of the last response, if it is kept.
     pub(super) fn body(&self) -> &[u8] {
         &self.answer.body
     }
@@ -325,9 +328,19 @@ impl<R: Runtime> Connection<R> {
         self.answer.reader.watch(names);
     }
 
-    /// Sets the part of later bodies to keep.
-    pub(super) fn keep(&mut self, keep: Keep) {
-        self.answer.keep(keep);
+    /// Sets the part of later bodies to keep, and the body to compare them with; see [`Answer::keep`].
+    pub(super) fn keep(&mut self, keep: Keep, expected: Option<&Arc<[u8]>>) {
+        self.answer.keep(keep, expected);
+    }
+
+    /// Keeps only the comparison of later bodies with that of `reference`.
+    pub(super) fn expect(&mut self, reference: &Reference) {
+        let keep = if reference.expectation.compares_content() {
+            Keep::Same
+        } else {
+            Keep::Length
+        };
+        self.answer.keep(keep, Some(&reference.body));
     }
 
     /// The last response.
@@ -381,13 +394,14 @@ impl Answer {
             return exchange.require_announced_end();
         }
         let received = exchange.received();
-        let advance = self.reader.advance(received.unread(), &mut self.body);
-        let advance = advance.map_err(failure)?;
-        received.consume(advance.consumed);
-        self.stream();
-        if advance.done {
+        let consumed = self.take(received.unread()).map_err(failure)?;
+        received.consume(consumed);
+        if self.is_complete() {
             let rest = received.unread();
             self.reader.expect_no_more(rest).map_err(failure)?;
+        } else if self.reader.left_bytes() > BUFFER_BYTES as u64 {
+            let room = self.reader.left_bytes().min(LARGE_BUFFER_BYTES);
+            received.enlarge(room as usize);
         }
         Ok(())
     }
@@ -466,7 +480,7 @@ pub(super) fn fingerprint(body: &[u8]) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {
     path: String,
-    body: Vec<u8>,
+    body: Arc<[u8]>,
     expectation: Expectation,
     /// True for the user's own server, whose pages may change.
     foreign: bool,
@@ -483,20 +497,20 @@ impl Reference {
         let endpoint = Endpoint::of(env)?;
         let path = endpoint.path(path).to_owned();
         let mut reference = Self {
-            body: Vec::new(),
+            body: Arc::default(),
             expectation: expectation.clone(),
             foreign: !endpoint.mock,
             path,
         };
         if let Some(body) = known_body(&reference.path).filter(|_| endpoint.mock) {
-            reference.body = body;
+            reference.body = body.into();
             return Ok(reference);
         }
-        reference.body = reference.fetch(env, &endpoint).await?;
+        reference.body = reference.fetch(env, &endpoint).await?.body().into();
         if expectation.compares_content() {
             if reference.foreign {
                 let again = reference.fetch(env, &endpoint).await?;
-                reference.compare(&again)?;
+                reference.compare(again.answer())?;
             }
             env.observed.content(
                 format!("GET {}", reference.path),
@@ -506,12 +520,12 @@ impl Reference {
         Ok(reference)
     }
 
-    /// The body that the server currently returns.
+    /// A connection with the current response of the server.
     async fn fetch<R: Runtime>(
         &self,
         env: &RoundEnv<R>,
         endpoint: &Endpoint,
-    ) -> Result<Vec<u8>, Failure> {
+    ) -> Result<Connection<R>, Failure> {
         let mut connection = Connection::new(env, endpoint);
         let mut request = endpoint.get(&self.path)?;
         let exchange = connection.exchange(Method::Get, &mut request);
@@ -519,7 +533,7 @@ impl Reference {
         let status = within(&env.runtime, FETCHING, &what, exchange).await?;
         self.check_status(status)
             .map_err(|failure| advised(failure, status, connection.location()))?;
-        Ok(connection.body().to_vec())
+        Ok(connection)
     }
 
     /// The path of the request.
@@ -533,10 +547,10 @@ impl Reference {
     }
 
     /// Checks that a response has an expected status and, unless any content is accepted, the expected body.
-    pub(super) fn check(&self, status: u16, body: &[u8]) -> Result<(), Failure> {
-        self.check_status(status)?;
+    pub(super) fn check(&self, answer: &Answer) -> Result<(), Failure> {
+        self.check_status(answer.status())?;
         if self.expectation.compares_content() {
-            self.compare(body)?;
+            self.compare(answer)?;
         }
         Ok(())
     }
@@ -546,16 +560,16 @@ impl Reference {
         self.expectation.check_status(request, status)
     }
 
-    fn compare(&self, body: &[u8]) -> Result<(), Failure> {
-        ensure(body == self.body, || self.difference(body))
+    fn compare(&self, answer: &Answer) -> Result<(), Failure> {
+        match answer.difference(&self.body) {
+            None => Ok(()),
+            Some(at) => Err(Failure::wrong_content(self.difference(answer.length(), at))),
+        }
     }
 
-    fn difference(&self, body: &[u8]) -> String {
-        let same = body
-            .iter()
-            .zip(&self.body)
-            .take_while(|(ours, theirs)| ours == theirs);
-        let (path, bytes, expected, at) = (&self.path, body.len(), self.body.len(), same.count());
+    #[cold]
+    fn difference(&self, bytes: u64, at: usize) -> String {
+        let (path, expected) = (&self.path, self.body.len());
         if self.foreign {
             format!(
                 "GET {path} differs between two responses ({bytes} bytes, before {expected}, different at byte {at}); \
@@ -640,30 +654,41 @@ mod tests {
     fn a_reference_tells_status_from_content() {
         let mut reference = Reference {
             path: "/x".to_owned(),
-            body: b"abc".to_vec(),
+            body: Arc::from(&b"abc"[..]),
             expectation: Expectation::default(),
             foreign: false,
         };
-        assert_eq!(reference.check(200, b"abc"), Ok(()));
-        let kind = |status, body: &[u8]| reference.check(status, body).unwrap_err().kind;
+        let check = |reference: &Reference, status, body: &[u8]| {
+            let mut answer = Answer::new();
+            answer
+                .take_head(status, std::iter::empty())
+                .expect("a head");
+            answer.take_body(body).expect("a body");
+            reference.check(&answer)
+        };
+        assert_eq!(check(&reference, 200, b"abc"), Ok(()));
+        let kind = |status, body: &[u8]| check(&reference, status, body).unwrap_err().kind;
         assert_eq!(kind(503, b"abc"), Failure::STATUS);
         assert_eq!(kind(200, b"abd"), Failure::WRONG_CONTENT);
         assert_eq!(kind(200, b"abcd"), Failure::WRONG_CONTENT);
-        let detail = reference.check(200, b"abd").unwrap_err().detail;
+        let detail = check(&reference, 200, b"abd").unwrap_err().detail;
         assert_eq!(
             detail,
             "GET /x answered 3 bytes that differ from the expected 3 at byte 2"
         );
         reference.foreign = true;
-        let detail = reference.check(200, b"abd").unwrap_err().detail;
+        let detail = check(&reference, 200, b"abd").unwrap_err().detail;
         assert_eq!(
             detail,
             "GET /x differs between two responses (3 bytes, before 3, different at byte 2); \
              --set content=any checks only status and framing"
         );
         reference.expectation.content = Content::Any;
-        assert_eq!(reference.check(200, b"abd"), Ok(()));
-        assert_eq!(reference.check(204, b"").unwrap_err().kind, Failure::STATUS);
+        assert_eq!(check(&reference, 200, b"abd"), Ok(()));
+        assert_eq!(
+            check(&reference, 204, b"").unwrap_err().kind,
+            Failure::STATUS
+        );
     }
 
     #[test]

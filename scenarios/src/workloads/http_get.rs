@@ -52,6 +52,7 @@ impl Workload for HttpGet {
     ) -> Result<HttpSession<R>, Failure> {
         let mut session = HttpSession::open(env).await?;
         session.get(&self.params.path)?;
+        session.connection.expect(&env.shared);
         Ok(session)
     }
 
@@ -69,8 +70,8 @@ impl Workload for HttpGet {
                 .endpoint
                 .encode_get(&numbered, &mut session.request)?;
         }
-        let status = session.exchange(Method::Get).await?;
-        env.shared.check(status, session.connection.body())
+        session.exchange(Method::Get).await?;
+        env.shared.check(session.connection.answer())
     }
 
     fn violations(&self, totals: &Totals) -> Vec<String> {

@@ -10,6 +10,7 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::answer::Answer;
 use super::expectation::Expectation;
 use super::fan_out::{FanOut, references};
 use super::http_connection::{Endpoint, TARGET};
@@ -107,10 +108,10 @@ impl Workload for HttpJson {
         _: u64,
     ) -> Result<(), Failure> {
         let served = &env.shared;
-        let check = |place: usize, status, body: &[u8]| {
+        let check = |place: usize, answer: &Answer| {
             let request = || format!("GET {}", self.paths[place]);
-            self.expectation.check_status(request, status)?;
-            let answered = decode(place, body)?;
+            self.expectation.check_status(request, answer.status())?;
+            let answered = decode(place, answer.body())?;
             if self.expectation.compares_content() {
                 check(&served[place], place, &answered)?;
             }

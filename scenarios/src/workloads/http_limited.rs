@@ -130,7 +130,7 @@ impl<R: Runtime> Session<R> {
         let under_way = self.in_flight.enter();
         let answer = connection.exchange(Method::Get, &mut request).await;
         drop(under_way);
-        let checked = answer.and_then(|status| reference.check(status, connection.body()));
+        let checked = answer.and_then(|_| reference.check(connection.answer()));
         self.idle().push(connection);
         drop(permit);
         checked

@@ -150,8 +150,8 @@ impl<R: Runtime> Worker<R> {
         while let Some(url) = urls.receive().await {
             // Checked against the URL from the queue, not the one requested.
             let answer = self.fetch(url).await;
-            let (reference, body) = (&self.references[url as usize], self.connection.body());
-            let checked = answer.and_then(|status| reference.check(status, body));
+            let reference = &self.references[url as usize];
+            let checked = answer.and_then(|_| reference.check(self.connection.answer()));
             if checked.is_ok() {
                 self.fetched.note(url);
             }

@@ -74,8 +74,9 @@ impl Workload for HttpStream {
     ) -> Result<(), Failure> {
         for (path, reference) in self.paths.iter().zip(&env.shared) {
             session.get(path)?;
-            let status = session.exchange(Method::Get).await?;
-            reference.check(status, session.connection.body())?;
+            session.connection.expect(reference);
+            session.exchange(Method::Get).await?;
+            reference.check(session.connection.answer())?;
         }
         Ok(())
     }

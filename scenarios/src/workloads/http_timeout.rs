@@ -200,7 +200,8 @@ impl HttpTimeout {
                 Ending::GaveUp
             }
             Ok(answer) => {
-                self.check_answer(&env.shared, answer?, &connection, after)?;
+                answer?;
+                self.check_answer(&env.shared, &connection, after)?;
                 // Leaves the same state as every other operation, so that the next one starts alike.
                 connection.close();
                 Ending::Answered
@@ -229,7 +230,8 @@ impl HttpTimeout {
                 "the work ended without a result when its caller had given up",
             ));
         };
-        self.check_answer(&env.shared, answer?, &connection, begun.elapsed())?;
+        answer?;
+        self.check_answer(&env.shared, &connection, begun.elapsed())?;
         let ending = match waited {
             Err(Elapsed) => {
                 self.times.check_giving_up(after)?;
@@ -246,11 +248,10 @@ impl HttpTimeout {
     fn check_answer<R: Runtime>(
         &self,
         reference: &Reference,
-        status: u16,
         connection: &Connection<R>,
         after: Duration,
     ) -> Result<(), Failure> {
-        reference.check(status, connection.body())?;
+        reference.check(connection.answer())?;
         self.times.check_completing(after)
     }
 }

@@ -126,11 +126,11 @@ impl<R: Runtime> Part for Caller<R> {
         connection.attach(stream);
         let mut request = request.clone();
         let exchange = connection.exchange_once(Method::Get, &mut request);
-        let status = match limit {
+        match limit {
             Some(limit) => limit.within(exchange).await?,
             None => exchange.await?,
         };
-        reference.check(status, connection.body())
+        reference.check(connection.answer())
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
 
+use super::answer::Answer;
 use super::fan_out::{FanOut, references};
 use super::http_connection::{Reference, TARGET};
 use super::params::{params, require_path, require_some_paths};
@@ -66,8 +67,8 @@ impl<R: Runtime> Handler<R> for Gateway<R> {
             }
         };
         let successes = AtomicUsize::new(0);
-        let check = |place: usize, status, body: &[u8]| {
-            self.references[place].check(status, body)?;
+        let check = |place: usize, answer: &Answer| {
+            self.references[place].check(answer)?;
             successes.fetch_add(1, Ordering::Relaxed);
             Ok(())
         };

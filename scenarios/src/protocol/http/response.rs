@@ -137,6 +137,29 @@ impl ResponseReader {
         Ok(Advance { consumed, done })
     }
 
+    /// Takes the beginning of `available_bytes` of input as body, which the caller reads where it lies instead of passing it
+    /// to [`advance`](Self::advance); returns its length. It is 0 unless a body with a length has begun.
+    pub fn take_body(&mut self, available_bytes: usize) -> usize {
+        let State::Length { left_bytes, .. } = &mut self.state else {
+            return 0;
+        };
+        let count =
+            usize::try_from(*left_bytes).map_or(available_bytes, |left| left.min(available_bytes));
+        *left_bytes -= count as u64;
+        if *left_bytes == 0 {
+            self.state = State::Done;
+        }
+        count
+    }
+
+    /// Length of the part of the body that has not arrived; 0 if it is unknown.
+    pub fn left_bytes(&self) -> u64 {
+        match self.state {
+            State::Length { left_bytes, .. } => left_bytes,
+            _ => 0,
+        }
+    }
+
     /// Handles the peer's close: the end of a body without a length, a truncation of any other response.
     ///
     /// # Errors
@@ -228,14 +251,9 @@ impl ResponseReader {
         match &mut self.state {
             State::Head if self.partial_head.is_empty() => self.read_head(input),
             State::Head => self.read_split_head(input),
-            State::Length { left_bytes, .. } => {
-                let count =
-                    usize::try_from(*left_bytes).map_or(input.len(), |left| left.min(input.len()));
+            State::Length { .. } => {
+                let count = self.take_body(input.len());
                 body.extend_from_slice(&input[..count]);
-                *left_bytes -= count as u64;
-                if *left_bytes == 0 {
-                    self.state = State::Done;
-                }
                 Ok(count)
             }
             State::Chunked(dechunker) => {

@@ -112,13 +112,13 @@ impl Check {
 
     /// The part of the body that the check needs.
     pub(super) fn keep(&self) -> Keep {
-        match (
-            self.json.is_empty() && self.text.is_none() && !self.same,
-            self.digest,
-        ) {
-            (false, _) => Keep::Whole,
-            (true, Some(_)) => Keep::Digest,
-            (true, None) => Keep::Length,
+        if !self.json.is_empty() || self.text.is_some() {
+            return Keep::Whole;
+        }
+        match self.digest {
+            Some(_) => Keep::Digest,
+            None if self.same => Keep::Same,
+            None => Keep::Length,
         }
     }
 
@@ -168,9 +168,12 @@ impl Check {
                 )));
             }
         }
-        match same {
-            Some(expected) if expected != answer.body() => Err(different(expected, answer.body())),
-            _ => Ok(()),
+        let Some(expected) = same else {
+            return Ok(());
+        };
+        match answer.difference(expected) {
+            None => Ok(()),
+            Some(at) => Err(different(expected, answer.length(), at)),
         }
     }
 }
@@ -293,12 +296,8 @@ fn wrong_status(expected: &Statuses, answer: &Answer) -> Failure {
 }
 
 #[cold]
-fn different(expected: &[u8], got: &[u8]) -> Failure {
-    let same = expected
-        .iter()
-        .zip(got)
-        .take_while(|(one, other)| one == other);
-    let (at, length, was) = (same.count(), got.len(), expected.len());
+fn different(expected: &[u8], length: u64, at: usize) -> Failure {
+    let was = expected.len();
     wrong(format!(
         "expected the body of the first response ({was} bytes), got {length} bytes, different at byte {at}"
     ))

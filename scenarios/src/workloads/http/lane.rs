@@ -5,6 +5,7 @@
 //! connection is sent once more only if it is idempotent, as with HTTP/1.1.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -61,7 +62,7 @@ struct Open {
 pub(super) struct LaneContext<'a> {
     pub(super) script: &'a Script,
     /// For each step, the body that every response must have.
-    pub(super) same: &'a [Option<Vec<u8>>],
+    pub(super) same: &'a [Option<Arc<[u8]>>],
     /// Requests started by operations.
     pub(super) begun: &'a AtomicU64,
     pub(super) part: &'a PartRecorder,
@@ -195,7 +196,8 @@ impl Lane {
         let part = context.part.start();
         match client.begin(head, body) {
             Ok(exchange) => {
-                self.answer.keep(step.keep);
+                self.answer
+                    .keep(step.keep, context.same[self.steps.start].as_ref());
                 self.answer.begin(self.method());
                 if self.unprocessed == 0 && !self.was_lost {
                     context.begun.fetch_add(1, Ordering::Relaxed);
