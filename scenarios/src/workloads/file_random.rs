@@ -7,7 +7,7 @@ use photofinish_harness::runtime::{File as _, OpenMode, Runtime};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish_record::draw::draw_below;
 
-use super::known_file::{WORD_BYTES, is_known, known_file};
+use super::known_file::{WORD_BYTES, is_known, known_file, spoil};
 use super::params::{params, require};
 use super::tallies::{ensure, exactly};
 use crate::quantity::Size;
@@ -74,7 +74,7 @@ impl Workload for FileRandom {
         let Params { file_size, block } = &self.params;
         let offset = draw_below(env.seed, op, file_size.bytes / block.bytes) * block.bytes;
         // The result of the previous read must not pass for that of this one.
-        session.block.clear();
+        spoil(&mut session.block);
         let read = session
             .file
             .read_at(offset, block.as_len(), &mut session.block);

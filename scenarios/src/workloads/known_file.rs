@@ -54,8 +54,23 @@ pub(super) fn known_bytes(length: usize) -> Vec<u8> {
 pub(super) fn is_known(bytes: &[u8], offset: u64) -> bool {
     let first = offset / WORD_BYTES;
     let (words, rest) = bytes.as_chunks::<8>();
-    let equal = |(index, bytes): (u64, &[u8; 8])| *bytes == word(index);
-    (first..).zip(words).all(equal) && word(first + words.len() as u64).starts_with(rest)
+    let mut expected = u64::from_le_bytes(word(first));
+    let mut difference = 0;
+    // Without an exit at the first difference, so that several words are compared at once.
+    for bytes in words {
+        difference |= u64::from_le_bytes(*bytes) ^ expected;
+        expected = expected.wrapping_add(MULTIPLIER);
+    }
+    difference == 0 && expected.to_le_bytes().starts_with(rest)
+}
+
+/// Changes the first and the last byte, so that the result of a previous read cannot pass for that of the next one. Clearing
+/// `bytes` would do too, but then a read has to fill them with zeros first.
+pub(super) fn spoil(bytes: &mut [u8]) {
+    if let [first, .., last] = bytes {
+        *first = !*first;
+        *last = !*last;
+    }
 }
 
 #[cfg(test)]
@@ -81,5 +96,17 @@ mod tests {
         assert_eq!(modified().expect("there"), made);
         let entries = std::fs::read_dir(directory.path()).expect("there");
         assert_eq!(entries.count(), 1);
+    }
+
+    #[test]
+    fn a_spoiled_block_is_not_known_until_it_is_read_again() {
+        for length in [8, 16, 512] {
+            let mut bytes = known_bytes(length);
+            spoil(&mut bytes);
+            assert!(!is_known(&bytes, 0));
+            let (last, others) = bytes.split_last_mut().expect("bytes");
+            others.copy_from_slice(&known_bytes(length)[..length - 1]);
+            assert!(!is_known(&bytes, 0), "the last byte {last} was not read");
+        }
     }
 }
