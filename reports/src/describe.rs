@@ -22,7 +22,8 @@ pub use gate::{
     requirement, slowdown_legend, too_few_samples, undecided, whole_check,
 };
 pub use legends::{
-    ADVISORY, UNFINISHED, interval_legend, load_legends, mark_legends, verdict_legend,
+    ADVISORY, UNFINISHED, interval_confidence, interval_legend, load_legends, mark_legends,
+    verdict_legend,
 };
 pub use machine::{cpus, machine, placement, processor, tool_version};
 pub use matrix::{

@@ -14,7 +14,7 @@ use crate::summary::{Comparison, Summary};
 use crate::{describe, units};
 
 /// Runtimes named in a sentence; more are counted.
-const MOST_NAMES: usize = 3;
+const MOST_NAMES: usize = 4;
 
 /// The findings, the most important first; none if nothing is compared.
 pub fn findings(report: &Report<'_>) -> Vec<String> {
@@ -89,6 +89,9 @@ fn sentence(matrix: &Matrix, row: &Row, summary: &Summary) -> Option<String> {
     let slower: Vec<&str> = of(Verdict::Slower)
         .map(|(cell, _)| &*cell.runtime)
         .collect();
+    let open: Vec<&str> = of(Verdict::Inconclusive)
+        .map(|(cell, _)| &*cell.runtime)
+        .collect();
     let ratios = of(Verdict::Slower).map(|(_, comparison)| comparison.ratio);
     let range = ratios.reduce(|all, ratio| Estimate {
         low: all.low.min(ratio.low),
@@ -108,7 +111,12 @@ fn sentence(matrix: &Matrix, row: &Row, summary: &Summary) -> Option<String> {
             row.by
         )
     });
-    (!faster.is_empty() || !slower.is_empty()).then(|| format!("{subject}: {first}{second}."))
+    let third = match open.as_slice() {
+        [] => String::new(),
+        names => format!("; {} cannot be told from it", named(names)),
+    };
+    let is_decided = !faster.is_empty() || !slower.is_empty();
+    is_decided.then(|| format!("{subject}: {first}{second}{third}."))
 }
 
 /// `http-get with 16 sessions`, `http-get at 2.00k/s`; in full where two rows of a scenario would be called the same.
@@ -169,7 +177,7 @@ fn rivals(best: &Best, reference: &str) -> String {
     }
 }
 
-/// `a`, `a and b`, `a, b and c`, `4 others`.
+/// `a`, `a and b`, `a, b and c`, `5 others`.
 fn named(names: &[&str]) -> String {
     match names {
         [] => String::new(),

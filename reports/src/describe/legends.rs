@@ -84,8 +84,31 @@ pub fn verdict_legend(summary: &Summary) -> Option<String> {
 
 /// A legend for intervals of ratios, with the confidence that the rounds allow; `None` if nothing was compared.
 pub fn interval_legend(summary: &Summary) -> Option<String> {
-    if summary.search.is_some() {
+    if compared_rounds(summary).is_empty() {
         return None;
+    }
+    Some(match interval_confidence(summary) {
+        None => "A single round has no interval: repeat with more rounds.".to_owned(),
+        Some(confidence) => format!("interval: that of the ratio, with confidence {confidence}."),
+    })
+}
+
+/// The confidence of intervals of ratios: `95.1% over 10 rounds`; `None` if there is no interval.
+pub fn interval_confidence(summary: &Summary) -> Option<String> {
+    let counts = compared_rounds(summary);
+    let several = counts.iter().filter(|(pairs, _)| *pairs > 1);
+    let confidence = several.map(|(pairs, confidence)| {
+        let percent = units::confidence(*confidence);
+        format!("{percent} over {}", plural(*pairs, "round"))
+    });
+    let confidence: Vec<String> = confidence.collect();
+    (!confidence.is_empty()).then(|| confidence.join(", "))
+}
+
+/// Each number of compared rounds, with the confidence that it allows; none for a search.
+fn compared_rounds(summary: &Summary) -> Vec<(usize, f64)> {
+    if summary.search.is_some() {
+        return Vec::new();
     }
     let groups = summary.groups();
     let mut counts: Vec<(usize, f64)> = groups
@@ -95,23 +118,5 @@ pub fn interval_legend(summary: &Summary) -> Option<String> {
         .collect();
     counts.sort_by_key(|(pairs, _)| *pairs);
     counts.dedup_by_key(|(pairs, _)| *pairs);
-    let confidence = |(pairs, confidence): &(usize, f64)| {
-        let percent = units::confidence(*confidence);
-        format!("{percent} over {}", plural(*pairs, "round"))
-    };
-    let several: Vec<String> = counts
-        .iter()
-        .filter(|(pairs, _)| *pairs > 1)
-        .map(confidence)
-        .collect();
-    match (counts.is_empty(), several.is_empty()) {
-        (true, _) => None,
-        (false, true) => {
-            Some("A single round has no interval: repeat with more rounds.".to_owned())
-        }
-        (false, false) => Some(format!(
-            "interval: that of the ratio, with confidence {}.",
-            several.join(", ")
-        )),
-    }
+    counts
 }

@@ -97,14 +97,17 @@ pub fn operations(operations: u64, failed: u64) -> (String, Option<String>) {
     (units::count(operations as f64), failed)
 }
 
-/// The legend of the matrix: the meaning of its verdicts, if it has any, and of its marks.
-pub fn matrix_legend(verdicts: Option<&str>, marks: bool) -> String {
-    let first = verdicts.map_or(
-        "Without verdicts all ratios are grey.".to_owned(),
-        |verdicts| format!("{verdicts} A deeper shade is a larger factor: from 1.1, 1.5 and 3."),
-    );
-    let second = marks.then_some(" ⚠ leads to a warning about the cell.");
-    first + second.unwrap_or_default()
+/// The legend of the matrix: the meaning of its verdicts, if it has any, of its intervals, and of its marks.
+pub fn matrix_legend(verdicts: Option<&str>, confidence: Option<&str>, marks: bool) -> String {
+    let intervals =
+        confidence.map(|confidence| format!("Intervals have a confidence of {confidence}."));
+    let shades = match verdicts {
+        Some(_) => "A deeper shade is a larger factor: from 1.1, 1.5 and 3.",
+        None => "Without verdicts all ratios are grey.",
+    };
+    let marks = marks.then_some("⚠ leads to a warning about the cell.");
+    let parts = [verdicts, intervals.as_deref(), Some(shades), marks];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

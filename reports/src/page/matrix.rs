@@ -21,6 +21,7 @@ pub(super) fn table(report: &Report<'_>, sections: &[Section<'_>]) -> Markup {
     let common = common(report);
     let has_best = matrix.rows.iter().any(|row| row.best.is_some());
     html! {
+        (legend(report))
         div.scroll tabindex="0" role="region" aria-label="Verdict matrix" {
             table.matrix role="table" {
                 caption { (caption(matrix.rows.first(), common)) }
@@ -36,7 +37,6 @@ pub(super) fn table(report: &Report<'_>, sections: &[Section<'_>]) -> Markup {
                 tbody role="rowgroup" { @for row in &matrix.rows { (self::row(report, sections, row, common, has_best)) } }
             }
         }
-        (legend(report))
     }
 }
 
@@ -232,6 +232,7 @@ fn legend(report: &Report<'_>) -> Markup {
         .flat_map(|row| row.fields.iter().flatten());
     let marks = fields.any(|field| !field.warnings.is_empty());
     let verdicts = describe::verdict_legend(&report.summary);
+    let intervals = describe::interval_confidence(&report.summary);
     html! {
         @if matrix.compares() || marks {
             p.legend {
@@ -239,7 +240,7 @@ fn legend(report: &Report<'_>) -> Markup {
                     span.key.faster.s3 { "▲ faster" } " " span.key.slower.s3 { "▼ slower" } " " span.key.tie { "= tie" } " "
                     span.key.undecided { "? inconclusive" } " "
                 }
-                (describe::matrix_legend(verdicts.as_deref(), marks))
+                (describe::matrix_legend(verdicts.as_deref(), intervals.as_deref(), marks))
             }
         }
     }
