@@ -238,6 +238,9 @@ impl OurJob<'_> {
                 if let Some(rate_hz) = http.rate_hz {
                     command.arg("--rate").arg(rate_hz.to_string());
                 }
+                if http.bursts {
+                    command.args(["--arrivals", "bursts"]);
+                }
                 http.connections
             }
             Work::Sql(sql) => {
@@ -322,7 +325,8 @@ pub(crate) fn read(output: &Output) -> Result<OurReading, String> {
     let rate_hz = metric("throughput_ops_s").filter(|rate_hz| *rate_hz > 0.0);
     Ok(OurReading {
         rate_hz: rate_hz.ok_or("expected a throughput, got none")?,
-        cpu_ns: metric("cpu_ns_per_op"),
+        // The pacer of an open load is part of the generator.
+        cpu_ns: metric("cpu_ns_per_op").map(|ns| ns + metric("pacer_cpu_ns_per_op").unwrap_or(0.0)),
     })
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct HttpWork {
     pub(crate) keep_alive: bool,
     /// Requests per second of an open load; `None` for a closed loop.
     pub(crate) rate_hz: Option<u32>,
+    /// True if the requests of 10 ms are due together, as h2load sends them.
+    pub(crate) bursts: bool,
     pub(crate) tls: bool,
     /// Concurrent streams of each connection over HTTP/2; `None` for HTTP/1.1.
     pub(crate) streams: Option<NonZeroU32>,
@@ -34,6 +36,7 @@ impl HttpWork {
             connections,
             keep_alive: true,
             rate_hz: None,
+            bursts: false,
             tls: false,
             streams: None,
         }

@@ -231,6 +231,7 @@ fn arrivals() -> impl TypedValueParser<Value = Arrivals> {
             "poisson",
             "Random, as from many independent users",
         ),
+        (Arrivals::Bursts, "bursts", "Together, every 10 ms"),
     ])
 }
 

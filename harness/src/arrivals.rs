@@ -30,6 +30,17 @@ pub(crate) struct ArrivalQueue {
     state: Mutex<State>,
     /// The arrival that each session is working on, as ns after the start plus one; 0 for none.
     in_flight: Vec<AtomicU64>,
+    wakes: Wakes,
+}
+
+/// The side that wakes sessions when several arrivals are released together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wakes {
+    /// The pacer wakes a session for each: it has a CPU to itself, and the first session works meanwhile.
+    FromPacer,
+    /// The pacer wakes one session, and each session that takes an arrival wakes the next. Within a runtime a wake is a
+    /// push to its queue; from outside it is a system call, on a CPU that the sessions need.
+    FromSessions,
 }
 
 #[derive(Debug)]
@@ -43,6 +54,14 @@ struct State {
     /// Each session's waker, while it waits.
     wakers: Vec<Option<Waker>>,
     stage: Stage,
+}
+
+impl State {
+    /// The waker of the session that has waited longest, which no longer waits.
+    fn longest_waiting(&mut self) -> Option<Waker> {
+        let session = self.waiting.pop_front()?;
+        self.wakers[session].take()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +87,7 @@ pub(crate) struct Leftover {
 
 impl ArrivalQueue {
     /// A queue for `sessions` that walk through `schedule` from `start`.
-    pub(crate) fn new(schedule: &Schedule, start: Instant, sessions: usize) -> Self {
+    pub(crate) fn new(schedule: &Schedule, start: Instant, sessions: usize, wakes: Wakes) -> Self {
         Self {
             start,
             state: Mutex::new(State {
@@ -80,6 +99,7 @@ impl ArrivalQueue {
                 stage: Stage::Open,
             }),
             in_flight: (0..sessions).map(|_| AtomicU64::new(0)).collect(),
+            wakes,
         }
     }
 
@@ -104,7 +124,12 @@ impl ArrivalQueue {
                 .expect("what was released is scheduled");
             let index = state.due_times.number(state.taken);
             state.taken += 1;
+            let more = state.taken < state.released && self.wakes == Wakes::FromSessions;
+            let next = if more { state.longest_waiting() } else { None };
             drop(state);
+            if let Some(next) = next {
+                next.wake();
+            }
             self.in_flight[session].store(nanoseconds(due) + 1, Ordering::Relaxed);
             let due = self.start + due;
             return Poll::Ready(Some(Arrival { index, due }));
@@ -129,7 +154,11 @@ impl ArrivalQueue {
     /// Lets the sessions take `count` more arrivals.
     pub(crate) fn release(&self, count: u64) {
         self.lock().released += count;
-        for _ in 0..count {
+        let woken = match self.wakes {
+            Wakes::FromPacer => count,
+            Wakes::FromSessions => count.min(1),
+        };
+        for _ in 0..woken {
             // Woken one by one and outside the lock: the first session is working while the next one is being woken.
             let Some(waker) = self.longest_waiting() else {
                 return;
@@ -188,9 +217,7 @@ impl ArrivalQueue {
     }
 
     fn longest_waiting(&self) -> Option<Waker> {
-        let mut state = self.lock();
-        let session = state.waiting.pop_front()?;
-        state.wakers[session].take()
+        self.lock().longest_waiting()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -219,7 +246,7 @@ mod tests {
         let rate = RateHz::new(10.0).expect("a rate");
         let stop = Stop::after(Duration::from_secs(1));
         let schedule = Schedule::steady(Arrivals::Constant, rate, stop, 1);
-        ArrivalQueue::new(&schedule, Instant::now(), sessions)
+        ArrivalQueue::new(&schedule, Instant::now(), sessions, Wakes::FromPacer)
     }
 
     fn take(queue: &ArrivalQueue, session: usize) -> Poll<Option<u64>> {
@@ -264,6 +291,32 @@ mod tests {
         assert_eq!(woken(), [1, 1]);
         queue.release(1);
         assert_eq!(woken(), [1, 1]);
+    }
+
+    #[test]
+    fn sessions_wake_each_other_while_arrivals_are_left() {
+        let queue = ArrivalQueue {
+            wakes: Wakes::FromSessions,
+            ..queue(3)
+        };
+        let wakes = [0, 1, 2].map(|_| Arc::new(Counter::default()));
+        let wakers = wakes.clone().map(Waker::from);
+        let poll = |session: usize| {
+            let mut context = Context::from_waker(&wakers[session]);
+            queue.poll_take(session, &mut context).is_ready()
+        };
+        for session in [2, 0, 1] {
+            assert!(!poll(session));
+        }
+        let woken = || wakes.each_ref().map(|wakes| wakes.0.load(Ordering::SeqCst));
+        queue.release(2);
+        assert_eq!(woken(), [0, 0, 1]);
+        assert!(poll(2));
+        assert_eq!(woken(), [1, 0, 1]);
+        assert!(poll(0));
+        assert_eq!(woken(), [1, 0, 1], "nothing is left for another session");
+        queue.release(1);
+        assert_eq!(woken(), [1, 1, 1]);
     }
 
     #[test]

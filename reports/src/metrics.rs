@@ -183,6 +183,9 @@ pub const METRICS: &[Metric] = &[
     quantile("lag_p99_ns", Times::Lag, 0.99),
     quantile("lag_max_ns", Times::Lag, 1.0),
     quantile("pacing_error_p99_ns", Times::PacingError, 0.99),
+    open_number("pacer_cpu_ns_per_op", "ns/op", |open| {
+        Some(open.pacer_cpu_ns? as f64 / open.scheduled as f64)
+    }),
     open_number("late", "ops", |open| Some(open.late as f64)).count(),
     open_number("unfinished", "ops", |open| Some(open.unfinished as f64)).count(),
     open_number("unsent", "ops", |open| Some(open.unsent as f64)).count(),

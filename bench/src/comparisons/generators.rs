@@ -36,9 +36,12 @@ pub(super) fn comparisons() -> Vec<Comparison> {
             ..HttpWork::new(server, CONNECTIONS)
         }));
     }
-    all.push(open_load(HttpWork {
-        rate_hz: Some(RATE_HZ),
-        ..HttpWork::new(HttpServer::Responder, CONNECTIONS)
+    all.extend([false, true].map(|bursts| {
+        open_load(HttpWork {
+            rate_hz: Some(RATE_HZ),
+            bursts,
+            ..HttpWork::new(HttpServer::Responder, CONNECTIONS)
+        })
     }));
     all.push(tls(HttpWork { tls: true, ..nginx }));
     all.extend([false, true].map(|tls| {
@@ -94,13 +97,16 @@ fn connection_per_request(http: HttpWork) -> Comparison {
 
 fn open_load(http: HttpWork) -> Comparison {
     let note = "The rate is given: compare the CPU time, and see that the rate was held. \
-                Only Photofinish and oha count response times from when a request was due";
-    comparison(
-        "open",
-        "13 B at 20,000 requests per second",
-        http,
-        Some(note),
-    )
+                h2load sends each connection's requests every 10 ms, one after the other. Only Photofinish and oha count response times from when a request was due";
+    let (kind, title) = if http.bursts {
+        (
+            "open-bursts",
+            "13 B at 20,000 requests per second, in bursts every 10 ms,",
+        )
+    } else {
+        ("open", "13 B at 20,000 requests per second")
+    };
+    comparison(kind, title, http, Some(note))
 }
 
 fn tls(http: HttpWork) -> Comparison {

@@ -41,6 +41,8 @@ pub enum Arrivals {
     Constant,
     /// As from many independent users: a seeded Poisson process.
     Poisson,
+    /// In bursts: all arrivals of 10 ms together, at its beginning.
+    Bursts,
 }
 
 /// A rate in Hz: a positive, finite number.
@@ -140,6 +142,7 @@ impl std::fmt::Display for Load {
                 let kind = match arrivals {
                     Arrivals::Constant => "",
                     Arrivals::Poisson => " Poisson",
+                    Arrivals::Bursts => " in bursts",
                 };
                 write!(f, "open, {rate_hz}/s{kind}, {concurrency} sessions")
             }

@@ -7,7 +7,7 @@
 //! With Λ(t) the number of arrivals expected up to t (the integral of the rate), arrival i of a constant schedule is due
 //! at Λ⁻¹(i), and arrival i of a Poisson one at Λ⁻¹(E₁ + … + Eᵢ) with independent standard exponential draws E (the time
 //! change by which any inhomogeneous Poisson process comes from a homogeneous one; Çinlar, Introduction to Stochastic
-//! Processes, § 4.7).
+//! Processes, § 4.7). Bursts are the arrivals of a constant schedule, each due at the beginning of its 10 ms.
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -19,6 +19,9 @@ use crate::shard::Shard;
 
 /// Keeps the draws of arrivals apart from those of keys and delays with the same seed.
 const ARRIVALS_SALT: u64 = 0x6172_7269_7661_6c73;
+
+/// Distance between bursts.
+const BURST_NS: u64 = 10_000_000;
 
 /// Tolerance of rounding at the schedule's end, in arrivals.
 const ROUNDING: f64 = 1e-9;
@@ -190,7 +193,7 @@ impl DueTimes {
             return None;
         }
         self.expected = match self.schedule.arrivals {
-            Arrivals::Constant => self.next as f64,
+            Arrivals::Constant | Arrivals::Bursts => self.next as f64,
             Arrivals::Poisson => self.expected + exponential(self.schedule.seed, self.next),
         };
         let segment = loop {
@@ -202,7 +205,11 @@ impl DueTimes {
         };
         self.next += 1;
         let due_s = segment.time_s(self.expected - segment.expected_before);
-        Some(Duration::from_nanos((due_s * 1e9).round() as u64))
+        let due_ns = (due_s * 1e9).round() as u64;
+        Some(Duration::from_nanos(match self.schedule.arrivals {
+            Arrivals::Constant | Arrivals::Poisson => due_ns,
+            Arrivals::Bursts => due_ns - due_ns % BURST_NS,
+        }))
     }
 }
 
@@ -264,6 +271,28 @@ mod tests {
         check(0.1, 5.0, 1);
         check(3.0, 0.5, 2);
         check(333.0, 0.1, 34);
+    }
+
+    #[test]
+    fn bursts_have_the_arrivals_of_a_constant_schedule_at_the_beginning_of_their_10_ms() {
+        let stages = [stage(1, 0.0, 1.0), stage(1, 1.0, 1.0)];
+        let due = |arrivals| {
+            let schedule = Schedule::staged(arrivals, rate(500.0), &stages, 1);
+            schedule
+                .due_times()
+                .map(|due| due.as_nanos())
+                .collect::<Vec<_>>()
+        };
+        let (constant, bursts) = (due(Arrivals::Constant), due(Arrivals::Bursts));
+        let earlier: Vec<u128> = constant
+            .iter()
+            .map(|due| due / 10_000_000 * 10_000_000)
+            .collect();
+        assert_eq!(bursts, earlier);
+        assert_eq!(
+            bursts.iter().filter(|due| **due == 1_990_000_000).count(),
+            5
+        );
     }
 
     #[test]

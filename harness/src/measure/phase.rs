@@ -295,7 +295,12 @@ impl OpenPhase {
         let start = plan
             .start
             .unwrap_or_else(|| Instant::now() + lead(sessions));
-        let queue = Arc::new(ArrivalQueue::new(schedule, start, sessions));
+        let queue = Arc::new(ArrivalQueue::new(
+            schedule,
+            start,
+            sessions,
+            supervisor.wakes,
+        ));
         let pacing = supervisor.pace(Order {
             schedule: schedule.clone(),
             length,

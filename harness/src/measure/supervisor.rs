@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use super::ledger::{Ending, Ledger};
 use super::limits;
 use super::outcome::{Pace, Paced, given_up_phase};
-use crate::arrivals::ArrivalQueue;
+use crate::arrivals::{ArrivalQueue, Wakes};
 use crate::os::{self, Usage};
 use crate::pacer::{self, Outlet};
 use crate::runtimes::{descriptor, panic_message};
@@ -84,6 +84,8 @@ struct Pacing {
 /// The round's handle to its supervisor.
 pub(super) struct Supervisor {
     messages: Sender<Message>,
+    /// The side that wakes sessions: the pacer, if it is to have a CPU to itself.
+    pub(super) wakes: Wakes,
 }
 
 /// A schedule that the supervisor is keeping.
@@ -161,11 +163,15 @@ pub(super) fn supervised(
     }
     let (messages, inbox) = channel();
     let to_itself = messages.clone();
+    let wakes = match plan.pacer_cpu {
+        Some(_) => Wakes::FromPacer,
+        None => Wakes::FromSessions,
+    };
     let started = thread::Builder::new()
         .name("round".to_owned())
         .stack_size(STACK_BYTES)
         .spawn(move || {
-            let result = round(Supervisor { messages });
+            let result = round(Supervisor { messages, wakes });
             let _ = to_itself.send(Message::Finished(Box::new(result)));
         });
     let thread = match started {

@@ -99,6 +99,7 @@ fn load_slug(load: Load) -> String {
             let spread = match arrivals {
                 Arrivals::Constant => "r",
                 Arrivals::Poisson => "p",
+                Arrivals::Bursts => "b",
             };
             format!("{spread}{rate_hz}.c{concurrency}")
         }

@@ -268,6 +268,7 @@ pub(super) fn arrivals_name(arrivals: Arrivals) -> &'static str {
     match arrivals {
         Arrivals::Constant => "constant",
         Arrivals::Poisson => "poisson",
+        Arrivals::Bursts => "bursts",
     }
 }
 

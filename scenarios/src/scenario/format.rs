@@ -109,7 +109,7 @@ pub(crate) struct LoadSection {
     /// Arrivals per second of an open load: a number, or a list of numbers to measure one by one.
     #[schemars(with = "Sweep<Rate>")]
     pub(crate) rate: Option<Sweep<Rate>>,
-    /// Spacing of the arrivals of an open load: `constant` (the default) or `poisson`.
+    /// Spacing of the arrivals of an open load: `constant` (the default), `poisson` or `bursts`.
     #[schemars(with = "Arrivals")]
     pub(crate) arrivals: Option<Arrivals>,
     /// Stages of an open load, each with a constant or linearly changing rate. Excludes `duration` and `ops`.
