@@ -30,7 +30,7 @@ class CountingAgent extends http.Agent {
   }
 }
 
-/** A client with as many kept connections as its session has requests in flight. */
+/** A client with as many kept connections as may have requests in flight. */
 class Client {
   constructor(target, traffic, connections, options) {
     this.target = target;
@@ -101,8 +101,10 @@ class Http extends Workload {
     return new Client(this.target, this.traffic, connections, options);
   }
 
+  /** All sessions share a client, and with it an agent. */
   async open() {
-    return this.client(this.connections);
+    this.shared ??= this.client(this.connections * this.round.sessions);
+    return this.shared;
   }
 
   async close(session) {
@@ -147,7 +149,8 @@ class HttpGet extends Http {
 /** A new connection for each request. */
 class HttpConnect extends HttpGet {
   async open() {
-    return this.client(Infinity, { keepAlive: false });
+    this.shared ??= this.client(Infinity, { keepAlive: false });
+    return this.shared;
   }
 
   violations(totals) {
@@ -306,6 +309,11 @@ class HttpTimeout extends Http {
     this.expected = (await this.fetch([this.path]))[this.path];
   }
 
+  /** A client of its own: the next operation has to find no connection. */
+  async open() {
+    return this.client(1);
+  }
+
   async operate(client) {
     const begun = clock();
     const deadlineMs = content.timerMs(this.deadline.ns);
@@ -397,15 +405,17 @@ class HttpErrors extends Http {
   }
 
   async open() {
+    const { sessions } = this.round;
     // What never reaches the server is not part of its traffic.
-    const elsewhere = (host, port) => new Client({ host, port, authority: `${host}:${port}` }, new Traffic(), 1);
-    return {
-      others: this.client(this.paths.length),
+    const elsewhere = (host, port) => new Client({ host, port, authority: `${host}:${port}` }, new Traffic(), sessions);
+    this.clients ??= {
+      others: this.client(this.paths.length * sessions),
       refused: elsewhere('127.0.0.1', this.closedPort),
       'unknown-host': elsewhere(UNKNOWN_HOST, 80),
-      reset: this.client(1),
-      status: this.client(1),
+      reset: this.client(sessions),
+      status: this.client(sessions),
     };
+    return this.clients;
   }
 
   async close(session) {
