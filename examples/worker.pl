@@ -1,6 +1,6 @@
 #!/usr/bin/perl
-# A worker in another language, written from docs/PROTOCOL.md: the workloads `null` and `http-get` under closed load, one
-# session. Perl and its core modules are all that it needs:
+# A worker in another language, written from docs/PROTOCOL.md: the workloads `null` and `http-get` under closed and open load,
+# one session. Perl and its core modules are all that it needs:
 #
 #   photofinish run http-get --runtimes sync --lane 'perl examples/worker.pl'
 use strict;
@@ -9,11 +9,13 @@ use Compress::Zlib qw(compress);
 use IO::Socket::INET;
 use JSON::PP;
 use MIME::Base64 qw(encode_base64);
-use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
+use Time::HiRes qw(clock_gettime setitimer CLOCK_MONOTONIC ITIMER_REAL);
 
 my $FIRST_WARMUP_OP = 1 << 48;
 my $LONGEST_NS = 60_000_000_000;
 my $json = JSON::PP->new->canonical;
+$SIG{PIPE} = 'IGNORE';
+$SIG{ALRM} = 'IGNORE';
 
 sub now_ns { return int(clock_gettime(CLOCK_MONOTONIC) * 1e9) }
 
@@ -51,6 +53,19 @@ sub encoded {
     return encode_base64(pack('NN', 0x1C849314, length $packed) . $packed, '');
 }
 
+# Records the end of an operation.
+sub ended {
+    my ($phase, $failure, $ns) = @_;
+    if (defined $failure) {
+        my $known = $phase->{errors}{$failure->[0]} //= { count => 0, example => $failure->[1], counts => [] };
+        $known->{count}++;
+        record($known->{counts}, $ns);
+    } else {
+        $phase->{ops}++;
+        record($phase->{counts}, $ns);
+    }
+}
+
 # Runs one operation after another until the phase's end, by time or by count.
 sub phase {
     my ($stop, $first_op, $operate) = @_;
@@ -62,14 +77,7 @@ sub phase {
         my $start = now_ns();
         my $failure = $operate->($op);
         my $end = now_ns();
-        if (defined $failure) {
-            my $known = $phase{errors}{$failure->[0]} //= { count => 0, example => $failure->[1], counts => [] };
-            $known->{count}++;
-            record($known->{counts}, $end - $start);
-        } else {
-            $phase{ops}++;
-            record($phase{counts}, $end - $start);
-        }
+        ended(\%phase, $failure, $end - $start);
         $op++;
         $phase{elapsed} = $end - $begun;
         last if defined $until ? $end >= $until : $op - $first_op >= $stop->{ops};
@@ -77,9 +85,59 @@ sub phase {
     return \%phase;
 }
 
+# Serves the arrivals of an open load, which the parent writes to a FIFO when they are due.
+sub open_phase {
+    my ($plan, $operate) = @_;
+    my %phase = (ops => 0, counts => [], errors => {});
+    my %open = map { $_ => 0 } qw(scheduled started_in_time late unsent unfinished);
+    my ($response, $lag, $overdue) = ([], [], []);
+    open my $fifo, '<:raw', $plan->{arrivals} or die "cannot open the FIFO: $!\n";
+    my $next = sub {
+        my $record = '';
+        while (length $record < 16) {
+            sysread($fifo, $record, 16 - length $record, length $record) or return;
+        }
+        return unpack 'Q<Q<', $record;
+    };
+    my (undef, $end) = $next->();
+    my $cut = $end + $plan->{drain_ns};
+    # Interrupts an operation that hangs.
+    setitimer(ITIMER_REAL, ($cut + $plan->{drain_ns} - now_ns()) / 1e9);
+    my $last = $end;
+    while (my ($index, $due) = $next->()) {
+        $open{scheduled}++;
+        my $start = now_ns();
+        if ($start >= $cut) {
+            $open{unsent}++;
+            record($overdue, $start - $due);
+            next;
+        }
+        my ($is_done, $failure) = eval {
+            local $SIG{ALRM} = sub { die "given up\n" };
+            (1, $operate->($index));
+        };
+        my $now = now_ns();
+        if (!$is_done) {
+            die $@ if $@ ne "given up\n";
+            $open{unfinished}++;
+            record($overdue, $now - $due);
+            next;
+        }
+        $last = $now if $now > $last;
+        $open{started_in_time}++ if $start < $end;
+        $open{late}++ if $start - $due > $plan->{late_ns};
+        record($lag, $start - $due);
+        record($response, $now - $due) if !defined $failure;
+        ended(\%phase, $failure, $now - $start);
+    }
+    $phase{elapsed} = $last - ($end - $plan->{schedule_ns});
+    $phase{open} = { %open, response => encoded($response), lag => encoded($lag), overdue => encoded($overdue) };
+    return \%phase;
+}
+
 sub exchange {
     my ($socket, $request, $traffic) = @_;
-    syswrite($socket, $request) == length $request or return;
+    (syswrite($socket, $request) // 0) == length $request or return;
     $traffic->{bytes_out} += length $request;
     my $response = '';
     while (1) {
@@ -126,7 +184,8 @@ sub http_get {
 sub work {
     my ($plan) = @_;
     return { status => 'failed', reason => "expected protocol 1, got $plan->{protocol}" } if $plan->{protocol} != 1;
-    return { status => 'unsupported', reason => 'no open load' } if $plan->{load}{model} ne 'closed';
+    my $is_open = $plan->{load}{model} eq 'open';
+    return { status => 'unsupported', reason => 'no pacer' } if $is_open && !defined $plan->{arrivals};
     my %traffic = map { $_ => { requests => 0, connections => 0, bytes_out => 0, bytes_in => 0 } } keys %{ $plan->{targets} };
     my $operate =
           $plan->{workload} eq 'null'     ? sub { return }
@@ -134,7 +193,7 @@ sub work {
         :                                   return { status => 'unsupported', reason => "no workload $plan->{workload}" };
     my $warmup = phase($plan->{warmup}, $FIRST_WARMUP_OP, $operate);
     my @before = times;
-    my $measured = phase($plan->{stop}, 0, $operate);
+    my $measured = $is_open ? open_phase($plan, $operate) : phase($plan->{stop}, 0, $operate);
     my @after = times;
     my $warmup_failed = 0;
     $warmup_failed += $_->{count} for values %{ $warmup->{errors} };
@@ -155,6 +214,7 @@ sub work {
             session_ns       => $measured->{elapsed},
             throughput_ops_s => $measured->{ops} * 1e9 / $measured->{elapsed},
             service          => encoded($measured->{counts}),
+            open             => $measured->{open},
             errors           => \%errors,
             traffic          => \%traffic,
             cost             => {
@@ -170,7 +230,7 @@ my $command = $ARGV[0] // '';
 if ($command eq 'describe') {
     my $lane = {
         name => 'perl', family => 'sequential', stack => 'Perl', summary => 'Perl: one session, blocking calls',
-        workloads => ['http-get', 'null'], versions => { perl => sprintf('%vd', $^V) },
+        workloads => ['http-get', 'null'], open_load => JSON::PP::true, versions => { perl => sprintf('%vd', $^V) },
     };
     print $json->encode({ protocol => 1, lanes => [$lane] }), "\n";
 } elsif ($command eq 'worker') {

@@ -21,9 +21,12 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use photofinish_harness::runtime::Descriptor;
+use photofinish_harness::runtimes::descriptor;
 use photofinish_record::protocol::{LaneDescription, WORKER_PROTOCOL, WorkerDescription};
 use photofinish_record::{ForeignWorker, Plan};
 use photofinish_scenarios::plan::Lane;
+use photofinish_scenarios::registry::{WorkloadEntry, workloads};
 
 use crate::exit::{Failure, OrFail};
 use crate::interrupt::Interrupt;
@@ -182,10 +185,22 @@ fn launched(words: &[OsString], cpus: &[usize]) -> Result<Command, Failure> {
 pub struct LaneCommand {
     words: Vec<OsString>,
     directory: Option<tempfile::TempDir>,
+    /// True for this program, which keeps the schedules of open loads by itself.
+    is_own: bool,
 }
 
-/// The lanes of a worker: a shipped one by name, or a command in words.
+/// The lanes of a worker: a runtime of this program or a shipped lane by name, or a command in words.
 pub fn worker(words: &[String]) -> Result<(LaneCommand, Vec<LaneDescription>), Failure> {
+    if let [name] = words
+        && let Some(runtime) = descriptor(name)
+    {
+        let command = LaneCommand {
+            words: vec![crate::process::this_program()?.into()],
+            directory: None,
+            is_own: true,
+        };
+        return Ok((command, vec![own_runtime(runtime)]));
+    }
     let shipped = match words {
         [name] => SHIPPED.iter().find(|lane| lane.name == *name),
         _ => None,
@@ -199,7 +214,30 @@ pub fn worker(words: &[String]) -> Result<(LaneCommand, Vec<LaneDescription>), F
     let path = directory.as_ref().map(tempfile::TempDir::path);
     let lanes = describe(&command, path)?;
     let words = command.into_iter().map(OsString::from).collect();
-    Ok((LaneCommand { words, directory }, lanes))
+    let command = LaneCommand {
+        words,
+        directory,
+        is_own: false,
+    };
+    Ok((command, lanes))
+}
+
+/// A runtime of this program, described as a lane.
+fn own_runtime(runtime: &Descriptor) -> LaneDescription {
+    let can = |entry: &&WorkloadEntry| runtime.refusal(entry.about.needs).is_none();
+    LaneDescription {
+        name: runtime.name.to_owned(),
+        family: runtime.family,
+        stack: "Rust".to_owned(),
+        summary: runtime.summary.to_owned(),
+        workloads: workloads()
+            .filter(can)
+            .map(|entry| entry.about.name.to_owned())
+            .collect(),
+        cannot: BTreeMap::new(),
+        open_load: true,
+        versions: BTreeMap::new(),
+    }
 }
 
 /// A directory for the scripts of a lane that is only asked what it is.

@@ -22,7 +22,10 @@ fn run(plan: &WorkerPlan) -> WorkerResult {
             plan.protocol
         ),
         Some(entry) => return (entry.run)(plan),
-        None => format!("unknown workload `{}`", plan.workload),
+        None => {
+            let reason = format!("unknown workload `{}`", plan.workload);
+            return WorkerResult::Unsupported { reason };
+        }
     };
     WorkerResult::failed(reason, None)
 }

@@ -71,6 +71,8 @@ async def run(workload, round_):
 
     async def phase(stop, first_op, operate):
         part = Phase(stop, first_op, round_.sessions)
+        if round_.audited:
+            part.audit()
         sessions = (part.run_async(operate, session, index) for index, session in enumerate(opened))
         await asyncio.gather(*(asyncio.create_task(session) for session in sessions))
         return part
@@ -81,6 +83,8 @@ async def run(workload, round_):
     cost = frame.Cost()
     if "arrivals" in round_.plan:
         measured = OpenPhase(round_.plan, round_.sessions)
+        if round_.audited:
+            measured.audit()
         await run_open(measured, workload.operate, opened)
     else:
         measured = await phase(round_.plan["stop"], 0, workload.operate)

@@ -21,6 +21,14 @@ class Null(Workload):
         pass
 
 
+class Scripted(Workload):
+    async def prepare(self):
+        self.script = content.Script(self.round)
+
+    async def operate(self, session, op):
+        self.script.play(op)
+
+
 class Tasks(Workload):
     async def prepare(self):
         self.waits_ns = content.waits_ns(self.round)
@@ -282,6 +290,7 @@ class Process(Workload):
 
 WORKLOADS = {
     "null": Null,
+    "scripted": Scripted,
     "tasks": Tasks,
     "timers": Timers,
     "as-completed": AsCompleted,

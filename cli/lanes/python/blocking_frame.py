@@ -100,6 +100,8 @@ def run(workload, round_):
 
     def phase(stop, first_op, operate):
         part = Phase(stop, first_op, sessions)
+        if round_.audited:
+            part.audit()
         lane.run_sessions(part, operate, opened)
         return part
 
@@ -109,6 +111,8 @@ def run(workload, round_):
     cost = frame.Cost()
     if "arrivals" in round_.plan:
         measured = OpenPhase(round_.plan, sessions)
+        if round_.audited:
+            measured.audit()
         run_open(measured, workload.operate, opened)
     else:
         measured = phase(round_.plan["stop"], 0, workload.operate)

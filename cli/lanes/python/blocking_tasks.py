@@ -22,6 +22,14 @@ class Null(Workload):
         pass
 
 
+class Scripted(Workload):
+    def prepare(self):
+        self.script = content.Script(self.round)
+
+    def operate(self, session, op):
+        self.script.play(op)
+
+
 class Tasks(AtOnce):
     def prepare(self):
         self.waits_ns = content.waits_ns(self.round)
@@ -232,6 +240,7 @@ class Process(AtOnce):
 
 IN_TURN = {
     "null": Null,
+    "scripted": Scripted,
     "tasks": Tasks,
     "timers": Timers,
     "as-completed": AsCompleted,

@@ -103,6 +103,29 @@ def check_echo(sent, body):
         raise wrong_content(f"expected the document of operation {sent['operation']}, got another")
 
 
+class Script:
+    """The known times of `scripted`: an operation draws its own by its number, and is busy for that long."""
+
+    def __init__(self, round_):
+        if round_.params.get("work") or round_.params.get("parts"):
+            raise frame.Unsupported("this lane has no work in steps, and no parts")
+        self.seed = round_.seed
+        self.times = []
+        total = 0.0
+        for line in round_.params["times"]:
+            total += line["share"]
+            self.times.append((total, int(line["time_us"] * 1000)))
+
+    def play(self, op):
+        until = frame.clock() + self.time_ns(op)
+        while frame.clock() < until:
+            pass
+
+    def time_ns(self, op):
+        uniform = (frame.draw(self.seed, op) >> 11) / (1 << 53)
+        return next((ns for total, ns in self.times if uniform < total), self.times[-1][1] if self.times else 0)
+
+
 def waits_ns(round_):
     """The waits of `tasks`."""
     return [round(wait * round_.unit_ns) for wait in round_.params["waits"]]

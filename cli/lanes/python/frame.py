@@ -158,6 +158,21 @@ def zigzag(value):
     return encoded
 
 
+class AuditedHistogram(Histogram):
+    """A histogram that also keeps the first times one by one, for a round that tests the tool."""
+
+    MOST_SAMPLES = 100_000
+
+    def __init__(self):
+        super().__init__()
+        self.samples = []
+
+    def record(self, ns):
+        super().record(ns)
+        if len(self.samples) < self.MOST_SAMPLES:
+            self.samples.append(ns)
+
+
 class Traffic:
     """Requests answered, connections opened and transactions ended, of one target."""
 
@@ -223,6 +238,8 @@ class Round:
         self.work_dir = plan["work_dir"]
         self.traffic = {name: Traffic() for name in plan["targets"]}
         self.facts = {}
+        self.audited = bool(plan.get("audit"))
+        self.samples = []
         self.lock = threading.Lock()
         self.forget()
 
@@ -304,6 +321,11 @@ class Phase:
         self.tallies = [Tally() for _ in range(sessions)]
         self.start = clock()
         self.until = self.start + self.duration_ns if self.duration_ns else None
+
+    def audit(self):
+        """Keeps service times one by one."""
+        for tally in self.tallies:
+            tally.service = AuditedHistogram()
 
     def run(self, operate, session, index):
         """One session's part under blocking code: two clock reads around each operation."""
@@ -453,6 +475,8 @@ def facts():
 
 
 def measurement(round_, warmup, overhead, measured, cost, worker_threads, violations):
+    if round_.audited:
+        round_.samples = [ns for tally in measured.tallies for ns in tally.service.samples]
     errors = {
         kind: {"count": count, "example": example, "service": service.encoded()}
         for kind, (count, example, service) in measured.failures().items()
@@ -534,7 +558,11 @@ def work(lane, plan):
     if plan["load"]["model"] == "open" and "arrivals" not in plan:
         return {"status": "unsupported", "reason": f"{lane.NAME} does not pace arrivals by itself"}
     try:
-        return {"status": "ok", "measurement": lane.measure(workload, Round(plan, lane))}
+        round_ = Round(plan, lane)
+        reply = {"status": "ok", "measurement": lane.measure(workload, round_)}
+        if round_.audited:
+            reply["audit"] = {"service_ns": round_.samples}
+        return reply
     except Unsupported as error:
         return {"status": "unsupported", "reason": str(error)}
     except Exception as error:

@@ -13,14 +13,19 @@ use crate::output;
 /// Test a worker in another language
 ///
 /// Runs the worker for some seconds against a server that records what it is asked for, and compares: counts, operation numbers,
-/// content, CPUs, how it ends. Exits with 0 if every check passes, and with 5 if one fails.
+/// draws, content, times, arrivals of an open load, CPUs and CPU time, how it ends. Exits with 0 if every check passes, and with 5 if one fails.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   photofinish check-worker asyncio
+  photofinish check-worker tokio
   photofinish check-worker perl examples/worker.pl")]
 pub struct CheckWorker {
-    /// Command of the worker, or the name of a shipped lane
+    /// Only the checks whose claim contains this text
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    only: String,
+
+    /// Command of the worker, or the name of a shipped lane or of a runtime
     #[arg(
         required = true,
         trailing_var_arg = true,
@@ -37,7 +42,7 @@ impl CheckWorker {
         let mut passed = true;
         for lane in &lanes {
             output::say(&format!("{}  {}", lane.name, lane.summary))?;
-            passed &= check(&command, lane, &interrupt, |claim, outcome| {
+            passed &= check(&command, lane, &self.only, &interrupt, |claim, outcome| {
                 output::say(&line(claim, outcome))
             })?;
         }

@@ -1,13 +1,15 @@
 //! A server that remembers what it was asked for: the other side of a worker under test.
 //!
-//! It answers GET requests over kept connections with one body; told to lie, it answers with another one from some request
-//! on. It serves one worker on this machine for a second or two.
+//! It answers GET requests over kept connections with one body, or as its script says: late, with another body, or not at all.
+//! It serves one worker on this machine for a second or two.
 
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::io::{self, BufRead, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
 
 const BODY: &[u8] = b"one small body, the same in each honest answer";
 const LIE: &[u8] = b"another small body, of the same length as that";
@@ -15,11 +17,57 @@ const LIE: &[u8] = b"another small body, of the same length as that";
 /// Time after which a silent connection is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The behaviour of a server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Script {
+    /// Number of requests that are answered as they should be.
+    pub(super) honest: usize,
+    /// The answer to all further ones.
+    pub(super) after: Misconduct,
+    /// A pause of the whole server.
+    pub(super) stall: Option<Pause>,
+}
+
+/// An answer that no client should have to expect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Misconduct {
+    /// Another body.
+    Lie,
+    /// A reset of the connection.
+    Reset,
+    Silence,
+}
+
+/// A pause that begins with the request of an operation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pause {
+    pub(super) op: u64,
+    pub(super) length: Duration,
+}
+
+impl Script {
+    pub(super) const HONEST: Self = Self {
+        honest: usize::MAX,
+        after: Misconduct::Lie,
+        stall: None,
+    };
+
+    /// Honest for the first `honest` requests.
+    pub(super) const fn until(honest: usize, after: Misconduct) -> Self {
+        Self {
+            honest,
+            after,
+            ..Self::HONEST
+        }
+    }
+}
+
 /// The requests and connections so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RequestLog {
     pub(super) paths: Vec<String>,
     pub(super) connections: u64,
+    stalled_until: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -29,8 +77,7 @@ pub(super) struct RecordingServer {
 }
 
 impl RecordingServer {
-    /// A server whose answers are honest for the first `honest` requests.
-    pub(super) fn start(honest: usize) -> io::Result<Self> {
+    pub(super) fn start(script: Script) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let address = listener.local_addr()?;
         let seen = Arc::new(Mutex::new(RequestLog::default()));
@@ -41,7 +88,7 @@ impl RecordingServer {
                 lock(&seen).connections += 1;
                 // A connection without a thread is closed, and the worker says so.
                 let _ = thread::Builder::new().spawn(move || {
-                    let _ = serve(stream, &seen, honest);
+                    let _ = serve(stream, &seen, script);
                 });
             }
         })?;
@@ -57,18 +104,28 @@ fn lock(seen: &Mutex<RequestLog>) -> MutexGuard<'_, RequestLog> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn serve(stream: TcpStream, seen: &Mutex<RequestLog>, honest: usize) -> io::Result<()> {
+/// The number of the operation that asks for a numbered path.
+pub(super) fn operation(path: &str) -> Option<u64> {
+    path.rsplit_once("op=")?.1.parse().ok()
+}
+
+fn serve(stream: TcpStream, seen: &Mutex<RequestLog>, script: Script) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_nodelay(true)?;
     let mut answers = stream.try_clone()?;
     let mut requests = BufReader::new(stream);
     while let Some(path) = path_of_next(&mut requests)? {
-        let count = {
-            let mut seen = lock(seen);
-            seen.paths.push(path);
-            seen.paths.len()
+        let (count, pause) = note(&path, &mut lock(seen), script.stall);
+        thread::sleep(pause.max(requested_delay(&path)));
+        let body = match script.after {
+            _ if count <= script.honest => BODY,
+            Misconduct::Lie => LIE,
+            Misconduct::Reset => return SockRef::from(&answers).set_linger(Some(Duration::ZERO)),
+            Misconduct::Silence => {
+                requests.read_to_end(&mut Vec::new())?;
+                return Ok(());
+            }
         };
-        let body = if count > honest { LIE } else { BODY };
         let mut answer =
             format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len()).into_bytes();
         answer.extend_from_slice(body);
@@ -77,8 +134,30 @@ fn serve(stream: TcpStream, seen: &Mutex<RequestLog>, honest: usize) -> io::Resu
     Ok(())
 }
 
+/// Notes a request. Returns the number of requests so far, and the rest of a stall.
+fn note(path: &str, log: &mut RequestLog, stall: Option<Pause>) -> (usize, Duration) {
+    log.paths.push(path.to_owned());
+    if let Some(Pause { op, length }) = stall
+        && operation(path) == Some(op)
+    {
+        log.stalled_until = Some(Instant::now() + length);
+    }
+    let until = log.stalled_until.unwrap_or_else(Instant::now);
+    let pause = until.saturating_duration_since(Instant::now());
+    (log.paths.len(), pause)
+}
+
+/// The delay that a path such as `/delay/5000ns` asks for.
+fn requested_delay(path: &str) -> Duration {
+    let ns = path
+        .strip_prefix("/delay/")
+        .and_then(|rest| rest.split_once("ns"))
+        .and_then(|(ns, _)| ns.parse().ok());
+    Duration::from_nanos(ns.unwrap_or(0)).min(PATIENCE)
+}
+
 /// The path of the next request; `None` at the end of the connection.
-fn path_of_next(requests: &mut BufReader<TcpStream>) -> io::Result<Option<String>> {
+fn path_of_next(requests: &mut impl BufRead) -> io::Result<Option<String>> {
     let mut first = String::new();
     if requests.read_line(&mut first)? == 0 {
         return Ok(None);
