@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
-use crate::lanes::conformance::{Outcome, check};
+use crate::lanes::conformance::{Outcome, check, is_claimed};
 use crate::lanes::worker;
 use crate::output;
 
@@ -37,6 +37,10 @@ pub struct CheckWorker {
 
 impl CheckWorker {
     pub fn execute(self) -> Result<Exit, Failure> {
+        if !is_claimed(&self.only) {
+            return Err(Failure::usage(format!("no check contains `{}`", self.only))
+                .hint("without --only, check-worker prints the claim of every check"));
+        }
         let interrupt = Interrupt::on_signals()?;
         let (command, lanes) = worker(&self.command)?;
         let mut passed = true;

@@ -163,6 +163,11 @@ const CHECKS: [Check; 20] = [
     ),
 ];
 
+/// True if the claim of some check contains `only`.
+pub fn is_claimed(only: &str) -> bool {
+    CHECKS.iter().any(|(claim, _, _)| claim.contains(only))
+}
+
 /// Every check of one lane whose claim contains `only`, in order.
 pub fn check(
     command: &LaneCommand,

@@ -50,7 +50,7 @@ const SCENARIOS: [&str; 35] = [
 ];
 
 /// True if Python lacks a package of the lanes.
-fn packages_are_missing() -> bool {
+pub(crate) fn packages_are_missing() -> bool {
     let packages = "aiohttp, aiofiles, asyncpg, psycopg, psycopg_pool, uvloop, websockets";
     python(packages, packages).is_none()
 }
@@ -217,7 +217,7 @@ const MORE_SCENARIOS: [&str; 7] = [
 ];
 
 /// True if there is no node with these packages, where `NODE_PATH` says.
-fn node_is_missing() -> bool {
+pub(crate) fn node_is_missing() -> bool {
     let load = "require('pg'); require('ws')";
     let output = Command::new("node").args(["-e", load]).output();
     let is_there = output.is_ok_and(|output| output.status.success());
@@ -422,7 +422,7 @@ else:
     print(json.dumps({"protocol": 1, "status": "ok", "measurement": measurement}))
 "#;
 
-fn perl_is_missing() -> bool {
+pub(crate) fn perl_is_missing() -> bool {
     let there = Command::new("perl")
         .arg("-v")
         .output()
@@ -433,7 +433,7 @@ fn perl_is_missing() -> bool {
     !there
 }
 
-fn perl_worker() -> String {
+pub(crate) fn perl_worker() -> String {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/worker.pl");
     format!("perl {}", examples.display())
 }
@@ -615,139 +615,6 @@ fn without_an_interpreter_the_remedy_is_told() {
         let expected = ["/nowhere/interpreter", &format!("{variable}=")];
         Finished::of(&mut command).check(2, &expected);
     }
-}
-
-#[test]
-fn every_worker_that_ships_passes_the_checks() {
-    if packages_are_missing() || perl_is_missing() || node_is_missing() {
-        return;
-    }
-    let Some(data) = built_go() else {
-        return;
-    };
-    let sandbox = Sandbox::new();
-    for lane in [
-        "python-sync",
-        "python-threads",
-        "asyncio",
-        "aiohttp",
-        "uvloop",
-        "node",
-        "go",
-    ] {
-        let mut command = sandbox.command(&["check-worker", lane]);
-        command.env("PHOTOFINISH_DATA", data);
-        let checked = Finished::of(&mut command).check(0, &[]);
-        assert_eq!(
-            checked.stdout.matches("  ok  ").count(),
-            12,
-            "{}",
-            checked.stdout
-        );
-    }
-    let perl = perl_worker();
-    let command: Vec<&str> = ["check-worker"]
-        .into_iter()
-        .chain(perl.split(' '))
-        .collect();
-    sandbox.run(&command).check(0, &[]);
-}
-
-/// A worker that breaks one promise is caught by the check of that promise, and by no other.
-#[test]
-fn each_broken_promise_of_a_worker_is_caught() {
-    if python("asyncio", "asyncio").is_none() || perl_is_missing() {
-        return;
-    }
-    let sandbox = Sandbox::new();
-    let broken: [(&str, &str); 6] = [
-        (r#"measurement["ops"] -= 1"#, "a phase by count"),
-        (r#"measurement["elapsed_ns"] //= 1000"#, "a phase by time"),
-        (
-            r#"measurement.get("traffic", {}).get("http", {})["connections"] = 7"#,
-            "its requests and connections",
-        ),
-        (r#"measurement["errors"] = {}"#, "other content than before"),
-        (r#"print("hello")"#, "one line on its standard output"),
-        (
-            r#"os.sched_setaffinity(0, range(os.cpu_count()))"#,
-            "every thread runs",
-        ),
-    ];
-    for (number, (change, claim)) in broken.into_iter().enumerate() {
-        let before = if change.starts_with("os.") {
-            change
-        } else {
-            "pass"
-        };
-        let after = if change.starts_with("measurement") {
-            change
-        } else {
-            "pass"
-        };
-        let last = if change.starts_with("print") {
-            change
-        } else {
-            "pass"
-        };
-        let script = format!(
-            r#"
-import json, os, subprocess, sys
-try:
-    {before}
-except OSError:
-    pass
-worker = subprocess.Popen({:?}.split() + sys.argv[1:], stdin=sys.stdin, stdout=subprocess.PIPE, text=True)
-reply = json.loads(worker.stdout.readline())
-measurement = reply.get("measurement")
-if measurement is not None:
-    {after}
-print(json.dumps(reply))
-{last}
-"#,
-            perl_worker()
-        );
-        let script = sandbox.write(&format!("broken-{number}.py"), &script);
-        let script = script.to_str().expect("text");
-        let checked = sandbox.run(&["check-worker", "python3", script]);
-        let failed = format!("  FAILED  {claim}");
-        assert_eq!(checked.code, Some(5), "{change}: {}", checked.stdout);
-        assert!(
-            checked.stdout.contains(&failed),
-            "{change}: {}",
-            checked.stdout
-        );
-    }
-}
-
-/// A lane that draws by another seed asks for other paths.
-#[test]
-fn wrong_draws_of_a_worker_are_caught() {
-    if python("asyncio", "asyncio").is_none() {
-        return;
-    }
-    let sandbox = Sandbox::new();
-    let lane = Path::new(env!("CARGO_MANIFEST_DIR")).join("lanes/python/asyncio_tasks.py");
-    let script = format!(
-        r#"
-import json, subprocess, sys
-plan = sys.stdin.readline() if sys.argv[1] == "worker" else ""
-if plan:
-    plan = json.loads(plan)
-    plan["seed"] += 1
-    plan = json.dumps(plan) + "\n"
-subprocess.run([sys.executable, {lane:?}, sys.argv[1]], input=plan, text=True)
-"#
-    );
-    let script = sandbox.write("worker.py", &script);
-    let script = script.to_str().expect("text");
-    let checked = sandbox.run(&["check-worker", "python3", script]);
-    assert_eq!(checked.code, Some(5), "{}", checked.stdout);
-    assert!(
-        checked.stdout.contains("  FAILED  its draws"),
-        "{}",
-        checked.stdout
-    );
 }
 
 #[test]

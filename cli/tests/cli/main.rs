@@ -14,6 +14,7 @@ mod action;
 mod bad_input;
 mod catalogue;
 mod certificates;
+mod check_worker;
 mod completions;
 mod config;
 mod database_tls;

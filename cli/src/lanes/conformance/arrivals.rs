@@ -21,7 +21,6 @@ fn open_plan(bench: &Bench<'_>, server: &RecordingServer, length: Duration) -> V
     plan["load"] = json!({
         "model": "open", "arrivals": "constant", "rate_hz": RATE_HZ, "concurrency": 2,
     });
-    plan["warmup"] = lasting(Duration::from_millis(50));
     plan
 }
 
@@ -79,8 +78,7 @@ pub(super) fn left_over(bench: &Bench<'_>) -> Result<(), Outcome> {
     }
     // By count, so that the silence begins in the measurement: references, at most ten operations, and some more.
     let server = server(Script::until(20, Misconduct::Silence))?;
-    let mut plan = open_plan(bench, &server, Duration::from_millis(300));
-    plan["warmup"] = json!({ "ops": 10 });
+    let plan = open_plan(bench, &server, Duration::from_millis(300));
     let measured = bench.open_measurement(plan, Duration::from_millis(300))?;
     let open = open(&measured)?;
     equal("arrivals scheduled", ARRIVALS, open.scheduled)?;
