@@ -103,7 +103,7 @@ const CHECKS: [Check; 20] = [
     ),
     (
         "every thread runs on the CPUs of the plan",
-        Need::Workload("null"),
+        Need::Workload("http-get"),
         processes::affinity,
     ),
     (
@@ -113,12 +113,12 @@ const CHECKS: [Check; 20] = [
     ),
     (
         "SIGTERM ends it",
-        Need::Workload("null"),
+        Need::Workload("http-get"),
         processes::ends_on_sigterm,
     ),
     (
         "it ends with its parent",
-        Need::Workload("null"),
+        Need::Workload("http-get"),
         processes::ends_with_its_parent,
     ),
     (

@@ -95,6 +95,13 @@ impl RecordingServer {
         Ok(Self { address, seen })
     }
 
+    /// True if an operation with a number below `limit` was asked for last.
+    pub(super) fn is_below(&self, limit: u64) -> bool {
+        let log = lock(&self.seen);
+        let last = log.paths.last().and_then(|path| operation(path));
+        last.is_some_and(|number| number < limit)
+    }
+
     pub(super) fn seen(&self) -> RequestLog {
         lock(&self.seen).clone()
     }

@@ -52,9 +52,8 @@ fn every_worker_passes_the_checks() {
             .collect();
         let mut command = sandbox.command(&arguments);
         command.env("PHOTOFINISH_DATA", data);
-        let stdout = Finished::of(&mut command)
-            .check(0, &["  ok      each arrival"])
-            .stdout;
+        let stdout = Finished::of(&mut command).check(0, &[]).stdout;
+        assert!(stdout.contains("  ok      each arrival"), "{stdout}");
         assert_eq!(stdout.lines().count(), 1 + BROKEN.len(), "{stdout}");
         let skipped = stdout.matches("\n  -  ").count();
         match *worker {

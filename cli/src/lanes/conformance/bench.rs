@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use photofinish_harness::measure::{ArrivalPipe, PipePacer};
 use photofinish_harness::os;
@@ -25,6 +26,12 @@ pub(super) const REPLYING: Duration = Duration::from_secs(30);
 /// Time within which a worker must end on SIGTERM, with its parent, and after its reply.
 pub(super) const ENDING: Duration = Duration::from_secs(1);
 
+/// Pause between two looks at what a server has seen.
+const POLL: Duration = Duration::from_millis(10);
+
+/// The first operation of the warm-up.
+pub(super) const FIRST_WARMUP_OP: u64 = 1 << 48;
+
 /// The worker of a lane.
 pub(super) struct Bench<'a> {
     pub(super) command: &'a LaneCommand,
@@ -41,11 +48,6 @@ pub(super) fn ops(count: u64) -> Value {
 /// A phase of this length.
 pub(super) fn lasting(length: Duration) -> Value {
     json!({ "duration_ns": u64::try_from(length.as_nanos()).unwrap_or(u64::MAX) })
-}
-
-/// A plan whose worker is busy for longer than a check takes.
-pub(super) fn long_plan(bench: &Bench<'_>) -> Value {
-    bench.plan("null", &lasting(Duration::from_secs(10)))
 }
 
 pub(super) fn server(script: Script) -> Result<RecordingServer, String> {
@@ -105,6 +107,20 @@ impl Bench<'_> {
             .tell(&plan.to_string())
             .map_err(|error| format!("it does not read its plan: {error}"))?;
         worker.hang_up();
+        Ok(worker)
+    }
+
+    /// A worker in the middle of a long measurement, which its server has seen begin.
+    pub(super) fn at_work(&self) -> Result<LineProcess, String> {
+        let server = server(Script::HONEST)?;
+        let worker = self.start(&self.http_plan(&server, &lasting(REPLYING)))?;
+        let deadline = Instant::now() + REPLYING;
+        while !server.is_below(FIRST_WARMUP_OP) {
+            if Instant::now() > deadline {
+                return Err(format!("it did not measure within {REPLYING:?}"));
+            }
+            thread::sleep(POLL);
+        }
         Ok(worker)
     }
 

@@ -9,17 +9,13 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::time::TimeValLike as _;
 use nix::unistd::Pid;
 
-use super::bench::{Bench, ENDING, lasting, line, long_plan, measured, result};
+use super::bench::{Bench, ENDING, lasting, line, measured, result};
 use super::{Outcome, equal};
 
-/// Time in which a worker gets to its measurement.
-const AT_WORK: Duration = Duration::from_millis(500);
-
 pub(super) fn affinity(bench: &Bench<'_>) -> Result<(), Outcome> {
-    let plan = long_plan(bench);
+    let plan = bench.plan("http-get", &lasting(ENDING));
     let expected = plan["cpus"][0].to_string();
-    let worker = bench.start(&plan)?;
-    thread::sleep(AT_WORK);
+    let worker = bench.at_work()?;
     let tasks = fs::read_dir(format!("/proc/{}/task", worker.id()))
         .map_err(|error| format!("its threads cannot be listed: {error}"))?;
     for task in tasks.flatten() {
@@ -91,8 +87,7 @@ fn counted_of_children() -> Result<u64, String> {
 }
 
 pub(super) fn ends_on_sigterm(bench: &Bench<'_>) -> Result<(), Outcome> {
-    let mut worker = bench.start(&long_plan(bench))?;
-    thread::sleep(AT_WORK);
+    let mut worker = bench.at_work()?;
     let process = i32::try_from(worker.id()).map_err(|error| error.to_string())?;
     kill(Pid::from_raw(process), Signal::SIGTERM).map_err(|error| error.to_string())?;
     let sent = Instant::now();
@@ -109,14 +104,9 @@ pub(super) fn ends_with_its_parent(bench: &Bench<'_>) -> Result<(), Outcome> {
             "this system does not tell processes".to_owned(),
         ));
     }
-    let parent = || {
-        let worker = bench.start(&long_plan(bench))?;
-        thread::sleep(AT_WORK);
-        Ok(worker)
-    };
     let started: Result<_, String> = thread::scope(|scope| {
-        let parent = scope.spawn(parent);
-        parent
+        scope
+            .spawn(|| bench.at_work())
             .join()
             .unwrap_or_else(|_| Err("the thread that started it panicked".to_owned()))
     });

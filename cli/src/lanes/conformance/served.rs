@@ -8,11 +8,8 @@ use photofinish_record::protocol::WorkerResult;
 use serde_json::{Value, json};
 
 use super::super::recording_server::{Misconduct, RecordingServer, Script, operation};
-use super::bench::{Bench, ops, server};
+use super::bench::{Bench, FIRST_WARMUP_OP, ops, server};
 use super::{Outcome, equal};
-
-/// The first operation of the warm-up.
-const FIRST_WARMUP_OP: u64 = 1 << 48;
 
 /// Requests of an operation with drawn delays.
 const URLS: u64 = 3;
