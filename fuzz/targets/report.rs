@@ -9,8 +9,9 @@
 #[expect(dead_code, reason = "the tests of reports use the rest")]
 mod fixtures;
 
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
+use fixtures::ALL_BY_NAME;
 use libfuzzer_sys::fuzz_target;
 use photofinish_record::Record;
 use photofinish_reports::compare::RecordComparison;
@@ -31,20 +32,21 @@ struct Base {
     places: Vec<String>,
 }
 
-/// Small ones only: each input renders one.
-static BASES: LazyLock<Vec<Base>> = LazyLock::new(|| {
-    let mut bases = Vec::new();
-    for (_, record) in fixtures::all() {
+impl Base {
+    fn of(record: &Record) -> Self {
         let mut record = serde_json::to_value(record).expect("a record");
+        // Small ones only: each input renders one.
         if let Some(Value::Array(rounds)) = record.get_mut("rounds") {
             rounds.truncate(6);
         }
         let mut places = Vec::new();
         list(&record, String::new(), &mut places);
-        bases.push(Base { record, places });
+        Self { record, places }
     }
-    bases
-});
+}
+
+/// Each made when an input first asks for it: all of them take seconds.
+static BASES: [OnceLock<Base>; ALL_BY_NAME.len()] = [const { OnceLock::new() }; ALL_BY_NAME.len()];
 
 fn list(value: &Value, place: String, places: &mut Vec<String>) {
     match value {
@@ -68,7 +70,8 @@ fuzz_target!(|data: &[u8]| {
     let Some((&choice, edits)) = data.split_first() else {
         return;
     };
-    let base = &BASES[usize::from(choice) % BASES.len()];
+    let index = usize::from(choice) % BASES.len();
+    let base = BASES[index].get_or_init(|| Base::of(&ALL_BY_NAME[index].1()));
     let mut record = base.record.clone();
     for edit in edits.chunks_exact(5).take(16) {
         apply(edit, &base.places, &mut record);

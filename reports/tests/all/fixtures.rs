@@ -35,31 +35,30 @@ pub(crate) const RUNTIMES: [&str; 7] = [
 
 /// Every fixture, by name; built once.
 pub(crate) fn all() -> &'static [(&'static str, Record)] {
-    static ALL: LazyLock<Vec<(&'static str, Record)>> = LazyLock::new(build);
+    static ALL: LazyLock<Vec<(&'static str, Record)>> =
+        LazyLock::new(|| ALL_BY_NAME.map(|(name, build)| (name, build())).into());
     &ALL
 }
 
-fn build() -> Vec<(&'static str, Record)> {
-    vec![
-        ("tour", tour()),
-        ("failures", failures()),
-        ("interrupted", interrupted()),
-        ("single", single()),
-        ("empty", empty()),
-        ("sweep", sweep()),
-        ("long-names", long_names()),
-        ("extremes", extremes()),
-        ("hostile", hostile()),
-        ("short-rounds", short_rounds()),
-        ("open-loads", open_loads()),
-        ("parts", with_parts(7)),
-        ("search", search()),
-        ("search-cut-short", search_cut_short()),
-        ("thresholds", thresholds()),
-        ("shards", merged(0..4)),
-        ("partial", merged([0, 2])),
-    ]
-}
+pub(crate) const ALL_BY_NAME: [(&str, fn() -> Record); 17] = [
+    ("tour", tour),
+    ("failures", failures),
+    ("interrupted", interrupted),
+    ("single", single),
+    ("empty", empty),
+    ("sweep", sweep),
+    ("long-names", long_names),
+    ("extremes", extremes),
+    ("hostile", hostile),
+    ("short-rounds", short_rounds),
+    ("open-loads", open_loads),
+    ("parts", || with_parts(7)),
+    ("search", search),
+    ("search-cut-short", search_cut_short),
+    ("thresholds", thresholds),
+    ("shards", || merged(0..4)),
+    ("partial", || merged([0, 2])),
+];
 
 /// Seven runtimes, three scenarios, ten rounds.
 pub(crate) fn tour() -> Record {
