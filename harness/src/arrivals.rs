@@ -127,10 +127,10 @@ impl ArrivalQueue {
             let more = state.taken < state.released && self.wakes == Wakes::FromSessions;
             let next = if more { state.longest_waiting() } else { None };
             drop(state);
+            self.in_flight[session].store(nanoseconds(due) + 1, Ordering::Relaxed);
             if let Some(next) = next {
                 next.wake();
             }
-            self.in_flight[session].store(nanoseconds(due) + 1, Ordering::Relaxed);
             let due = self.start + due;
             return Poll::Ready(Some(Arrival { index, due }));
         }
