@@ -127,6 +127,7 @@ impl Answer {
     pub(super) fn difference(&self, expected: &[u8]) -> Option<usize> {
         let length = self.length() as usize;
         let differs_at = if self.keep == Keep::Same {
+            debug_assert_eq!(self.expected.as_deref(), Some(expected));
             self.summary.differs_at
         } else if self.body == expected {
             return None;
@@ -152,9 +153,9 @@ impl Answer {
 
     /// Takes the next part of a body that was received elsewhere.
     pub(super) fn take_body(&mut self, part: &[u8]) -> Result<(), HttpError> {
+        self.reader
+            .check_body(self.length().saturating_add(part.len() as u64))?;
         if self.keep == Keep::Whole {
-            self.reader
-                .check_body((self.body.len() + part.len()) as u64)?;
             self.body.extend_from_slice(part);
         } else {
             self.summarize(part);
@@ -254,6 +255,24 @@ mod tests {
                 assert_eq!(answer.length(), length as u64);
                 assert_eq!(answer.body().is_empty(), keep == Keep::Same);
             }
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_compared_has_the_limit_of_one_that_is_kept() {
+        for (keep, is_limited) in [
+            (Keep::Whole, true),
+            (Keep::Same, true),
+            (Keep::Digest, false),
+            (Keep::Length, false),
+        ] {
+            let mut answer = Answer::new();
+            answer.keep(keep, Some(&Arc::from(&b"a"[..])));
+            answer.begin(Method::Get);
+            let part =
+                vec![b'a'; usize::try_from(Limits::default().max_body_bytes).expect("a size")];
+            assert_eq!(answer.take_body(&part), Ok(()), "{keep:?}");
+            assert_eq!(answer.take_body(b"a").is_err(), is_limited, "{keep:?}");
         }
     }
 
