@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use photofinish_harness::meeting::Store;
-use photofinish_record::hex;
+use photofinish_record::{hex, percent_encoded};
 use photofinish_scenarios::protocol::http::Method;
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -389,17 +389,9 @@ impl Store for S3 {
 
 /// The query that lists a folder, from where another page ended; its names are in order.
 fn list_query(prefix: &str, after: Option<&str>) -> String {
-    let encoded = |text: &str| -> String {
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-        let encode = |byte: u8| {
-            if is_plain(byte) {
-                char::from(byte).to_string()
-            } else {
-                format!("%{byte:02X}")
-            }
-        };
-        text.bytes().map(encode).collect()
-    };
+    let is_plain =
+        |character: char| character.is_ascii_alphanumeric() || "-_.~".contains(character);
+    let encoded = |text: &str| percent_encoded(text, is_plain);
     let after = after.map(|after| format!("continuation-token={}&", encoded(after)));
     let after = after.unwrap_or_default();
     format!(

@@ -1,4 +1,5 @@
-//! Text forms that have to be the same wherever they are computed: hexadecimal digits, lists of CPUs and canonical JSON.
+//! Text forms that have to be the same wherever they are computed: hexadecimal digits, percent-encoding, lists of CPUs and
+//! canonical JSON.
 
 use std::fmt::Write;
 
@@ -10,6 +11,21 @@ pub fn hex(bytes: impl AsRef<[u8]>) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+/// The text with every byte of other characters than those `kept` as `%` and two digits.
+pub fn percent_encoded(text: &str, kept: impl Fn(char) -> bool) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for character in text.chars() {
+        if kept(character) {
+            encoded.push(character);
+            continue;
+        }
+        for byte in character.encode_utf8(&mut [0; 4]).bytes() {
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
 }
 
 /// CPUs in the form that options take: `0,2-3`.
@@ -43,6 +59,13 @@ mod tests {
     fn neighbouring_cpus_are_a_range() {
         assert_eq!(cpu_list(&[0]), "0");
         assert_eq!(cpu_list(&[0, 2, 3, 4, 7]), "0,2-4,7");
+    }
+
+    #[test]
+    fn all_bytes_of_a_character_are_encoded_or_none() {
+        let kept = |character: char| character.is_alphanumeric();
+        assert_eq!(percent_encoded("a/é €", kept), "a%2Fé%20%E2%82%AC");
+        assert_eq!(percent_encoded("é\n", |_| false), "%C3%A9%0A");
     }
 
     #[test]

@@ -39,7 +39,7 @@ mod encoding;
 pub mod protocol;
 pub mod schedule;
 
-pub use encoding::{canonical_json, cpu_list, hex};
+pub use encoding::{canonical_json, cpu_list, hex, percent_encoded};
 pub use finding::{Finding, FindingLevel, is_fit};
 pub use gate::{Arm, ArmKind, ArmSource, Gate, GateTerm, Requirement, SourceLocation};
 pub use measurement::{Cost, Failures, LoopOverhead, Measurement, OpenLoad, ServerCounts, Traffic};

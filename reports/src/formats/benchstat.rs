@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use photofinish_record::load::Load;
-use photofinish_record::{Measurement, Record};
+use photofinish_record::{Measurement, Record, percent_encoded};
 
 use super::benchmarks::{Benchmark, benchmarks};
 use super::{Error, File, Format, Render};
@@ -123,17 +123,9 @@ fn unit(metric: &Metric) -> String {
 }
 
 fn encoded(text: &str) -> String {
-    let mut encoded = String::new();
-    for character in text.chars() {
-        if character.is_alphanumeric() || "-._".contains(character) {
-            encoded.push(character);
-        } else {
-            for byte in character.encode_utf8(&mut [0; 4]).bytes() {
-                let _ = write!(encoded, "%{byte:02X}");
-            }
-        }
-    }
-    encoded
+    percent_encoded(text, |character| {
+        character.is_alphanumeric() || "-._".contains(character)
+    })
 }
 
 fn one_line(text: &str) -> String {

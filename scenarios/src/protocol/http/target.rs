@@ -3,7 +3,7 @@
 //! Only parsing; the caller resolves the name and decides whether it is local. Errors never repeat the URL, because it
 //! may contain a password.
 
-use photofinish_record::PeerAddress;
+use photofinish_record::{PeerAddress, percent_encoded};
 use thiserror::Error;
 use url::{Position, Url};
 
@@ -105,9 +105,7 @@ pub fn unaskable(path: &str) -> Option<String> {
     {
         '#' => Some("a fragment (`#…`) is never sent to a server; omit it".to_owned()),
         letter => {
-            let mut bytes = [0; 4];
-            let coded = letter.encode_utf8(&mut bytes).bytes();
-            let coded: String = coded.map(|byte| format!("%{byte:02X}")).collect();
+            let coded = percent_encoded(letter.encode_utf8(&mut [0; 4]), |_| false);
             Some(format!(
                 "`{}` is not allowed in a path; write it as `{coded}`",
                 letter.escape_debug()
