@@ -88,6 +88,7 @@ mod http_session;
 mod known_file;
 mod params;
 mod parts;
+mod reference;
 mod request_count;
 mod robots;
 mod secured;

@@ -8,8 +8,9 @@ use photofinish_harness::workload::{Failure, RoundEnv};
 
 use super::answer::Answer;
 use super::expectation::Expectation;
-use super::http_connection::{Connection, Endpoint, Reference};
+use super::http_connection::{Connection, Endpoint};
 use super::parts::join_into;
+use super::reference::Reference;
 use crate::protocol::http::Method;
 
 /// One of several concurrent requests.

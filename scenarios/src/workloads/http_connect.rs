@@ -9,8 +9,9 @@ use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 use photofinish_record::Traffic;
 
-use super::http_connection::{Connection, Endpoint, Reference, TARGET, too_few_connections};
+use super::http_connection::{Connection, Endpoint, TARGET, too_few_connections};
 use super::params::{params, require_path};
+use super::reference::Reference;
 use super::request_count::wrong_requests;
 use crate::protocol::http::Method;
 
@@ -65,7 +66,7 @@ impl Workload for HttpConnect {
         _: u64,
     ) -> Result<(), Failure> {
         let mut connection = Connection::new(env, &session.endpoint);
-        connection.expect(&env.shared);
+        env.shared.keep_comparison_in(&mut connection);
         connection
             .exchange(Method::Get, &mut session.request)
             .await?;

@@ -10,8 +10,9 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 
 use super::expectation::Expectation;
 use super::fan_out::{FanOut, references};
-use super::http_connection::{Reference, TARGET};
+use super::http_connection::TARGET;
 use super::params::{count, params, require_at_most, require_path};
+use super::reference::Reference;
 use super::request_count::wrong_requests;
 
 #[derive(Debug)]

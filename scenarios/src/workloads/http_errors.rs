@@ -13,8 +13,9 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 
 use super::closed_port::ClosedPort;
 use super::fan_out::{FanOut, references};
-use super::http_connection::{Connection, Endpoint, Reference, TARGET, succeeded};
+use super::http_connection::{Connection, Endpoint, TARGET, succeeded};
 use super::params::{params, require_path, require_paths};
+use super::reference::Reference;
 use super::request_count::wrong_requests_beside;
 use crate::protocol::http::Method;
 

@@ -6,8 +6,9 @@ use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 
 use super::fan_out::{FanOut, references};
-use super::http_connection::{Reference, TARGET};
+use super::http_connection::TARGET;
 use super::params::{params, require, require_paths};
+use super::reference::Reference;
 use super::request_count::wrong_requests;
 
 #[derive(Debug)]

@@ -5,9 +5,10 @@ use std::time::Duration;
 use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 
-use super::http_connection::{Reference, TARGET};
+use super::http_connection::TARGET;
 use super::http_session::HttpSession;
 use super::params::{params, require_path};
+use super::reference::Reference;
 use super::request_count::wrong_requests;
 use crate::protocol::http::Method;
 
@@ -52,7 +53,7 @@ impl Workload for HttpGet {
     ) -> Result<HttpSession<R>, Failure> {
         let mut session = HttpSession::open(env).await?;
         session.get(&self.params.path)?;
-        session.connection.expect(&env.shared);
+        env.shared.keep_comparison_in(&mut session.connection);
         Ok(session)
     }
 

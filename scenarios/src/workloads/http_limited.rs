@@ -13,9 +13,10 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use photofinish_record::draw::draw_below;
 
 use super::fan_out::references;
-use super::http_connection::{Connection, Endpoint, Reference, TARGET, delayed_path, dialer};
+use super::http_connection::{Connection, Endpoint, TARGET, delayed_path, dialer};
 use super::params::{count, params, require_at_most};
 use super::parts::joined;
+use super::reference::Reference;
 use super::request_count::wrong_requests;
 use super::tallies::Peak;
 use super::wire::Dialer;

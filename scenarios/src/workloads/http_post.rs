@@ -10,9 +10,10 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use serde_json::{Value, json};
 
 use super::expectation::{Expectation, advised};
-use super::http_connection::{Endpoint, FETCHING, TARGET};
+use super::http_connection::{Endpoint, TARGET};
 use super::http_session::HttpSession;
 use super::params::{params, require, require_path};
+use super::reference::FETCHING;
 use super::request_count::wrong_requests;
 use super::tallies::ensure;
 use super::wire::within;

@@ -12,9 +12,10 @@ use photofinish_harness::runtime::{Receiver, Runtime, Sender as _};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 
 use super::fan_out::references;
-use super::http_connection::{Connection, Endpoint, Reference, TARGET};
+use super::http_connection::{Connection, Endpoint, TARGET};
 use super::params::{count, params, require_at_most, require_path};
 use super::parts::each_in_slot;
+use super::reference::Reference;
 use super::request_count::wrong_requests;
 use super::tallies::{Ledger, exactly};
 use crate::protocol::http::Method;

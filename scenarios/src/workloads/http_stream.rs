@@ -11,9 +11,10 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 
 use super::expectation::Expectation;
 use super::fan_out::references;
-use super::http_connection::{Reference, TARGET};
+use super::http_connection::TARGET;
 use super::http_session::HttpSession;
 use super::params::{count, params, require_at_most, require_path};
+use super::reference::Reference;
 use super::request_count::wrong_requests;
 use crate::protocol::http::Method;
 
@@ -74,7 +75,7 @@ impl Workload for HttpStream {
     ) -> Result<(), Failure> {
         for (path, reference) in self.paths.iter().zip(&env.shared) {
             session.get(path)?;
-            session.connection.expect(reference);
+            reference.keep_comparison_in(&mut session.connection);
             session.exchange(Method::Get).await?;
             reference.check(session.connection.answer())?;
         }

@@ -17,10 +17,9 @@ use photofinish_harness::runtime::{
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 
 use super::expectation::Expectation;
-use super::http_connection::{
-    Connection, Endpoint, Reference, TARGET, delayed_path, too_few_connections,
-};
+use super::http_connection::{Connection, Endpoint, TARGET, delayed_path, too_few_connections};
 use super::params::{count, params, require, require_path};
+use super::reference::Reference;
 use super::request_count::wrong_requests;
 use super::tallies::ensure;
 use crate::protocol::http::Method;

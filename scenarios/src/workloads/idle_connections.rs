@@ -13,8 +13,9 @@ use photofinish_harness::runtime::{Capability, Elapsed, Runtime};
 use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, Totals, Workload};
 
 use super::crowd::{Footprint, NOT_GATHERED, Part, come_and_go};
-use super::http_connection::{Connection, Endpoint, FETCHING, Reference, TARGET, dialer};
+use super::http_connection::{Connection, Endpoint, TARGET, dialer};
 use super::params::{count, params, require_at_most, require_path};
+use super::reference::{FETCHING, Reference};
 use super::request_count::wrong_requests;
 use super::tallies::Peak;
 use super::wire::{CONNECTING, Dialer, Link};

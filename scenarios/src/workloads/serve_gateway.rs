@@ -15,8 +15,9 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, RoundEnv, T
 
 use super::answer::Answer;
 use super::fan_out::{FanOut, references};
-use super::http_connection::{Reference, TARGET};
+use super::http_connection::TARGET;
 use super::params::{params, require_path, require_some_paths};
+use super::reference::Reference;
 use super::serving::{self, Acceptor, CLIENT, Handler, Serving, Slot};
 use crate::protocol::http_server::Response;
 

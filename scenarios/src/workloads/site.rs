@@ -13,7 +13,8 @@ use serde_json::Value;
 use url::Url;
 
 use super::expectation::Expectation;
-use super::http_connection::{Connection, Endpoint, FETCHING};
+use super::http_connection::{Connection, Endpoint};
+use super::reference::FETCHING;
 use super::robots::AGENT;
 use super::wire::within;
 use crate::protocol::http::Method;
