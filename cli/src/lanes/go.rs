@@ -5,12 +5,15 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::managed::{self, Installation, Stamp, answer, configured, finish, write_files};
+use super::managed::{
+    self, Installation, Stamp, Version, answer, configured, finish, require_at_least, version_in,
+    write_files,
+};
 use super::sources;
 use crate::exit::Failure;
 
 /// Oldest version of the compiler: that of the module.
-const OLDEST: (u32, u32) = (1, 19);
+const OLDEST: Version = (1, 19);
 
 const PROGRAM: &str = "photofinish-go";
 
@@ -64,21 +67,10 @@ fn require_version(go: &Path) -> Result<(), Failure> {
     let text = answer(Command::new(go).arg("version").env("GOTOOLCHAIN", "local"));
     let text = text.ok_or_else(missing)?;
     let version = text.split_whitespace().nth(2).unwrap_or_default();
-    let mut numbers = version
-        .trim_start_matches("go")
-        .split(['.', 'r', 'b'])
-        .map(str::parse);
-    let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
-        return Err(missing());
-    };
-    if (major, minor) < OLDEST {
-        let (needed_major, needed_minor) = OLDEST;
-        let message = format!(
-            "`{shown}` is Go {major}.{minor}, and the lane needs {needed_major}.{needed_minor}"
-        );
-        return Err(Failure::usage(message).hint("name another one: --go /path/to/go"));
-    }
-    Ok(())
+    let found = version_in(version).ok_or_else(missing)?;
+    let is = format!("`{shown}` is Go");
+    let hint = "name another one: --go /path/to/go".to_owned();
+    require_at_least(OLDEST, found, &is, "the lane needs", hint)
 }
 
 impl Installation for Build {

@@ -53,6 +53,35 @@ pub(super) fn configured(variable: &str) -> Option<PathBuf> {
     value.map(PathBuf::from)
 }
 
+/// A version of an interpreter or compiler: major and minor number.
+pub(super) type Version = (u32, u32);
+
+/// The first two numbers in a text such as `v18.14.0` or `go1.22rc1`.
+pub(super) fn version_in(text: &str) -> Option<Version> {
+    let mut numbers = text
+        .split(|letter: char| !letter.is_ascii_digit())
+        .filter(|digits| !digits.is_empty())
+        .map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+/// The failure if `found` is older than `oldest`; `is` says what the program is (`` `node` is Node.js ``), `needed_by` what needs
+/// it, and `hint` how to name another one.
+pub(super) fn require_at_least(
+    oldest: Version,
+    found: Version,
+    is: &str,
+    needed_by: &str,
+    hint: String,
+) -> Result<(), Failure> {
+    if found >= oldest {
+        return Ok(());
+    }
+    let shown = |(major, minor): Version| format!("{major}.{minor}");
+    let (found, oldest) = (shown(found), shown(oldest));
+    Err(Failure::usage(format!("{is} {found}, and {needed_by} {oldest}")).hint(hint))
+}
+
 /// The file in a directory with the hash of what it was made from.
 #[derive(Debug)]
 pub(super) struct Stamp {
@@ -145,4 +174,32 @@ pub(super) fn answer(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     output.status.success().then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_the_first_two_numbers() {
+        assert_eq!(version_in("v18.14.0"), Some((18, 14)));
+        assert_eq!(version_in("go1.22rc1"), Some((1, 22)));
+        assert_eq!(version_in("3 11\n"), Some((3, 11)));
+        assert_eq!(version_in("devel"), None);
+        assert_eq!(version_in("99999999999.1"), None);
+    }
+
+    #[test]
+    fn an_older_version_is_refused_with_both() {
+        let require =
+            |found| require_at_least((3, 11), found, "`p` is Python", "it needs", String::new());
+        assert!(require((3, 11)).is_ok() && require((4, 0)).is_ok());
+        let refused = require((3, 9)).expect_err("older");
+        assert!(
+            refused
+                .to_string()
+                .contains("`p` is Python 3.9, and it needs 3.11"),
+            "{refused}"
+        );
+    }
 }

@@ -6,7 +6,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::managed::{self, Installation, Stamp, answer, configured, finish, write_files};
+use super::managed::{
+    self, Installation, Stamp, Version, answer, configured, finish, require_at_least, version_in,
+    write_files,
+};
 use crate::exit::Failure;
 
 /// What npm installs: the packages that are used, and all that they need, pinned and with their hashes.
@@ -22,7 +25,7 @@ const FILES: [(&str, &str); 2] = [
 ];
 
 /// Oldest version that has all functions that the lane calls.
-const OLDEST: (u32, u32) = (18, 14);
+const OLDEST: Version = (18, 14);
 
 /// The stamp of a directory of packages.
 fn stamp() -> Stamp {
@@ -63,22 +66,10 @@ fn require_version(node: &Path, option: &str) -> Result<(), Failure> {
         .hint(format!("install nodejs, or name an interpreter: {option}"))
     };
     let text = answer(Command::new(node).arg("--version")).ok_or_else(missing)?;
-    let mut numbers = text
-        .trim()
-        .trim_start_matches('v')
-        .split('.')
-        .map(str::parse);
-    let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
-        return Err(missing());
-    };
-    if (major, minor) < OLDEST {
-        let (needed_major, needed_minor) = OLDEST;
-        let message = format!(
-            "`{shown}` is Node.js {major}.{minor}, and the lane needs {needed_major}.{needed_minor}"
-        );
-        return Err(Failure::usage(message).hint(format!("name another one: {option}")));
-    }
-    Ok(())
+    let found = version_in(&text).ok_or_else(missing)?;
+    let is = format!("`{shown}` is Node.js");
+    let hint = format!("name another one: {option}");
+    require_at_least(OLDEST, found, &is, "the lane needs", hint)
 }
 
 /// A directory of packages to be made.

@@ -6,7 +6,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::managed::{self, Installation, Stamp, answer, configured, finish, write_files};
+use super::managed::{
+    self, Installation, Stamp, Version, answer, configured, finish, require_at_least, version_in,
+    write_files,
+};
 use crate::exit::Failure;
 
 /// Pinned packages with their hashes, as pip and uv read them.
@@ -16,7 +19,7 @@ const LOCK: &str = include_str!("../../lanes/python/packages.lock");
 const MODULES: &str = "aiofiles, aiohttp, asyncpg, psycopg, psycopg_pool, uvloop, websockets";
 
 /// Oldest version that the pinned packages support.
-const OLDEST: (u32, u32) = (3, 11);
+const OLDEST: Version = (3, 11);
 
 /// The stamp of a managed environment.
 fn stamp() -> Stamp {
@@ -58,7 +61,7 @@ fn python_of(environment: &Path) -> PathBuf {
 }
 
 /// Major and minor version of an interpreter.
-fn version(python: &Path) -> Result<(u32, u32), Failure> {
+fn version(python: &Path) -> Result<Version, Failure> {
     let missing = || {
         Failure::usage(format!(
             "Python lanes need an interpreter, and `{}` cannot be started",
@@ -69,11 +72,7 @@ fn version(python: &Path) -> Result<(u32, u32), Failure> {
     let mut command = Command::new(python);
     command.args(["-c", "import sys; print(*sys.version_info[:2])"]);
     let text = answer(&mut command).ok_or_else(missing)?;
-    let numbers = text.split_whitespace().map(str::parse);
-    match numbers.collect::<Result<Vec<u32>, _>>().as_deref() {
-        Ok(&[major, minor]) => Ok((major, minor)),
-        _ => Err(missing()),
-    }
+    version_in(&text).ok_or_else(missing)
 }
 
 /// The program that installs packages.
@@ -125,15 +124,10 @@ impl Environment {
     pub fn new(python: Option<PathBuf>, installer: Installer) -> Result<Self, Failure> {
         let python = python.or_else(of_user);
         let python = python.unwrap_or_else(|| PathBuf::from("python3"));
-        let (major, minor) = version(&python)?;
-        if (major, minor) < OLDEST {
-            let (needed_major, needed_minor) = OLDEST;
-            let message = format!(
-                "`{}` is Python {major}.{minor}, and the packages of the lanes need {needed_major}.{needed_minor}",
-                python.display()
-            );
-            return Err(Failure::usage(message).hint("name another one with --python"));
-        }
+        let is = format!("`{}` is Python", python.display());
+        let hint = "name another one with --python".to_owned();
+        let needed_by = "the packages of the lanes need";
+        require_at_least(OLDEST, version(&python)?, &is, needed_by, hint)?;
         Ok(Self {
             directory: managed::require_directory("python")?,
             python,

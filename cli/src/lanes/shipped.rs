@@ -1,7 +1,7 @@
 //! The lanes that ship with the program, as their sources (`sources`).
 //!
-//! A new lane of a known language is one script and one entry in [`SHIPPED`]; languages are in `languages`. `photofinish lanes
-//! show NAME` prints its source: a reader has to be able to judge whether it is written as that language's own users write.
+//! A new lane of a known language is one script, its name in `sources`, and one entry in [`SHIPPED`]; languages are in
+//! `languages`. `photofinish lanes show NAME` prints its source: a reader has to be able to judge whether it is written as that language's own users write.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -83,7 +83,7 @@ pub fn group(name: &str) -> Vec<String> {
 }
 
 /// The files of a lane, each with its name: what is shared first, the one that the program starts with last.
-pub fn source(lane: &ShippedLane) -> Vec<(&'static str, &'static str)> {
+pub fn source(lane: &ShippedLane) -> Vec<SourceFile> {
     lane.files.concat()
 }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use photofinish_harness::measure::{ArrivalPipe, PipePacer};
+use photofinish_harness::measure::{ArrivalPipe, FIRST_WARMUP_OP, PipePacer};
 use photofinish_harness::os;
 use photofinish_record::Measurement;
 use photofinish_record::protocol::{
@@ -28,9 +28,6 @@ pub(super) const ENDING: Duration = Duration::from_secs(1);
 
 /// Pause between two looks at what a server has seen.
 const POLL: Duration = Duration::from_millis(10);
-
-/// The first operation of the warm-up.
-pub(super) const FIRST_WARMUP_OP: u64 = 1 << 48;
 
 /// The worker of a lane.
 pub(super) struct Bench<'a> {

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 
+use photofinish_harness::measure::FIRST_WARMUP_OP;
 use photofinish_record::draw::draw_below;
 use photofinish_record::protocol::WorkerResult;
 use serde_json::{Value, json};
 
 use super::super::recording_server::{Misconduct, RecordingServer, Script, operation};
-use super::bench::{Bench, FIRST_WARMUP_OP, ops, server};
+use super::bench::{Bench, ops, server};
 use super::{Outcome, equal};
 
 /// Requests of an operation with drawn delays.
