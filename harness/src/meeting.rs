@@ -178,6 +178,11 @@ impl Meeting {
         stamp.map_err(|error| self.failed(error))
     }
 
+    /// Longest time between two looks.
+    pub fn longest_look(&self) -> Duration {
+        self.store.longest_look()
+    }
+
     fn failed(&self, error: io::Error) -> MeetingError {
         let place = self.place();
         MeetingError::Io { place, error }
@@ -281,7 +286,7 @@ impl Waiting {
             return Ok(Look::Start(unix_us));
         }
         let pause = self.pause;
-        self.pause = (pause * 2).min(self.meeting.store.longest_look());
+        self.pause = (pause * 2).min(self.meeting.longest_look());
         Ok(Look::Again(pause))
     }
 

@@ -2,7 +2,6 @@
 
 use std::fmt::Display;
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,7 +14,6 @@ use photofinish_reports::report::Report;
 use photofinish_reports::terminal;
 use photofinish_scenarios::plan::plan_hash;
 use photofinish_scenarios::scenario::parse_length;
-use tempfile::NamedTempFile;
 
 use super::run;
 use crate::exit::{Exit, Failure, OrFail};
@@ -188,11 +186,7 @@ fn load(place: &MeetingPlace, meeting: &Meeting, name: &str) -> Result<Record, F
     }
     let content = meeting.read(name);
     let content = content.map_err(|error| unusable(place, &error))?;
-    let mut file = NamedTempFile::new().or_fail("cannot make a temporary file")?;
-    file.write_all(&content)
-        .or_fail("cannot write a temporary file")?;
-    run_directory::load(file.path())
-        .map_err(|failure| failure.during(format_args!("{place}/{name}")))
+    run_directory::parse(&format_args!("{place}/{name}"), &content)
 }
 
 fn unusable(place: &MeetingPlace, error: &MeetingError) -> Failure {

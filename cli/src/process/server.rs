@@ -5,7 +5,7 @@
 //! the process ends it.
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -44,6 +44,17 @@ pub struct ServerProcess {
     process: LineProcess,
     address: SocketAddr,
     ready: Value,
+}
+
+/// The address at which processes of this machine reach a server that listens at `address`, which may be every address.
+pub fn own_address(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
 }
 
 fn failed(name: &str, problem: impl std::fmt::Display) -> Failure {

@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use photofinish_record::protocol::{TargetAddress, WORKER_PROTOCOL, WorkerPlan, WorkerResult};
@@ -21,7 +21,7 @@ use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::lanes::Launches;
 use crate::output;
-use crate::process::server::ServerProcess;
+use crate::process::server::{ServerProcess, own_address};
 use crate::process::worker::WorkerProgram;
 use crate::process::{this_program, worker};
 use crate::run::conditions::Watch;
@@ -525,17 +525,6 @@ impl RoundServers {
         }
         Ok(counts)
     }
-}
-
-/// The address of a server of this machine as its own worker connects to it.
-fn own_address(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(match address {
-            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    address
 }
 
 /// The counts with the CPU time since the server was ready.

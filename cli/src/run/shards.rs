@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Instant, SystemTime};
 
-use photofinish_harness::meeting::{Abort, LOOK, Meeting, MeetingError, Relay, Waiting, unix_us};
+use photofinish_harness::meeting::{Abort, Meeting, MeetingError, Relay, Waiting, unix_us};
 use photofinish_harness::os;
 use photofinish_record::shard::{
     ClockOffset, Shard, ShardMember, ShardSet, StartRule, WorkerShard,
@@ -226,14 +226,10 @@ impl ShardedRun {
         interrupt: &Interrupt,
         missing: &mut dyn FnMut() -> Result<Vec<u32>, MeetingError>,
     ) -> Result<(), Failure> {
-        let Together::Meet { store, limit, .. } = &self.request.together else {
+        let Together::Meet { limit, .. } = &self.request.together else {
             return Ok(());
         };
         let (since, of) = (Instant::now(), self.shard().count());
-        let pause = match store {
-            MeetingPlace::Directory(_) => LOOK * 4,
-            MeetingPlace::Bucket(_) => LOOK * 50,
-        };
         loop {
             let missing = missing().map_err(|error| self.failure(error))?;
             if missing.is_empty() {
@@ -256,7 +252,7 @@ impl ShardedRun {
                     waited: *limit,
                 }));
             }
-            thread::sleep(pause);
+            thread::sleep(meeting.longest_look());
         }
     }
 
@@ -297,34 +293,28 @@ impl ShardedRun {
             }
             (
                 Together::Meet {
-                    store,
+                    store: MeetingPlace::Directory(store),
                     limit,
                     margin,
                 },
-                meeting,
-            ) => match (store, meeting) {
-                (MeetingPlace::Bucket(_), Some(meeting)) => {
-                    let (shard, limit, margin) = (self.shard(), *limit, *margin);
-                    let meeting = meeting.clone();
-                    let begun = Relaying::begin(move || {
-                        Waiting::ready(meeting, shard, round, limit, margin)
-                    })?;
-                    let directory = begun.directory.path().to_owned();
-                    relaying = Some(begun);
-                    // The last look may take a while, and so may saying that the worker is ready.
-                    let limit_ns = nanoseconds(limit + margin + 3 * LONGEST_REQUEST);
-                    StartRule::Relayed {
-                        directory,
-                        limit_ns,
-                    }
-                }
-                (MeetingPlace::Directory(store), _) => StartRule::Meet {
-                    store: store.clone(),
-                    limit_ns: nanoseconds(*limit),
-                    margin_ns: nanoseconds(*margin),
-                },
-                (MeetingPlace::Bucket(_), None) => unreachable!("opened with the request"),
+                _,
+            ) => StartRule::Meet {
+                store: store.clone(),
+                limit_ns: nanoseconds(*limit),
+                margin_ns: nanoseconds(*margin),
             },
+            (Together::Meet { limit, margin, .. }, meeting) => {
+                let meeting = meeting.clone().expect("opened with the request");
+                let (shard, limit, margin) = (self.shard(), *limit, *margin);
+                let begun = relaying.insert(Relaying::begin(move || {
+                    Waiting::ready(meeting, shard, round, limit, margin)
+                })?);
+                StartRule::Relayed {
+                    directory: begun.directory.path().to_owned(),
+                    // The last look may take a while, and so may saying that the worker is ready.
+                    limit_ns: nanoseconds(limit + margin + 3 * LONGEST_REQUEST),
+                }
+            }
         };
         let shard = self.shard();
         Ok(RoundShare {

@@ -6,6 +6,7 @@
 //! what a killed one left behind (`past_runs`). If the disk is full at the end, the record goes to the directory for
 //! temporary files.
 
+use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -315,7 +316,7 @@ pub fn load(path: &Path) -> Result<Record, Failure> {
     if record.rounds.is_empty() {
         record.rounds = partial_rounds(&file.with_file_name(PARTIAL_ROUNDS));
     }
-    let wrong = |error| not_a_record(&file).caused_by(error);
+    let wrong = |error| not_a_record(&file.display()).caused_by(error);
     record.check().map_err(wrong)?;
     Ok(record)
 }
@@ -356,9 +357,13 @@ pub fn page_of(path: &Path) -> PathBuf {
     }
 }
 
-fn not_a_record(file: &Path) -> Failure {
-    let file = file.display();
-    Failure::could_not_run(format!("{file} is not a record of this version")).hint(format!(
+/// The record in the JSON text `name`, which is no file.
+pub fn parse(name: &dyn Display, json: &[u8]) -> Result<Record, Failure> {
+    Record::read(json).map_err(|error| not_a_record(name).caused_by(error))
+}
+
+fn not_a_record(name: &dyn Display) -> Failure {
+    Failure::could_not_run(format!("{name} is not a record of this version")).hint(format!(
         "this version reads `{RECORD_SCHEMA}`; `photofinish schema record` describes it"
     ))
 }
@@ -376,7 +381,7 @@ fn unusable_page(file: &Path, error: embedded::Error) -> Failure {
 
 fn read<T: DeserializeOwned>(file: &Path) -> Result<T, Failure> {
     let text = read_bounded(file).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData => not_a_record(file).caused_by(error),
+        io::ErrorKind::InvalidData => not_a_record(&file.display()).caused_by(error),
         io::ErrorKind::NotFound => {
             Failure::could_not_run(format!("no run at {}", file.display()))
                 .hint("`photofinish runs` lists the runs; name a run directory, such as photofinish-runs/latest, or a record.json")
@@ -390,7 +395,7 @@ fn read<T: DeserializeOwned>(file: &Path) -> Result<T, Failure> {
     } else {
         text.into_bytes()
     };
-    photofinish_record::read(&json).map_err(|error| not_a_record(file).caused_by(error))
+    photofinish_record::read(&json).map_err(|error| not_a_record(&file.display()).caused_by(error))
 }
 
 /// The text of a record or of a page. Reads a limited amount, and only if it begins like one: a device has no end.

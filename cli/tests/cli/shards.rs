@@ -36,6 +36,22 @@ pub struct Site {
     target: String,
 }
 
+/// The arguments of shard `index` of three.
+fn share(index: u32, store: &str) -> [String; 7] {
+    let out = format!("out-{index}");
+    let shard = format!("{index}/3");
+    [
+        "--shard",
+        &shard,
+        "--store",
+        store,
+        "--shared-host",
+        "--out",
+        &out,
+    ]
+    .map(str::to_owned)
+}
+
 impl Site {
     pub fn new() -> Option<Self> {
         let sandbox = Sandbox::new();
@@ -64,16 +80,8 @@ impl Site {
     }
 
     pub fn shard(&self, index: u32, store: &str, more: &[&str]) -> Started {
-        let (shard, out) = (format!("{index}/3"), format!("out-{index}"));
-        let share = [
-            "--shard",
-            &shard,
-            "--store",
-            store,
-            "--shared-host",
-            "--out",
-            &out,
-        ];
+        let share = share(index, store);
+        let share = share.each_ref().map(String::as_str);
         self.sandbox
             .start(&self.arguments(&[&share, more].concat()))
     }
@@ -385,17 +393,9 @@ fn the_first_shard_serves_for_all() {
     let scenario =
         "[load]\nconcurrency = [4]\nwarmup_ops = 12\nops = 120\n[[request]]\nsend = \"GET /\"\n";
     sandbox.write("served.toml", scenario);
-    let share = |index: u32, store: &str, more: &[&str]| {
-        let (shard, out) = (format!("{index}/3"), format!("out-{index}"));
-        let share = [
-            "--shard",
-            &shard,
-            "--store",
-            store,
-            "--shared-host",
-            "--out",
-            &out,
-        ];
+    let start = |index: u32, store: &str, more: &[&str]| {
+        let share = share(index, store);
+        let share = share.each_ref().map(String::as_str);
         let what = [
             "run",
             "served.toml",
@@ -406,7 +406,7 @@ fn the_first_shard_serves_for_all() {
         sandbox.start(&[&what[..], &share, more].concat())
     };
     let serve = ["--serve-on=127.0.0.1"];
-    let all: Vec<Started> = (0..3).map(|index| share(index, "store", &serve)).collect();
+    let all: Vec<Started> = (0..3).map(|index| start(index, "store", &serve)).collect();
     for shard in all {
         shard.finish().check(0, &[]);
     }
@@ -458,7 +458,7 @@ fn the_first_shard_serves_for_all() {
         .check(5, &[]);
     assert!(merged.stdout.contains("requests"), "{}", merged.stdout);
     let refused = |more: &[&str], expected: &str| {
-        share(1, "refused", more)
+        start(1, "refused", more)
             .finish()
             .check(2, &[expected, "hint: "]);
         assert!(!sandbox.path().join("refused").exists());

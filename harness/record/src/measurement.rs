@@ -82,7 +82,8 @@ pub struct Measurement {
 pub struct OpenLoad {
     /// Arrivals in the schedule.
     pub scheduled: u64,
-    /// Length of the schedule, in ns. From here on, a field with a default is the orchestrator's if it keeps the schedule.
+    /// Length of the schedule, in ns. A worker that takes its arrivals from a FIFO leaves it out, like the other fields with a
+    /// default: the orchestrator knows them.
     #[serde(default)]
     pub schedule_ns: u64,
     /// Arrivals started before the schedule ended.

@@ -68,13 +68,8 @@ pub fn fitness(findings: &[Finding]) -> String {
         // The shards of a merged run each have their findings.
         let mut checks: Vec<&str> = Vec::new();
         for finding in found {
-            // Only a debug build is worse than good.
-            let check = match finding.check.as_str() {
-                "build" => "debug build",
-                check => check,
-            };
-            if !checks.contains(&check) {
-                checks.push(check);
+            if !checks.contains(&finding.check.as_str()) {
+                checks.push(&finding.check);
             }
         }
         checks.join(", ")

@@ -12,6 +12,7 @@ use super::ShardedRun;
 use crate::cleaning;
 use crate::exit::{Failure, OrFail};
 use crate::interrupt::Interrupt;
+use crate::process::server::own_address;
 
 /// The servers of one round.
 pub struct Served<'a> {
@@ -48,16 +49,11 @@ impl<'a> Served<'a> {
     }
 
     /// Says where the server behind `target` listens.
-    pub fn publish(&self, target: &str, mut listens: SocketAddr) -> Result<(), Failure> {
+    pub fn publish(&self, target: &str, listens: SocketAddr) -> Result<(), Failure> {
         let host = os::host_name().filter(|_| listens.ip().is_unspecified());
         let authority = match host {
             Some(host) => format!("{host}:{}", listens.port()),
-            None => {
-                if listens.ip().is_unspecified() {
-                    listens.set_ip(IpAddr::from([127, 0, 0, 1]));
-                }
-                listens.to_string()
-            }
+            None => own_address(listens).to_string(),
         };
         let created = self
             .meeting
