@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::photofinish::{self, OurJob, Ours};
 use crate::rivals::{Job, Rival};
+use crate::scripts::{self, Script};
 use crate::servers::Servers;
 use crate::work::{Site, Work};
 
@@ -106,12 +107,14 @@ impl Bench {
         // A missing program is no reason to start a server.
         let program = match &contestant.generator {
             Generator::Rival(rival) => rival.program.find()?,
+            Generator::Script(script) => script.program.find()?,
             Generator::Photofinish(_) => self.program.clone(),
         };
         let site = self.servers.site(work)?;
         self.servers.refresh(work, &site)?;
         match &contestant.generator {
             Generator::Rival(rival) => self.run_rival(rival, &program, work, &site),
+            Generator::Script(script) => self.run_script(script, &program, work, &site),
             Generator::Photofinish(ours) => self.run_photofinish(ours, work, &site),
         }
     }
@@ -146,6 +149,23 @@ impl Bench {
             rate_hz: reading.rate_hz,
             cpu_ns: Some(output.cpu.as_nanos() as f64 / reading.operations),
             server_share: server_cpu.map(|cpu| cpu.as_secs_f64() / output.wall.as_secs_f64()),
+        })
+    }
+
+    fn run_script(
+        &self,
+        script: &Script,
+        program: &Path,
+        work: &Work,
+        site: &Site,
+    ) -> Result<Measurement, Failure> {
+        let command = script.command(program, work, site, self.seconds)?;
+        let output = self.finish(command, Some(self.cpus.generator))?;
+        let reading = scripts::read(&output).map_err(Failure::new)?;
+        Ok(Measurement {
+            rate_hz: reading.rate_hz,
+            cpu_ns: Some(reading.cpu_ns),
+            server_share: None,
         })
     }
 

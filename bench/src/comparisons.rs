@@ -2,6 +2,7 @@
 
 mod files;
 mod generators;
+mod lanes;
 mod own_features;
 mod postgres;
 mod servers;
@@ -10,6 +11,7 @@ use clap::ValueEnum;
 
 use crate::photofinish::{Ours, OwnScenario};
 use crate::rivals::{self, Rival};
+use crate::scripts::Script;
 use crate::work::Work;
 
 /// A part of the list.
@@ -21,6 +23,8 @@ pub(crate) enum Group {
     Postgres,
     /// File access
     Files,
+    /// Lanes beside plain scripts with the same client library
+    Lanes,
     /// The cost of Photofinish's own checks and features
     Own,
     /// Photofinish's embedded servers beside real ones, under one generator
@@ -51,6 +55,7 @@ pub(crate) struct Contestant {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Generator {
     Rival(&'static Rival),
+    Script(&'static Script),
     Photofinish(Ours),
 }
 
@@ -74,6 +79,8 @@ impl Comparison {
             .retain(|contestant| match &contestant.generator {
                 Generator::Photofinish(ours) => has_runtime(ours.runtime),
                 Generator::Rival(rival) => has_rival(rival),
+                // A missing interpreter is reported.
+                Generator::Script(_) => true,
             });
         self
     }
@@ -145,6 +152,7 @@ pub(crate) fn all() -> Vec<Comparison> {
         generators::comparisons(),
         postgres::comparisons(),
         files::comparisons(),
+        lanes::comparisons(),
         own_features::comparisons(),
         servers::comparisons(),
     ]

@@ -1,6 +1,7 @@
 //! Photofinish beside other load generators: the same work, on the same CPUs, in interleaved blocks.
 //!
-//! [`comparisons`] lists what is compared, [`rivals`] knows the other programs (one file each), [`photofinish`] runs ours,
+//! [`comparisons`] lists what is compared, [`rivals`] knows the other programs (one file each), [`scripts`]
+//! has plain scripts in other languages, [`photofinish`] runs ours,
 //! [`servers`] starts what they load, and [`blocks`] interleaves them. [`results`] turns the measurements into ratios
 //! with intervals, by the statistics of the reports, and [`render`] writes them. Only loopback is loaded, and every child
 //! process is ended by its id.
@@ -19,6 +20,7 @@ mod programs;
 mod render;
 mod results;
 mod rivals;
+mod scripts;
 mod servers;
 mod text;
 mod work;

@@ -99,6 +99,11 @@ impl Scenario {
                 keep_alive: false, ..
             }) => Self::catalogue("http-connect", &[]),
             Work::Http(_) => Self::catalogue("http-get", &[]),
+            Work::Ws(_) => Self::catalogue("ws-echo", &["params.messages=1".to_owned()]),
+            Work::Sql(SqlWork {
+                transaction: Transaction::Item,
+                ..
+            }) => Self::catalogue("db-select", &[]),
             Work::Sql(sql) => Self::file("transaction", transaction(sql)),
             Work::File(file) => match file.access {
                 FileAccess::Random { block_kib } => Self::catalogue(
@@ -134,6 +139,7 @@ fn transaction(sql: &SqlWork) -> String {
             "\"INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES (1, 1, 1, :delta, CURRENT_TIMESTAMP)\"",
             "[1]",
         ),
+        Transaction::Item => unreachable!("the catalogue has it"),
         Transaction::TpcB => (
             format!(
                 "aid = {{ from = 1, to = {accounts} }}\ntid = {{ from = 1, to = {tellers} }}\n\
@@ -247,6 +253,10 @@ impl OurJob<'_> {
                 command.arg("--target").arg(format!("db={}", self.site.url));
                 sql.clients
             }
+            Work::Ws(ws) => {
+                command.arg("--target").arg(format!("ws={url}"));
+                ws.connections
+            }
             Work::File(file) => file.depth,
         };
         if let Some(authority) = &self.site.authority {
@@ -290,12 +300,16 @@ pub(crate) fn clean_command(program: &Path, directory: &Path) -> Command {
     command
 }
 
-/// True if the program has this runtime; some are behind features.
+/// True if the program has this runtime or lane; some are behind features.
 pub(crate) fn has_runtime(program: &Path, name: &str) -> bool {
-    let output = Command::new(program)
-        .args(["list", name, "--no-config"])
-        .output();
-    output.is_ok_and(|output| output.status.success())
+    let knows = |words: &[&str]| {
+        let output = Command::new(program)
+            .args(words)
+            .arg("--no-config")
+            .output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    knows(&["list", name]) || knows(&["lanes", "show", name])
 }
 
 /// The result of one run.

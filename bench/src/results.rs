@@ -127,6 +127,7 @@ impl Row {
 fn checks(generator: &Generator) -> &'static str {
     match generator {
         Generator::Rival(rival) => rival.checks,
+        Generator::Script(_) => "every response",
         Generator::Photofinish(_) => "every response",
     }
 }

@@ -44,6 +44,7 @@ enum Kind {
     HttpMock,
     Postgres,
     SqlMock,
+    WsMock,
 }
 
 impl Kind {
@@ -59,6 +60,7 @@ impl Kind {
                 SqlServer::Postgres => Self::Postgres,
                 SqlServer::Mock => Self::SqlMock,
             }),
+            Work::Ws(_) => Some(Self::WsMock),
             Work::File(_) => None,
         }
     }
@@ -66,7 +68,7 @@ impl Kind {
     /// The programs that it needs.
     fn programs(self) -> &'static [Program] {
         match self {
-            Self::Responder | Self::HttpMock | Self::SqlMock => &[],
+            Self::Responder | Self::HttpMock | Self::SqlMock | Self::WsMock => &[],
             Self::Nginx { tls: false } => &[nginx::NGINX],
             Self::Nginx { tls: true } => &[nginx::NGINX, nginx::OPENSSL],
             Self::Postgres => &postgres::PROGRAMS,
@@ -80,6 +82,7 @@ impl Kind {
             Self::HttpMock => mock::start(settings, "http", "{}"),
             Self::Postgres => postgres::start(settings),
             Self::SqlMock => mock::start(settings, "postgres", r#"{"preload": ["pgbench"]}"#),
+            Self::WsMock => mock::start(settings, "ws", "{}"),
         }
     }
 }
@@ -97,6 +100,7 @@ pub(crate) fn programs(comparisons: &[Comparison]) -> Vec<Program> {
                 .copied();
             let rival = match contestant.generator {
                 Generator::Rival(rival) => Some(rival.program),
+                Generator::Script(script) => Some(script.program),
                 Generator::Photofinish(_) => None,
             };
             server.chain(rival)
@@ -168,6 +172,7 @@ impl Servers {
             .map_err(Failure::clone)?;
         let (url, port) = match work {
             Work::Http(http) => http_url(http, server),
+            Work::Ws(_) => (format!("ws://127.0.0.1:{}/echo", server.port), server.port),
             _ => (
                 format!("postgres://bench@127.0.0.1:{}/postgres", server.port),
                 server.port,
@@ -189,7 +194,7 @@ impl Servers {
                 transaction,
                 ..
             }) => match transaction {
-                Transaction::SelectByKey => Ok(()),
+                Transaction::SelectByKey | Transaction::Item => Ok(()),
                 Transaction::Insert => postgres::execute(site.port, "TRUNCATE pgbench_history"),
                 Transaction::TpcB => postgres::execute(site.port, "VACUUM"),
             },

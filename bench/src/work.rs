@@ -1,4 +1,4 @@
-//! The work of a comparison: requests, transactions, or file operations. No program's name and no address.
+//! The work of a comparison: requests, transactions, messages, or file operations. No program's name and no address.
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -9,6 +9,7 @@ pub(crate) enum Work {
     Http(HttpWork),
     Sql(SqlWork),
     File(FileWork),
+    Ws(WsWork),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +111,8 @@ pub(crate) enum Transaction {
     Insert,
     /// pgbench's default, five statements.
     TpcB,
+    /// The row of an item, from a table of its own of 10,000 rows.
+    Item,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +131,12 @@ impl Protocol {
             Self::Prepared => "prepared",
         }
     }
+}
+
+/// A text message and its echo, from Photofinish's embedded server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WsWork {
+    pub(crate) connections: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

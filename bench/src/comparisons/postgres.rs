@@ -31,6 +31,7 @@ fn comparison(transaction: Transaction, protocol: Protocol, clients: u32) -> Com
         Transaction::SelectByKey => ("select", "SELECT by key"),
         Transaction::Insert => ("insert", "INSERT of a row"),
         Transaction::TpcB => ("tpcb", "TPC-B"),
+        Transaction::Item => ("item", "An item by its key"),
     };
     let plural = if clients == 1 { "client" } else { "clients" };
     Comparison {

@@ -44,6 +44,7 @@ fn command(job: &Job<'_>) -> Option<Vec<String>> {
     ));
     match sql.transaction {
         Transaction::SelectByKey => command.push("-S".to_owned()),
+        Transaction::Item => return None,
         Transaction::TpcB => command.push("--builtin=tpcb-like".to_owned()),
         Transaction::Insert => {
             let script = job.site.directory.join(INSERT_FILE);
