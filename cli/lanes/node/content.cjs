@@ -4,7 +4,6 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { isDeepStrictEqual } = require('node:util');
-const zlib = require('node:zlib');
 
 const { Failure, GOLDEN, clock, drawBelow, u64, wrongContent } = require('./frame.cjs');
 
@@ -44,19 +43,6 @@ function knownBytes(size, offset = 0) {
   return Buffer.from(words.buffer, 0, size);
 }
 
-// CRC-32 of the known files; zlib has it as a function of its own only in newer versions.
-const CRC_TABLE = Int32Array.from({ length: 256 }, (_, byte) => {
-  for (let bit = 0; bit < 8; bit += 1) byte = byte & 1 ? (byte >>> 1) ^ 0xedb88320 : byte >>> 1;
-  return byte;
-});
-
-function crc32(bytes) {
-  if (zlib.crc32) return zlib.crc32(bytes);
-  let value = -1;
-  for (let at = 0; at < bytes.length; at += 1) value = CRC_TABLE[(value ^ bytes[at]) & 0xff] ^ (value >>> 8);
-  return ~value >>> 0;
-}
-
 /** The path of a file of known bytes, made if it is missing. */
 function knownPath(directory, size) {
   const known = path.join(directory, `known-${size}.bin`);
@@ -74,14 +60,14 @@ function knownPath(directory, size) {
   return known;
 }
 
-/** Path, size and checksum of such a file. */
+/** Path and contents of such a file. */
 function knownFile(directory, size) {
-  return { path: knownPath(directory, size), size, checksum: crc32(knownBytes(size)) };
+  return { path: knownPath(directory, size), contents: knownBytes(size) };
 }
 
-function checkContents(contents, { size, checksum }) {
-  if (contents.length !== size) throw wrongContent(`expected ${size} bytes, got ${contents.length}`);
-  if (crc32(contents) !== checksum) throw wrongContent('the checksum is wrong');
+function checkContents(got, { contents }) {
+  if (got.length !== contents.length) throw wrongContent(`expected ${contents.length} bytes, got ${got.length}`);
+  if (!contents.equals(got)) throw wrongContent('expected the bytes that were written, got others');
 }
 
 function exactly(expected, got, things) {

@@ -13,12 +13,11 @@ class FileRead(Workload):
     blocking_calls = 1
 
     async def prepare(self):
-        self.size = content.size_in_bytes(self.params["size"])
-        self.path, self.checksum = content.known_file(self.round.work_dir, self.size)
+        size = content.size_in_bytes(self.params["size"])
+        self.path, self.contents = content.known_file(self.round.work_dir, size)
 
     async def operate(self, session, op):
-        contents = await self.lane.files.read(self.path)
-        content.check_contents(contents, self.size, self.checksum)
+        content.check_contents(self.contents, await self.lane.files.read(self.path))
 
 
 class FileWrite(Workload):
@@ -73,13 +72,13 @@ class FileProcess(Workload):
         self.files = content.files_to_process(self.round, self.params)
 
     async def operate(self, session, op):
-        async def process(path, size, checksum):
+        async def process(path, known):
             entered = frame.clock()
             contents = await self.lane.files.read(path)
             await asyncio.sleep(self.round.unit_ns / 1e9)
             lasted = frame.clock() - entered
             self.round.observe("file_scope", lasted)
-            content.check_contents(contents, size, checksum)
+            content.check_contents(known, contents)
             content.no_shorter(self.round.unit_ns, lasted, "the scope of a file")
 
         await gathered(process(*file) for file in self.files)

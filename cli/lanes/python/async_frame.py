@@ -101,7 +101,14 @@ async def run(workload, round_):
     return frame.measurement(round_, warmup, overhead, measured, spent, 1, violations)
 
 
+def free_a_large_block():
+    """Event loops receive into blocks of 256 KiB. glibc maps and unmaps each of them, which takes 15 µs, until a larger one was
+    freed once, as in any program of some size; here that would be luck."""
+    bytes(1 << 20)
+
+
 async def measure_round(workload_class, round_):
+    free_a_large_block()
     workload = workload_class(round_)
     try:
         return await run(workload, round_)

@@ -16,11 +16,11 @@ def read_file(path):
 
 class FileRead(Workload):
     def prepare(self):
-        self.size = content.size_in_bytes(self.params["size"])
-        self.path, self.checksum = content.known_file(self.round.work_dir, self.size)
+        size = content.size_in_bytes(self.params["size"])
+        self.path, self.contents = content.known_file(self.round.work_dir, size)
 
     def operate(self, session, op):
-        content.check_contents(read_file(self.path), self.size, self.checksum)
+        content.check_contents(self.contents, read_file(self.path))
 
 
 class FileWrite(Workload):
@@ -76,13 +76,13 @@ class FileProcess(AtOnce):
         self.files = content.files_to_process(self.round, self.params)
 
     def operate(self, session, op):
-        def process(path, size, checksum):
+        def process(path, known):
             entered = frame.clock()
             contents = read_file(path)
             time.sleep(self.round.unit_ns / 1e9)
             lasted = frame.clock() - entered
             self.round.observe("file_scope", lasted)
-            content.check_contents(contents, size, checksum)
+            content.check_contents(known, contents)
             content.no_shorter(self.round.unit_ns, lasted, "the scope of a file")
 
         session([(process, *file) for file in self.files])
