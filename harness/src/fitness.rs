@@ -24,8 +24,8 @@ type Check = (&'static str, fn(&Readings) -> Assessment);
 
 /// Every check, in report order.
 const CHECKS: &[Check] = &[
-    ("build", build::build),
-    ("cpus", processor::cpus),
+    ("build-profile", build::build),
+    ("cpu-count", processor::cpus),
     ("smt", processor::smt),
     ("governor", processor::governor),
     ("turbo", processor::turbo),

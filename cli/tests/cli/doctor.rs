@@ -53,7 +53,10 @@ fn a_debug_build_is_found_unfit() {
         true => FindingLevel::Bad,
         false => FindingLevel::Good,
     };
-    assert_eq!((debug.check.as_str(), debug.level), ("build", expected));
+    assert_eq!(
+        (debug.check.as_str(), debug.level),
+        ("build-profile", expected)
+    );
 }
 
 #[test]
@@ -190,7 +193,7 @@ fn only_the_cpus_asked_for_are_judged() {
     let cpus = &diagnosis.findings[1];
     assert_eq!(
         (cpus.check.as_str(), cpus.level),
-        ("cpus", FindingLevel::Caution)
+        ("cpu-count", FindingLevel::Caution)
     );
     assert!(cpus.evidence.contains("CPU 0 alone"), "{cpus:?}");
 }

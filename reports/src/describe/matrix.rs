@@ -72,7 +72,7 @@ pub fn fitness(findings: &[Finding]) -> String {
                 checks.push(&finding.check);
             }
         }
-        checks.join(", ")
+        checks.join(", ").replace('-', " ")
     };
     match worst_level(findings) {
         None => "Fitness of the machine not recorded".to_owned(),
