@@ -1,4 +1,4 @@
-//! The commands in the documents: each is understood by the program, and those that take no load are run.
+//! The commands in the documents: each is understood by the program and run, with small loads.
 //!
 //! A shell splits the lines, as a reader's would, with nothing in its path but a program that notes its arguments.
 
@@ -8,14 +8,17 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Finished, Sandbox, TINY};
+use photofinish_record::Completion;
+
+use crate::nginx::nginx_serving;
+use crate::support::{Finished, Sandbox, TINY, program};
 
 /// Notes its arguments, one a line and each ended by NUL.
 const NOTING: &str = "#!/bin/sh\nfor word; do printf '%s\\0' \"$word\"; done > \"$NOTES\"\n";
 
 /// Commands that read past runs or print something, and so need no load. `report --serve` goes on until it is stopped.
-const QUICK: [&str; 9] = [
-    "baseline", "compare", "export", "lanes", "list", "plan", "report", "runs", "show",
+const QUICK: [&str; 10] = [
+    "baseline", "compare", "export", "lanes", "list", "plan", "report", "runs", "show", "submit",
 ];
 
 /// The files that the documents import.
@@ -149,7 +152,7 @@ fn commands_without_load_work_as_documented() {
         let is_planned = words[0] == "run" && !words.iter().any(|word| needs_more(word));
         if is_planned {
             words[0] = "plan";
-        } else if !is_quick || words.iter().any(|word| needs_more(word)) {
+        } else if !is_quick || words[0] != "submit" && words.iter().any(|word| needs_more(word)) {
             continue;
         }
         if ["baseline", "compare"].contains(&words[0]) {
@@ -178,4 +181,170 @@ fn needs_more(word: &str) -> bool {
     word.ends_with(".toml")
         || word.contains("python")
         || beginnings.iter().any(|it| word.starts_with(it))
+}
+
+/// Options that say how long or how often something is measured, each followed by its value.
+const LENGTHS: [&str; 3] = ["--rounds", "--duration", "--concurrency"];
+
+const SMALL: [&str; 5] = [
+    "--duration=30ms",
+    "--concurrency=2",
+    "--set=load.warmup=5ms",
+    "--set=unit=2ms",
+    "--quiet",
+];
+
+/// What bounds the rounds, by a word of the command; the last fits all others.
+const FEW_ROUNDS: [(&str, &[&str]); 4] = [
+    ("gate", &["--max-pairs=8"]),
+    ("--find-max", &[]),
+    ("--until-decided", &["--max-rounds=8"]),
+    ("run", &["--rounds=1", "--no-redo"]),
+];
+
+const EXAMPLE_WORKER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/worker.pl");
+
+/// What is small by a parameter that only some scenarios have, by the beginning of a word that names them.
+const SMALLER: [(&str, &str); 3] = [
+    ("idle-", "--set=count=20"),
+    ("cpu-", "--set=repeats=1"),
+    ("where-async-pays", "--set=repeats=1"),
+];
+
+/// Runs that need what is not here, by a word that only they have, and the tests that make it.
+const ELSEWHERE: [(&str, &str); 4] = [
+    ("--allow-remote", "shards.rs: hosts on a network"),
+    (
+        "--base-rev",
+        "revisions.rs: a repository with a service in it",
+    ),
+    ("--base-server", "own_server.rs: two builds of a service"),
+    (
+        "sslmode=verify-full",
+        "database_tls.rs: a database with certificates",
+    ),
+];
+
+/// A service that answers everything, at the port in its last argument.
+fn service(sandbox: &Sandbox) {
+    let program = program().display();
+    sandbox.script(
+        "service",
+        &format!("#!/bin/sh\nfor port; do :; done\nexec {program} serve http --listen 127.0.0.1:\"$port\"\n"),
+    );
+    sandbox.write(
+        "app.js",
+        "require('http').createServer((_, answer) => answer.end('ok')).listen(process.argv[2], '127.0.0.1');\n",
+    );
+}
+
+/// The words of a run that is as short as can be, with addresses that answer.
+fn shortened(words: &[String], address: &str) -> Vec<String> {
+    let mut short = Vec::new();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let is_setting = word == "--set";
+        let value = if is_setting || LENGTHS.contains(&word.as_str()) {
+            words.next()
+        } else {
+            None
+        };
+        match value {
+            Some(value)
+                if is_setting && !value.starts_with("load.") && !value.starts_with("unit=") =>
+            {
+                short.extend([word.clone(), value.clone()]);
+            }
+            Some(_) => {}
+            None => short.push(
+                word.replace("127.0.0.1:8080", address)
+                    .replace("examples/worker.pl", EXAMPLE_WORKER),
+            ),
+        }
+    }
+    if !short
+        .iter()
+        .any(|word| word == "--runtimes" || word == "--reference")
+    {
+        short.push("--runtimes=sync,threads,tokio".to_owned());
+    }
+    short.extend(SMALL.map(str::to_owned));
+    let has = |it: &str| short.iter().any(|word| word == it);
+    let rounds = FEW_ROUNDS.iter().find(|(word, _)| has(word));
+    let (_, rounds) = rounds.expect("a run or a gate");
+    short.extend(rounds.iter().map(|&word| word.to_owned()));
+    for (beginning, setting) in SMALLER {
+        if short.iter().any(|word| word.starts_with(beginning)) {
+            short.push(setting.to_owned());
+        }
+    }
+    short
+}
+
+/// Goal: what the documents say about runs works. Method: every `run` and `gate` but those of [`ELSEWHERE`], with less to do;
+/// of each four one after the other, so that this part and three like it share the time.
+fn runs_work_as_documented(part: usize) {
+    let sandbox = Sandbox::new();
+    let pages = "location / { return 200 'hello'; }";
+    let Some((_nginx, address)) = nginx_serving(&sandbox, pages) else {
+        return;
+    };
+    service(&sandbox);
+    for name in ["items.toml", "bank.toml"] {
+        sandbox.write(name, "[[request]]\nsend = \"GET /\"\n");
+    }
+    sandbox.run(&["init", "mine.toml"]).check(0, &[]);
+    let baseline = [
+        "run",
+        "http-get",
+        "--runtimes=tokio",
+        "--rounds=8",
+        "--save-baseline=main",
+    ];
+    let baseline = sandbox.run(&[&baseline[..], &SMALL].concat());
+    baseline.check(0, &[]);
+    let mut runs = documented(&sandbox);
+    runs.retain(|Documented { words, .. }| {
+        let has = |beginning: &str| words.iter().any(|word| word.contains(beginning));
+        ["run", "gate"].contains(&words[0].as_str()) && !ELSEWHERE.iter().any(|(word, _)| has(word))
+    });
+    assert!(runs.len() > 50, "{}", runs.len());
+    for Documented { place, words } in runs.iter().skip(part).step_by(4) {
+        let short = shortened(words, &address);
+        let short: Vec<&str> = short.iter().map(String::as_str).collect();
+        let finished = sandbox.run(&short);
+        // So little decides nothing: a threshold may be missed, and a verdict is one of three.
+        let decides = words
+            .iter()
+            .any(|word| word == "gate" || word == "--expect");
+        let is_right = match finished.code {
+            Some(0) => true,
+            Some(3 | 4) => decides,
+            _ => false,
+        };
+        assert!(is_right, "{place}\n{short:?}\n{finished:?}");
+        if words[0] == "run" {
+            assert_eq!(sandbox.record().completion, Completion::Complete, "{place}");
+        }
+    }
+}
+
+#[test]
+fn runs_work_as_documented_1() {
+    runs_work_as_documented(0);
+}
+
+#[test]
+fn runs_work_as_documented_2() {
+    runs_work_as_documented(1);
+}
+
+#[test]
+fn runs_work_as_documented_3() {
+    runs_work_as_documented(2);
+}
+
+#[test]
+fn runs_work_as_documented_4() {
+    runs_work_as_documented(3);
 }
