@@ -87,7 +87,9 @@ def drawn_item(round_, op):
 
 
 def check_item(key, row):
-    exactly((key, f"item {key}", key % QUANTITIES), row and tuple(row), f"as the row of id {key}")
+    expected, got = (key, f"item {key}", key % QUANTITIES), row and tuple(row)
+    if got != expected:
+        exactly(expected, got, f"as the row of id {key}")
 
 
 def check_entry(key, label, amount, row):

@@ -9,6 +9,7 @@ import array
 import asyncio
 import base64
 import errno
+import functools
 import http.client
 import importlib.util
 import json
@@ -83,8 +84,12 @@ def mix(value):
     return value ^ (value >> 31)
 
 
+# The seed of a round is that of all its draws.
+mixed = functools.lru_cache(maxsize=16)(mix)
+
+
 def draw(seed, index):
-    return mix((mix(seed) + index * GOLDEN) & MASK)
+    return mix(mixed(seed) + index * GOLDEN)
 
 
 def draw_below(seed, index, bound):
@@ -405,6 +410,8 @@ class Part:
 
     def __init__(self, phase, index):
         self.tally = phase.tallies[index]
+        self.tally.first_start = clock()
+        self.record = self.tally.service.record
         self.stride = phase.sessions
         self.until = phase.until
         self.left = None
@@ -416,11 +423,9 @@ class Part:
     def ended(self, start, end, failure):
         """Records an operation, and turns to the next one."""
         tally = self.tally
-        if not tally.first_start:
-            tally.first_start = start
         tally.last_end = end
         if failure is None:
-            tally.service.record(end - start)
+            self.record(end - start)
             tally.succeeded += 1
         else:
             tally.failed(failure, end - start)
