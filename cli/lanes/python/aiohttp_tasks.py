@@ -23,9 +23,9 @@ PACKAGES = ("aiohttp", "aiofiles")
 
 
 class Client:
-    """A session of aiohttp. Its connections are opened at the first requests, which are those of the warm-up."""
+    """A session of aiohttp. Its connections are opened at the first requests, which are those of the warm-up, or at each one."""
 
-    def __init__(self, target, traffic, connections, round_):
+    def __init__(self, target, traffic, connections, round_, keeps=True):
         import aiohttp
         from aiohttp.http_parser import HttpResponseParser
 
@@ -34,7 +34,7 @@ class Client:
             raise frame.Unsupported("aiohttp has no C parser here")
         round_.facts["http_parser"] = "aiohttp, C"
         self.traffic = traffic
-        connector = aiohttp.TCPConnector(limit=connections, socket_factory=self.socket)
+        connector = aiohttp.TCPConnector(limit=connections, force_close=not keeps, socket_factory=self.socket)
         own = f"{target.host}:{target.port}"
         self.session = aiohttp.ClientSession(
             f"http://{own}",
@@ -104,6 +104,22 @@ class files:
             if sync:
                 await file.flush()
                 await asyncio.to_thread(os.fsync, file.fileno())
+
+    @staticmethod
+    async def open(path):
+        import aiofiles
+
+        # A buffer would be filled anew for each block.
+        return await aiofiles.open(path, "rb", buffering=0)
+
+    @staticmethod
+    async def read_at(file, offset, size):
+        await file.seek(offset)
+        return await file.read(size)
+
+    @staticmethod
+    async def close(file):
+        await file.close()
 
 
 def measure(workload, round_):

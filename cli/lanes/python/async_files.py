@@ -20,6 +20,25 @@ class FileRead(Workload):
         content.check_contents(self.contents, await self.lane.files.read(self.path))
 
 
+class FileRandom(Workload):
+    """A block at a drawn offset of an open file."""
+
+    blocking_calls = 1
+
+    async def prepare(self):
+        self.blocks = content.RandomBlocks(self.round)
+
+    async def open(self):
+        return await self.lane.files.open(self.blocks.path)
+
+    async def close(self, session):
+        await self.lane.files.close(session)
+
+    async def operate(self, session, op):
+        offset = self.blocks.offset(op)
+        self.blocks.check(offset, await self.lane.files.read_at(session, offset, self.blocks.size))
+
+
 class FileWrite(Workload):
     blocking_calls = 1
     opened = 0
@@ -86,6 +105,7 @@ class FileProcess(Workload):
 
 WORKLOADS = {
     "file-read": FileRead,
+    "file-random": FileRandom,
     "file-write": FileWrite,
     "file-lines": FileLines,
     "file-process": FileProcess,

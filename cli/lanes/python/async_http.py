@@ -60,6 +60,16 @@ class HttpGet(Http):
         await self.get(session, path, self.expected)
 
 
+class HttpConnect(HttpGet):
+    """A new connection for each request."""
+
+    async def open(self):
+        return self.lane.Client(self.target, self.traffic, 1, self.round, keeps=False)
+
+    def violations(self, totals):
+        return content.wrong_connections(totals) + super().violations(totals)
+
+
 class HttpPost(Http):
     async def prepare(self):
         await super().prepare()
@@ -72,6 +82,24 @@ class HttpPost(Http):
         self.expectation.check_status("POST " + self.path, status)
         if self.expectation.compares:
             content.check_echo(sent, body)
+
+
+class HttpStream(Http):
+    """URLs in sequence over one connection, from an asynchronous generator."""
+
+    async def prepare(self):
+        await super().prepare()
+        self.requests = self.params["urls"]
+        self.paths = content.numbered_paths(self.target, self.params)
+        self.expected = await self.fetch(self.paths)
+
+    async def answers(self, client):
+        for path in self.paths:
+            yield path, await client.exchange("GET", path)
+
+    async def operate(self, session, op):
+        async for path, (status, body) in self.answers(session):
+            self.expectation.check("GET " + path, status, body, self.expected[path])
 
 
 class FanOut(Http):
@@ -148,7 +176,7 @@ class HttpQueue(Http):
         await super().prepare()
         self.requests = self.params["urls"]
         self.connections = self.params["workers"]
-        self.paths = [self.target.path(f"{self.params['path']}{number}") for number in range(1, self.requests + 1)]
+        self.paths = content.numbered_paths(self.target, self.params)
         self.expected = await self.fetch(self.paths)
 
     async def operate(self, session, op):
@@ -279,7 +307,9 @@ class HttpErrors(Http):
 
 WORKLOADS = {
     "http-get": HttpGet,
+    "http-connect": HttpConnect,
     "http-post": HttpPost,
+    "http-stream": HttpStream,
     "http-fanout": HttpFanout,
     "http-delay": HttpDelay,
     "http-json": HttpJson,

@@ -29,6 +29,14 @@ class Scripted(Workload):
         self.script.play(op)
 
 
+class Spawn(Workload):
+    async def operate(self, session, op):
+        async def task():
+            return op
+
+        content.exactly(op, await asyncio.create_task(task()), "as the result of a task")
+
+
 class Tasks(Workload):
     async def prepare(self):
         self.waits_ns = content.waits_ns(self.round)
@@ -291,6 +299,7 @@ class Process(Workload):
 WORKLOADS = {
     "null": Null,
     "scripted": Scripted,
+    "spawn": Spawn,
     "tasks": Tasks,
     "timers": Timers,
     "as-completed": AsCompleted,

@@ -22,11 +22,12 @@ PACKAGES = ()
 
 
 class Connection:
-    """A kept connection over asyncio's streams; opened again if the server closed it."""
+    """A connection over asyncio's streams; opened again after it was closed, by the server or because it is not to be kept."""
 
-    def __init__(self, target, traffic):
+    def __init__(self, target, traffic, keeps):
         self.target = target
         self.traffic = traffic
+        self.keeps = keeps
         self.reader = self.writer = None
 
     async def connect(self):
@@ -60,7 +61,7 @@ class Connection:
             self.traffic.abandoned += 1
             raise
         self.traffic.requests += 1
-        if not keeps:
+        if not (keeps and self.keeps):
             self.close()
         return status, fields, answer
 
@@ -99,12 +100,12 @@ class Connection:
 
 
 class Client:
-    """Kept connections of one session: as many as it has requests in flight at once."""
+    """Connections of one session: as many as it has requests in flight at once, kept unless each request is to open its own."""
 
-    def __init__(self, target, traffic, connections, round_):
+    def __init__(self, target, traffic, connections, round_, keeps=True):
         if traffic.bytes_out is None:
             traffic.bytes_out = traffic.bytes_in = 0
-        self.idle = [Connection(target, traffic) for _ in range(connections)]
+        self.idle = [Connection(target, traffic, keeps) for _ in range(connections)]
 
     async def connect(self):
         for connection in self.idle:
@@ -160,6 +161,18 @@ class files:
     @staticmethod
     async def write(path, data, sync=False):
         await asyncio.to_thread(write_file, path, data, sync)
+
+    @staticmethod
+    async def open(path):
+        return await asyncio.to_thread(open, path, "rb", buffering=0)
+
+    @staticmethod
+    async def read_at(file, offset, size):
+        return await asyncio.to_thread(os.pread, file.fileno(), size, offset)
+
+    @staticmethod
+    async def close(file):
+        await asyncio.to_thread(file.close)
 
 
 def measure(workload, round_):

@@ -23,6 +23,23 @@ class FileRead(Workload):
         content.check_contents(self.contents, read_file(self.path))
 
 
+class FileRandom(Workload):
+    """A block at a drawn offset of an open file."""
+
+    def prepare(self):
+        self.blocks = content.RandomBlocks(self.round)
+
+    def open(self):
+        return open(self.blocks.path, "rb", buffering=0)
+
+    def close(self, session):
+        session.close()
+
+    def operate(self, session, op):
+        offset = self.blocks.offset(op)
+        self.blocks.check(offset, os.pread(session.fileno(), self.blocks.size, offset))
+
+
 class FileWrite(Workload):
     opened = 0
 
@@ -90,6 +107,7 @@ class FileProcess(AtOnce):
 
 WORKLOADS = {
     "file-read": FileRead,
+    "file-random": FileRandom,
     "file-write": FileWrite,
     "file-lines": FileLines,
     "file-process": FileProcess,

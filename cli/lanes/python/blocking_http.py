@@ -144,6 +144,22 @@ class HttpGet(Single):
         self.get(session, path, self.expected)
 
 
+class HttpConnect(HttpGet):
+    """A new connection for each request."""
+
+    def open(self):
+        return self.client(1)
+
+    def operate(self, session, op):
+        try:
+            super().operate(session, op)
+        finally:
+            session.close()
+
+    def violations(self, totals):
+        return content.wrong_connections(totals) + super().violations(totals)
+
+
 class HttpPost(Single):
     def prepare(self):
         super().prepare()
@@ -156,6 +172,20 @@ class HttpPost(Single):
         self.expectation.check_status("POST " + self.path, status)
         if self.expectation.compares:
             content.check_echo(sent, body)
+
+
+class HttpStream(Single):
+    """URLs in sequence over one connection."""
+
+    def prepare(self):
+        super().prepare()
+        self.requests = self.params["urls"]
+        self.paths = content.numbered_paths(self.target, self.params)
+        self.expected = self.fetch(self.paths)
+
+    def operate(self, session, op):
+        for path in self.paths:
+            self.get(session, path, self.expected[path])
 
 
 class FanOut(Http):
@@ -232,7 +262,7 @@ class HttpQueue(Http):
         super().prepare()
         self.requests = self.params["urls"]
         self.connections = self.params["workers"]
-        self.paths = [self.target.path(f"{self.params['path']}{number}") for number in range(1, self.requests + 1)]
+        self.paths = content.numbered_paths(self.target, self.params)
         self.expected = self.fetch(self.paths)
 
     def operate(self, session, op):
@@ -372,7 +402,9 @@ class HttpErrors(Http):
 
 WORKLOADS = {
     "http-get": HttpGet,
+    "http-connect": HttpConnect,
     "http-post": HttpPost,
+    "http-stream": HttpStream,
     "http-fanout": HttpFanout,
     "http-delay": HttpDelay,
     "http-json": HttpJson,

@@ -30,6 +30,28 @@ class Scripted(Workload):
         self.script.play(op)
 
 
+class Spawn(Workload):
+    """A task that is called: in one thread there is nothing to start."""
+
+    def operate(self, session, op):
+        content.exactly(op, task(op), "as the result of a task")
+
+
+class SpawnThread(Workload):
+    """A thread for each task."""
+
+    def operate(self, session, op):
+        results = []
+        thread = threading.Thread(target=lambda: results.append(task(op)))
+        thread.start()
+        thread.join()
+        content.exactly([op], results, "as the result of a task")
+
+
+def task(op):
+    return op
+
+
 class Tasks(AtOnce):
     def prepare(self):
         self.waits_ns = content.waits_ns(self.round)
@@ -241,6 +263,7 @@ class Process(AtOnce):
 IN_TURN = {
     "null": Null,
     "scripted": Scripted,
+    "spawn": Spawn,
     "tasks": Tasks,
     "timers": Timers,
     "as-completed": AsCompleted,
@@ -252,5 +275,5 @@ IN_TURN = {
     "process": Process,
 }
 
-# Parts that wait for each other, or that nobody waits for, need threads.
-AT_ONCE = {"job-queue": JobQueue, "forgotten-await": ForgottenAwait}
+# Parts that wait for each other, or that nobody waits for, need threads, and a task has one if there are any.
+AT_ONCE = {"job-queue": JobQueue, "forgotten-await": ForgottenAwait, "spawn": SpawnThread}

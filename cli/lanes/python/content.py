@@ -29,17 +29,23 @@ def size_in_bytes(text):
 
 def known_file(directory, size):
     """The path and the contents of a file of known bytes, made if it is missing."""
-    content = known_bytes(size)
+    return known_path(directory, size), known_bytes(size)
+
+
+def known_path(directory, size):
+    """The path of a file of known bytes, made if it is missing."""
     path = os.path.join(directory, f"known-{size}.bin")
     if not os.path.exists(path) or os.path.getsize(path) != size:
         os.makedirs(directory, exist_ok=True)
         unfinished = os.path.join(directory, f"known-{size}.{os.getpid()}.tmp")
+        blocks = KnownBlocks(1 << 20)
         with open(unfinished, "wb") as file:
-            file.write(content)
+            for offset in range(0, size, blocks.size):
+                file.write(blocks.at(offset)[: size - offset])
             file.flush()
             os.fsync(file.fileno())
         os.rename(unfinished, path)
-    return path, content
+    return path
 
 
 def check_contents(expected, got):
@@ -53,6 +59,52 @@ def known_bytes(size):
     """Word i is (i + 1) × 0x9E3779B97F4A7C15, little endian."""
     words = size // 8 + 1
     return b"".join(struct.pack("<Q", (index + 1) * GOLDEN & MASK) for index in range(words))[:size]
+
+
+class KnownBlocks:
+    """Blocks of a file of known bytes, at any offset that is a multiple of a word.
+
+    A word of the block at an offset is that of the first block plus a constant. All words are added at once, in one long number:
+    their highest bits apart, so that nothing is carried from one word into the next.
+    """
+
+    def __init__(self, size):
+        self.size = size
+        self.words = size // 8 + 1
+        self.first = self.number(known_bytes(8 * self.words))
+        self.high = self.number(struct.pack("<Q", 1 << 63) * self.words)
+        self.low = self.number(struct.pack("<Q", MASK >> 1) * self.words)
+
+    @staticmethod
+    def number(content):
+        return int.from_bytes(content, "little")
+
+    def at(self, offset):
+        """The bytes of the block at this offset."""
+        added = self.number(struct.pack("<Q", offset // 8 * GOLDEN & MASK) * self.words)
+        low = (self.first & self.low) + (added & self.low)
+        summed = low ^ (self.first ^ added) & self.high
+        return summed.to_bytes(8 * self.words, "little")[: self.size]
+
+
+class RandomBlocks:
+    """The blocks of `file-random`: each operation reads the one that its number draws."""
+
+    def __init__(self, round_):
+        self.seed = round_.seed
+        self.size = size_in_bytes(round_.params["block"])
+        file_size = size_in_bytes(round_.params["file_size"])
+        self.path = known_path(round_.work_dir, file_size)
+        self.count = file_size // self.size
+        self.known = KnownBlocks(self.size)
+
+    def offset(self, op):
+        return frame.draw_below(self.seed, op, self.count) * self.size
+
+    def check(self, offset, block):
+        exactly(self.size, len(block), "bytes of a block")
+        if block != self.known.at(offset):
+            raise wrong_content(f"the {self.size} bytes at offset {offset} are wrong")
 
 
 def check_waits(waits_ns, lasted_ns):
@@ -103,12 +155,15 @@ def check_echo(sent, body):
 
 
 class Script:
-    """The known times of `scripted`: an operation draws its own by its number, and is busy for that long."""
+    """The known times of `scripted`: an operation draws its own by its number, is busy for that long, and then for a number of
+    steps.
+    """
 
     def __init__(self, round_):
-        if round_.params.get("work") or round_.params.get("parts"):
-            raise frame.Unsupported("this lane has no work in steps, and no parts")
+        if round_.params.get("parts"):
+            raise frame.Unsupported("this lane has no parts of operations")
         self.seed = round_.seed
+        self.work = round_.params.get("work", 0)
         self.times = []
         total = 0.0
         for line in round_.params["times"]:
@@ -119,6 +174,10 @@ class Script:
         until = frame.clock() + self.time_ns(op)
         while frame.clock() < until:
             pass
+        state = op
+        for _ in range(self.work):
+            state = state * GOLDEN & MASK
+            state = (state << 31 | state >> 33) & MASK
 
     def time_ns(self, op):
         uniform = (frame.draw(self.seed, op) >> 11) / (1 << 53)
@@ -210,6 +269,19 @@ class Documents:
         answered = document(place, body)
         if self.expectation.compares and answered != self.served[place]:
             raise wrong_content(f"GET {path}: expected {self.served[place]}, got {answered}")
+
+
+def wrong_connections(totals):
+    """Violations unless each operation had a connection of its own; one that failed may have had another one."""
+    operations, connections = totals.succeeded + totals.failed, totals.connections["http"]
+    if connections == operations or totals.failed and connections > operations:
+        return []
+    return [f"expected a connection for each of {operations} operations, counted {connections}"]
+
+
+def numbered_paths(target, params):
+    """The paths of `http-stream` and `http-queue`: a prefix and the number of the URL, from 1."""
+    return [target.path(f"{params['path']}{number}") for number in range(1, params["urls"] + 1)]
 
 
 def delayed_path(ns):

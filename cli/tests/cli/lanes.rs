@@ -10,14 +10,18 @@ use crate::nginx::nginx;
 use crate::setup::built_go;
 use crate::support::{Finished, Sandbox, TINY, python, skip_without};
 
-/// Every workload of the Python lanes, by scenario.
-const SCENARIOS: [&str; 35] = [
+/// Every workload of the lanes in Python and Node but the site, by scenario.
+const SCENARIOS: [&str; 42] = [
     "null",
+    "scripted",
+    "spawn",
     "tasks",
+    "tasks-in-turn",
     "timers",
     "as-completed",
     "first-completed",
     "failures",
+    "failures-panic",
     "counters",
     "batch",
     "job-queue",
@@ -26,10 +30,13 @@ const SCENARIOS: [&str; 35] = [
     "blocking-mistake",
     "cpu-offload",
     "file-read",
+    "file-random",
     "file-write",
     "file-lines",
     "file-process",
     "http-get",
+    "http-connect",
+    "http-stream",
     "http-post",
     "http-fanout",
     "http-delay",
@@ -102,7 +109,8 @@ fn python_lanes_do_the_same_work_with_equal_counts_on_both_sides() {
     };
     // A thread cannot be cancelled, so `first-completed` is the only one that threads lack.
     let both = "--runtimes=python-threads,aiohttp";
-    let record = measure(&SCENARIOS, both, 2 * SCENARIOS.len() - 1);
+    let all = [&SCENARIOS[..], &[SMALL_FILE]].concat();
+    let record = measure(&all, both, 2 * SCENARIOS.len() - 1);
     let worker = |record: &Record, lane: &str| {
         let worker = record.plan.runtimes[lane].worker.clone();
         worker.expect("a lane")
@@ -114,15 +122,21 @@ fn python_lanes_do_the_same_work_with_equal_counts_on_both_sides() {
 
     let site = ["scrape", "download", "crawl", "--set=server.http.pages=20"];
     measure(&site, both, 6);
-    let http = ["http-get", "http-post", "http-timeout", "http-errors"];
-    let files = ["file-read", "file-write"];
+    let http = [
+        "http-get",
+        "http-connect",
+        "http-post",
+        "http-timeout",
+        "http-errors",
+    ];
+    let files = ["file-read", "file-random", "file-write", SMALL_FILE];
     measure(
         &[&http[..], &files].concat(),
         "--runtimes=tokio,asyncio",
-        12,
+        16,
     );
-    let few = ["http-delay", "db-select", "ws-echo", "tasks"];
-    measure(&few, "--runtimes=python-sync,uvloop", 8);
+    let few = ["http-delay", "db-select", "ws-echo", "tasks", "spawn"];
+    measure(&few, "--runtimes=python-sync,uvloop", 10);
 }
 
 /// Counts against servers of others: the log of nginx, and PostgreSQL's own count of transactions.
@@ -205,16 +219,8 @@ fn a_lane_without_its_packages_is_unsupported() {
     }
 }
 
-/// Workloads that node and go have beyond those of the Python lanes, by scenario.
-const MORE_SCENARIOS: [&str; 7] = [
-    "scripted",
-    "spawn",
-    "tasks-in-turn",
-    "failures-panic",
-    "file-random",
-    "http-connect",
-    "http-stream",
-];
+/// The catalogue's own size would be most of a test's time.
+const SMALL_FILE: &str = "--set=file_size=1MiB";
 
 /// True if there is no node with these packages, where `NODE_PATH` says.
 pub(crate) fn node_is_missing() -> bool {
@@ -254,12 +260,12 @@ fn node_and_go_do_the_same_work_with_equal_counts_on_both_sides() {
         record
     };
     let is_external = |scenario: &&str| scenario.starts_with("db-") || scenario.starts_with("ws-");
-    let common = SCENARIOS.into_iter().chain(MORE_SCENARIOS);
     // Nothing is forgotten there that had not begun to run: the lanes say so.
+    let common = SCENARIOS.into_iter();
     let common = common.filter(|scenario| !is_external(scenario) && *scenario != "forgotten-await");
     let common: Vec<&str> = common.chain(["forgotten-join"]).collect();
     let record = measure(
-        &[&common[..], &["--duration=10ms"]].concat(),
+        &[&common[..], &["--duration=10ms", SMALL_FILE]].concat(),
         "--runtimes=node,go",
     );
     assert_eq!(record.rounds.len(), 2 * common.len());
