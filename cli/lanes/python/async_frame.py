@@ -45,6 +45,22 @@ class Workload:
         """After a failure."""
 
 
+class Threads:
+    """The executor of offloaded calls: threads of the event loop's own."""
+
+    call = staticmethod(asyncio.to_thread)
+
+    def prepare(self, round_, calls):
+        """Makes room for so many calls at once."""
+        # By default the executor has min(32, cores + 4) threads, whatever the number of sessions.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(max_workers=calls))
+        round_.facts["executor_threads"] = str(calls)
+
+    def usage(self):
+        """The usage of each of its processes, other than this one."""
+        return []
+
+
 async def gathered(coroutines):
     """Their results in order, or the first error. All are awaited even if one fails, so that nothing keeps running."""
     results = await asyncio.gather(*coroutines, return_exceptions=True)
@@ -61,11 +77,9 @@ async def nothing(session, op):
 async def run(workload, round_):
     """One round: set-up, warm-up, overhead, measurement, checks."""
     await workload.prepare()
-    # By default the executor has min(32, cores + 4) threads, whatever the number of sessions.
-    threads = round_.sessions * workload.blocking_calls
-    if threads:
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(max_workers=threads))
-        round_.facts["executor_threads"] = str(threads)
+    calls = round_.sessions * workload.blocking_calls
+    if calls:
+        round_.executor.prepare(round_, calls)
     opened = [await workload.open() for _ in range(round_.sessions)]
     before = copy.deepcopy(round_.traffic)
 
@@ -80,7 +94,7 @@ async def run(workload, round_):
     warmup = await phase(round_.plan["warmup"], frame.FIRST_WARMUP_OP, workload.operate)
     overhead = await phase({"duration_ns": frame.OVERHEAD_NS}, 0, nothing)
     round_.forget()
-    cost = frame.Cost()
+    cost = frame.Cost(round_.executor.usage)
     if "arrivals" in round_.plan:
         measured = OpenPhase(round_.plan, round_.sessions)
         if round_.audited:
@@ -107,8 +121,9 @@ def free_a_large_block():
     bytes(1 << 20)
 
 
-async def measure_round(workload_class, round_):
+async def measure_round(workload_class, round_, executor=Threads()):
     free_a_large_block()
+    round_.executor = executor
     workload = workload_class(round_)
     try:
         return await run(workload, round_)

@@ -186,7 +186,7 @@ class JobQueue(Workload):
 
 
 class CpuOffload(Workload):
-    """Sums of squares on threads of the executor, or on the loop itself, while another task wants to be woken."""
+    """Sums of squares on the executor, or on the loop itself, while another task wants to be woken."""
 
     async def prepare(self):
         self.squares = self.params["squares"]
@@ -197,7 +197,7 @@ class CpuOffload(Workload):
 
         async def add(count):
             if self.params.get("offload", True):
-                return await asyncio.to_thread(content.sum_of_squares, count, repeats)
+                return await self.round.executor.call(content.sum_of_squares, count, repeats)
             return content.sum_of_squares(count, repeats)
 
         bystander = content.Bystander(self.round, frame.clock(), 1_000_000, 5)
@@ -217,7 +217,7 @@ class BlockingMistake(Workload):
             if how == "blocking":
                 block_until(due)
             elif how == "offloaded":
-                await asyncio.to_thread(block_until, due)
+                await self.round.executor.call(block_until, due)
             else:
                 await asyncio.sleep(max(due - frame.clock(), 0) / 1e9)
             content.check_due(due)

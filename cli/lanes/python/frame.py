@@ -439,24 +439,41 @@ class Part:
             self.op = None
 
 
-class Cost:
-    """The cost of the measured phase to this process."""
+def usage():
+    """What this process has used so far, and what it holds, by the names of a cost."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return {
+        "cpu_user_ns": round(used.ru_utime * 1e9),
+        "cpu_system_ns": round(used.ru_stime * 1e9),
+        "voluntary_switches": used.ru_nvcsw,
+        "involuntary_switches": used.ru_nivcsw,
+        "minor_faults": used.ru_minflt,
+        "major_faults": used.ru_majflt,
+        "peak_rss_bytes": peak_rss_bytes(),
+        "threads": len(os.listdir("/proc/self/task")),
+    }
 
-    def __init__(self):
-        self.before = resource.getrusage(resource.RUSAGE_SELF)
+
+def added(usages):
+    """The sum of the usages of several processes, without the numbers that one of them does not know."""
+    known = {name for name in usages[0] if all(it[name] is not None for it in usages)}
+    return {name: sum(it[name] for it in usages) for name in known}
+
+
+class Cost:
+    """The cost of the measured phase to this process, and to those that work for it: `others` gives the usage of each."""
+
+    HELD = ("peak_rss_bytes", "threads")
+
+    def __init__(self, others=list):
+        self.others = others
+        # The others are asked outside of the phase.
+        self.before = added([*others(), usage()])
 
     def since(self):
-        before, now = self.before, resource.getrusage(resource.RUSAGE_SELF)
-        return {
-            "cpu_user_ns": round((now.ru_utime - before.ru_utime) * 1e9),
-            "cpu_system_ns": round((now.ru_stime - before.ru_stime) * 1e9),
-            "voluntary_switches": now.ru_nvcsw - before.ru_nvcsw,
-            "involuntary_switches": now.ru_nivcsw - before.ru_nivcsw,
-            "minor_faults": now.ru_minflt - before.ru_minflt,
-            "major_faults": now.ru_majflt - before.ru_majflt,
-            "peak_rss_bytes": peak_rss_bytes(),
-            "threads": len(os.listdir("/proc/self/task")),
-        }
+        own = usage()
+        now = added([own, *self.others()])
+        return {name: held if name in self.HELD else held - self.before[name] for name, held in now.items()}
 
 
 def peak_rss_bytes():

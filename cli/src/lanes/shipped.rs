@@ -23,62 +23,83 @@ use crate::exit::Failure;
 #[derive(Debug)]
 pub struct ShippedLane {
     pub name: &'static str,
-    /// Its language, whose name selects all of its lanes.
+    /// Its language, whose name selects its lanes.
     pub language: &'static Language,
     pub summary: &'static str,
+    /// True if the name of its language selects it: not a lane that has few workloads.
+    is_in_group: bool,
     /// The files of its program: those shared with other lanes, and last the one that the program starts with.
     files: &'static [&'static [SourceFile]],
 }
 
 /// Every shipped lane.
-pub const SHIPPED: [ShippedLane; 7] = [
+pub const SHIPPED: [ShippedLane; 8] = [
     ShippedLane {
         name: "python-sync",
         language: &PYTHON,
         summary: "CPython: blocking calls, one session (http.client, psycopg)",
+        is_in_group: true,
         files: &[sources::COMMON, sources::BLOCKING, sources::PYTHON_SYNC],
     },
     ShippedLane {
         name: "python-threads",
         language: &PYTHON,
         summary: "CPython: a thread per session, blocking calls (http.client, psycopg)",
+        is_in_group: true,
         files: &[sources::COMMON, sources::BLOCKING, sources::PYTHON_THREADS],
     },
     ShippedLane {
         name: "asyncio",
         language: &PYTHON,
         summary: "CPython: a task per session on the event loop (asyncio streams)",
+        is_in_group: true,
         files: &[sources::COMMON, sources::ASYNCHRONOUS, sources::ASYNCIO],
+    },
+    ShippedLane {
+        name: "asyncio-processes",
+        language: &PYTHON,
+        summary: "CPython: the lane asyncio with a process pool for offloaded calls (ProcessPoolExecutor)",
+        is_in_group: false,
+        files: &[
+            sources::COMMON,
+            sources::ASYNCHRONOUS,
+            sources::ASYNCIO_PROCESSES,
+        ],
     },
     ShippedLane {
         name: "aiohttp",
         language: &PYTHON,
         summary: "CPython: a task per session on the event loop (aiohttp, aiofiles, asyncpg, websockets)",
+        is_in_group: true,
         files: &[sources::COMMON, sources::ASYNCHRONOUS, sources::AIOHTTP],
     },
     ShippedLane {
         name: "uvloop",
         language: &PYTHON,
         summary: "CPython: the lane aiohttp under uvloop",
+        is_in_group: true,
         files: &[sources::COMMON, sources::ASYNCHRONOUS, sources::UVLOOP],
     },
     ShippedLane {
         name: "node",
         language: &NODE,
         summary: "Node.js: a task per session on the event loop (node:http, fs/promises, pg, ws)",
+        is_in_group: true,
         files: &[sources::NODE],
     },
     ShippedLane {
         name: "go",
         language: &GO,
         summary: "Go: a goroutine per session (net/http, os; the standard library alone)",
+        is_in_group: true,
         files: &[sources::GO],
     },
 ];
 
 /// The names of the lanes in the language `name`; none if there is no such language.
 pub fn group(name: &str) -> Vec<String> {
-    let members = SHIPPED.iter().filter(|lane| lane.language.name == name);
+    let members = SHIPPED.iter();
+    let members = members.filter(|lane| lane.language.name == name && lane.is_in_group);
     members.map(|lane| lane.name.to_owned()).collect()
 }
 

@@ -51,6 +51,7 @@ pub const ASYNCHRONOUS: &[SourceFile] = files![
 pub const PYTHON_SYNC: &[SourceFile] = files!["python": "python_sync.py"];
 pub const PYTHON_THREADS: &[SourceFile] = files!["python": "python_threads.py"];
 pub const ASYNCIO: &[SourceFile] = files!["python": "asyncio_tasks.py"];
+pub const ASYNCIO_PROCESSES: &[SourceFile] = files!["python": "asyncio_processes.py"];
 pub const AIOHTTP: &[SourceFile] = files!["python": "aiohttp_tasks.py"];
 pub const UVLOOP: &[SourceFile] = files!["python": "aiohttp_tasks.py", "uvloop_tasks.py"];
 

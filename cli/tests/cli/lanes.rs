@@ -62,7 +62,7 @@ pub(crate) fn packages_are_missing() -> bool {
     python(packages, packages).is_none()
 }
 
-fn every_round_is_proved(record: &Record) {
+pub(crate) fn every_round_is_proved(record: &Record) {
     assert!(!record.rounds.is_empty());
     for round in &record.rounds {
         let cell = &record.plan.cells[round.cell];

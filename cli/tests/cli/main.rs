@@ -45,6 +45,7 @@ mod own_workload;
 mod parts;
 mod past_runs;
 mod pgbench;
+mod process_pool;
 mod reaching_targets;
 mod revisions;
 mod schemas;
