@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 use photofinish_record::shard::ShardSet;
-use photofinish_record::{Outcome, Record};
+use photofinish_record::{Completion, Outcome, Record, Round};
 use serde_json::Value;
 
 use crate::nginx::nginx_serving;
@@ -99,6 +99,11 @@ impl Site {
         newest(&self.sandbox.path().join("merged"))
     }
 
+    /// Empties nginx's log, which it appends to.
+    fn forget(&self) {
+        fs::write(self.sandbox.path().join("access.log"), "").expect("emptied");
+    }
+
     /// How often each operation of each round was asked for, so far.
     fn asked(&self) -> BTreeMap<(u64, u64), u32> {
         let log = fs::read_to_string(self.sandbox.path().join("access.log")).expect("a log");
@@ -166,6 +171,31 @@ pub fn check_whole(site: &Site, whole: &Record, operations: u64) {
     assert_eq!(requests, 4 * operations + warmups);
 }
 
+/// The histogram of each merged round is the sum of those in the shards' own records, bucket for bucket.
+#[track_caller]
+fn check_union(site: &Site, store: &str, whole: &Record) {
+    let records = fs::read_dir(site.sandbox.path().join(store).join("records")).expect("records");
+    let paths = records.map(|entry| entry.expect("readable").path());
+    let parts: Vec<Record> = paths.map(|path| read_record(&path)).collect();
+    assert_eq!(parts.len(), 3);
+    let service = |record: &Record, cell: usize, block: usize| {
+        let same = |round: &&Round| (round.cell, round.block) == (cell, block);
+        let round = record.rounds.iter().find(same).expect("the round");
+        match &round.outcome {
+            Outcome::Ok(measured) => measured.worker.service.to_histogram(),
+            other => panic!("not measured: {other:?}"),
+        }
+    };
+    for Round { cell, block, .. } in &whole.rounds {
+        let mut sum = service(&parts[0], *cell, *block);
+        for part in &parts[1..] {
+            sum.add(service(part, *cell, *block))
+                .expect("the same buckets");
+        }
+        assert_eq!(sum, service(whole, *cell, *block));
+    }
+}
+
 #[test]
 fn the_shards_of_a_closed_load_are_the_run_of_one_machine() {
     let Some(site) = Site::new() else { return };
@@ -174,6 +204,7 @@ fn the_shards_of_a_closed_load_are_the_run_of_one_machine() {
     }
     let whole = site.merge("store", 0);
     check_whole(&site, &whole, 40);
+    check_union(&site, "store", &whole);
     // The same record from the runs' own directories, in another order.
     let runs = ["out-2/latest", "out-0/latest", "out-1/latest"];
     let again = site
@@ -566,14 +597,39 @@ fn a_job_under_slurm_is_the_run_of_one_machine() {
     };
     let scheduled = first.worker.open.as_ref().expect("open").scheduled;
     check_whole(&site, &whole, scheduled);
+    check_union(&site, "store", &whole);
+    site.forget();
+    submit("closed", &[]);
+    slurm.wait_for_queue();
+    let whole = read_record(&merged.join("latest/record.json"));
+    check_whole(&site, &whole, 40);
+    check_union(&site, "closed", &whole);
     // A job that is cancelled ends with its records, and the merge tells.
+    let begun = |store: &str| {
+        let started = site.sandbox.path().join(store).join("go/1");
+        wait_for("the first round", || started.exists().then_some(()));
+    };
+    let records = |store: &str| {
+        let records = site.sandbox.path().join(store).join("records");
+        fs::read_dir(records).map_or(0, Iterator::count)
+    };
     let job = submit("cancelled", &["--duration=30s"]);
-    let started = site.sandbox.path().join("cancelled/go/1");
-    wait_for("the first round", || started.exists().then_some(()));
+    begun("cancelled");
     slurm.cancel(&job);
     slurm.wait_for_queue();
-    let records = fs::read_dir(site.sandbox.path().join("cancelled/records")).expect("records");
-    assert_eq!(records.count(), 3, "{}", slurm.output());
+    assert_eq!(records("cancelled"), 3, "{}", slurm.output());
+    let cancelled = read_record(&merged.join("latest/record.json"));
+    assert_eq!(cancelled.completion, Completion::Interrupted);
+    // One of whose processes is killed ends early, with the records of the others.
+    submit("killed", &["--duration=30s"]);
+    begun("killed");
+    let rank = slurm.process_of_rank(1).expect("a process of rank 1");
+    send("KILL", rank);
+    slurm.wait_for_queue();
+    assert_eq!(records("killed"), 2, "{}", slurm.output());
+    let killed = read_record(&merged.join("latest/record.json"));
+    assert_eq!(shards(&killed).missing(), [1]);
+    assert_ne!(killed.completion, Completion::Complete);
 }
 
 /// The published schemas are in the Python package.

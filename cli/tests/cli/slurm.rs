@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Finished, Sandbox, Started, closed_address, skip_without, wait_for};
+use crate::support::{
+    Finished, Sandbox, Started, arguments, closed_address, skip_without, wait_for,
+};
 
 const NODES: usize = 3;
 
@@ -108,6 +110,21 @@ impl Slurm {
     pub fn cancel(&self, job: &str) {
         self.command("scancel", &["--signal=TERM", job])
             .check(0, &[]);
+    }
+
+    /// The process of the program that runs as this rank of a job.
+    pub fn process_of_rank(&self, rank: u32) -> Option<u32> {
+        let rank = format!("SLURM_PROCID={rank}");
+        let processes = fs::read_dir("/proc").ok()?;
+        let ids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let mut ids: Vec<u32> = ids.collect();
+        ids.retain(|id| {
+            let environment = fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
+            let mut variables = environment.split(|byte| *byte == 0);
+            arguments(*id).get(1).is_some_and(|word| word == "run")
+                && variables.any(|variable| variable == rank.as_bytes())
+        });
+        ids.into_iter().min()
     }
 
     /// Waits until no job is left.
