@@ -136,6 +136,12 @@ const FROM_ONE: &str = "CI_NODE_INDEX";
 
 /// The shard that the environment names.
 fn from_environment(variable: &dyn Fn(&str) -> Option<String>) -> Result<Shard, Failure> {
+    if variable("SLURM_ARRAY_TASK_ID").is_some() {
+        let refusal = "--shard auto: the tasks of a Slurm job array may start hours apart";
+        return Err(Failure::usage(refusal).hint(
+            "submit one job with as many tasks as shards; `photofinish submit slurm` prints it",
+        ));
+    }
     for (index_name, count_name) in VARIABLES {
         let Some(index) = variable(index_name) else {
             continue;
@@ -417,6 +423,12 @@ mod tests {
     fn half_an_answer_is_an_error() {
         let error = |variables: &[(&str, &str)]| auto(variables).expect_err("no shard");
         assert!(error(&[]).starts_with("--shard auto: no batch system"));
+        let array = [
+            ("SLURM_ARRAY_TASK_ID", "7"),
+            ("SLURM_PROCID", "0"),
+            ("SLURM_NTASKS", "1"),
+        ];
+        assert!(error(&array).contains("job array"), "{}", error(&array));
         assert_eq!(
             error(&[("JOB_COMPLETION_INDEX", "0")]),
             "--shard auto: JOB_COMPLETION_INDEX is set, and PHOTOFINISH_SHARDS is not"

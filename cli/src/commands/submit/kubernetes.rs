@@ -11,6 +11,9 @@ use super::{Access, Submission};
 /// A directory of a pod, which goes with it.
 const RUNS: &str = "/tmp/photofinish-runs";
 
+/// The user and group of the pods, as in the container file.
+const USER: u32 = 65_532;
+
 /// A manifest of both jobs.
 pub(super) fn manifest(submission: &Submission) -> String {
     let Submission {
@@ -31,7 +34,7 @@ pub(super) fn manifest(submission: &Submission) -> String {
     let merge = json!(["merge", "--wait", "1h", store, "--out", merged]);
     let program = json!([submission.program]);
     let pod = format!(
-        "        securityContext: {{ allowPrivilegeEscalation: false, runAsNonRoot: true, runAsUser: 65532 }}\n\
+        "        securityContext: {{ allowPrivilegeEscalation: false, runAsNonRoot: true, runAsUser: {USER} }}\n\
          {credentials}{mounts}{volumes}"
     );
     format!(
@@ -97,8 +100,9 @@ impl Reach {
             Access::Claim(claim) => Self {
                 credentials: String::new(),
                 mounts: "        volumeMounts: [{ name: store, mountPath: /store }]\n",
+                // The group of a volume that belongs to root, so that shards may write there.
                 volumes: format!(
-                    "      volumes: [{{ name: store, persistentVolumeClaim: {{ claimName: {} }} }}]\n",
+                    "      securityContext: {{ fsGroup: {USER} }}\n      volumes: [{{ name: store, persistentVolumeClaim: {{ claimName: {} }} }}]\n",
                     json!(claim)
                 ),
                 merged: format!("{}/merged", submission.store),
