@@ -33,8 +33,8 @@ pub use matrix::{
 pub use parts::{PART_COLUMNS, PARTS, PartCell, PartColumn, part_rows};
 pub use plan::{cell, defaults, point, point_slug, rounds, servers, stop, subject};
 pub(crate) use shards::{
-    SHARDS, UNEQUAL_MODELS, absent_shards, clocks_apart, generator_bound, partial, shards_apart,
-    unequal_cpus, uneven_shard,
+    SHARDS, UNEQUAL_MODELS, absent_shards, clock, clocks_apart, generator_bound, partial,
+    shards_apart, unequal_cpus, uneven_shard,
 };
 pub use table::{
     COSTS, Column, ExtraColumn, SYSTEM_CALL_COLUMNS, SYSTEM_CALLS, columns, extra_columns,

@@ -15,14 +15,16 @@ use crate::statistics::median;
 use crate::units;
 
 /// Headings of the table's columns.
-pub(crate) const HEADINGS: [&str; 8] = [
+pub(crate) const HEADINGS: [&str; 10] = [
     "shard",
     "machine",
     "CPUs",
     "ops",
     "share",
-    "p99 to median",
+    "ops/s",
+    "p99 (to median)",
     "CPU used",
+    "clock",
     "notes",
 ];
 
@@ -68,6 +70,10 @@ struct Spread {
     index: u32,
     /// Its operations per session, relative to those of the median shard.
     ops: f64,
+    /// Its operations per second.
+    rate_hz: f64,
+    /// Its 99th percentile, in ns; `None` without successes.
+    p99_ns: Option<f64>,
     /// Its 99th percentile, relative to that of the median shard; `None` without successes.
     p99: Option<f64>,
     /// Share of its CPUs' time that its worker used; `None` if unknown.
@@ -91,6 +97,8 @@ fn spreads(rounds: &[&Measured], members: &[ShardMember]) -> Vec<Spread> {
         Some(Spread {
             index: member.index,
             ops: of(|one| Some(one.ops))?,
+            rate_hz: of(|one| Some(one.rate_hz))?,
+            p99_ns: of(|one| one.p99_ns),
             p99: of(|one| one.p99),
             cpu: of(|one| one.cpu),
         })
@@ -101,6 +109,8 @@ fn spreads(rounds: &[&Measured], members: &[ShardMember]) -> Vec<Spread> {
 /// A shard in one round.
 struct Relative {
     ops: f64,
+    rate_hz: f64,
+    p99_ns: Option<f64>,
     p99: Option<f64>,
     cpu: Option<f64>,
 }
@@ -114,6 +124,8 @@ impl Relative {
         let time_ns = own.elapsed_ns as f64 * f64::from(member.worker_cpus.max(1));
         Self {
             ops: per_session(&own) / median(&each).unwrap_or_default().max(f64::MIN_POSITIVE),
+            rate_hz: own.throughput_ops_s,
+            p99_ns: own.p99_ns.map(|p99_ns| p99_ns as f64),
             p99: own
                 .p99_ns
                 .zip(median(&p99s))
@@ -186,7 +198,7 @@ fn unknown() -> String {
 }
 
 /// The rows of the table, in texts under [`HEADINGS`]; none for a run that was not merged.
-pub(crate) fn rows(rounds: &Rounds<'_>) -> Vec<[String; 8]> {
+pub(crate) fn rows(rounds: &Rounds<'_>) -> Vec<[String; 10]> {
     let Some(shards) = rounds.shards.filter(|set| set.merged) else {
         return Vec::new();
     };
@@ -210,15 +222,20 @@ pub(crate) fn rows(rounds: &Rounds<'_>) -> Vec<[String; 8]> {
             cpu.filter(|cpu| *cpu >= EXHAUSTED)
                 .map(|_| "generator-bound".to_owned()),
         ];
-        let p99 = spread.and_then(|spread| spread.p99);
+        let rate_hz = spread.map(|spread| spread.rate_hz);
+        let p99 = spread.and_then(|spread| spread.p99_ns.zip(spread.p99));
         [
             member.index.to_string(),
             member.host.clone(),
             member.worker_cpus.to_string(),
             units::count(ops as f64),
             units::percent(ops as f64 / all.max(1) as f64),
-            p99.map_or_else(unknown, units::ratio),
+            rate_hz.map_or_else(unknown, units::count),
+            p99.map_or_else(unknown, |(ns, ratio)| {
+                format!("{} ({})", units::duration(ns), units::ratio(ratio))
+            }),
             cpu.map_or_else(unknown, units::percent),
+            member.clock.map_or_else(unknown, describe::clock),
             notes.into_iter().flatten().collect::<Vec<_>>().join(", "),
         ]
     };

@@ -1,12 +1,12 @@
 //! Sentences on the shards of a run.
 
-use photofinish_record::shard::ShardSet;
+use photofinish_record::shard::{ClockOffset, ShardSet};
 
 use super::list;
 use crate::units;
 
 /// The note under the table of shards.
-pub(crate) const SHARDS: &str = "Each shard's medians over rounds. The shards measured each round together, so their spread \
+pub(crate) const SHARDS: &str = "Each shard's medians over rounds; its clock is set against the store's. The shards measured each round together, so their spread \
      is no interval of the result.";
 
 pub(crate) const UNEQUAL_MODELS: &str = "the shards run on different models of CPU";
@@ -84,6 +84,15 @@ pub(crate) fn unequal_cpus(least: u32, most: u32) -> String {
     format!(
         "the shards have {least} to {most} CPUs for their workers, so the largest does most of the work"
     )
+}
+
+/// How far the store's clock is ahead of a shard's: `40.0ms to 45.0ms`; negative where it is behind.
+pub(crate) fn clock(offset: ClockOffset) -> String {
+    let shown = |us: i64| {
+        let sign = if us < 0 { "-" } else { "" };
+        format!("{sign}{}", units::duration(us.unsigned_abs() as f64 * 1e3))
+    };
+    format!("{} to {}", shown(offset.least_us), shown(offset.most_us))
 }
 
 pub(crate) fn clocks_apart(us: i64) -> String {
