@@ -147,6 +147,49 @@ fn nothing_is_overwritten_and_nothing_unknown_is_ignored() {
     sandbox.run(&["import", "postman", "x"]).check(2, &["curl"]);
 }
 
+/// Recorded by Chromium 156 through Playwright: a page, its style sheet, a `fetch` of JSON, and one that posts with a token.
+const RECORDED: &str = include_str!("support/browser.har");
+
+#[test]
+fn a_har_that_a_browser_recorded_runs() {
+    let sandbox = Sandbox::new();
+    let Some(service) = logging_server(&sandbox) else {
+        return;
+    };
+    sandbox.write(
+        "shop.har",
+        &RECORDED.replace("127.0.0.1:8123", &service.address),
+    );
+    sandbox
+        .run(&["import", "har", "shop.har", "--out", "shop.toml"])
+        .check(0, &["export AUTHORIZATION="]);
+    let requests = requests_of_run(
+        &sandbox,
+        &service,
+        "shop.toml",
+        &[("AUTHORIZATION", "t0ken")],
+    );
+    let lines: Vec<_> = requests
+        .iter()
+        .filter_map(|it| it["line"].as_str())
+        .collect();
+    let expected = [
+        "GET /",
+        "GET /style.css",
+        "GET /api/items?page=2",
+        "POST /api/cart",
+    ];
+    assert_eq!(lines, expected);
+    let (page, cart) = (&requests[0], &requests[3]);
+    assert!(
+        page["headers"]["user-agent"]
+            .as_str()
+            .is_some_and(|it| it.contains("Chrome/156"))
+    );
+    assert_eq!(cart["headers"]["authorization"], "Bearer t0ken");
+    assert_eq!(cart["body"], "{\"item\":7,\"count\":2}");
+}
+
 #[test]
 fn a_har_runs_as_one_flow_and_a_vegeta_list_as_a_mix() {
     let sandbox = Sandbox::new();
