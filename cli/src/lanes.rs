@@ -37,6 +37,9 @@ pub use shipped::{SHIPPED, group, source};
 /// Time within which a worker must describe itself: an interpreter starts in a tenth of it.
 const DESCRIBING: Duration = Duration::from_secs(10);
 
+/// Longest warm-up that a lane may ask for, in ns.
+const LONGEST_WARMUP_NS: u64 = 60_000_000_000;
+
 /// A requested command for a lane of the user's own, split into words as a shell without expansions would.
 #[derive(Clone, Debug)]
 pub struct OwnLane {
@@ -70,6 +73,7 @@ pub fn requested(requested: &[String], own: &[OwnLane]) -> Result<Vec<Lane>, Fai
                 stack: description.stack.clone(),
                 command: command.clone(),
                 sha256: None,
+                min_warmup_ns: description.min_warmup_ns,
                 versions: description.versions.clone(),
             },
             description,
@@ -105,6 +109,14 @@ fn describe(command: &[String], directory: Option<&Path>) -> Result<Vec<LaneDesc
         let other = description.protocol;
         return Err(failed(&format_args!(
             "speaks protocol {other}, expected {WORKER_PROTOCOL}"
+        )));
+    }
+    let mut lanes = description.lanes.iter();
+    if let Some(lane) = lanes.find(|lane| lane.min_warmup_ns > Some(LONGEST_WARMUP_NS)) {
+        return Err(failed(&format_args!(
+            "asks for a warm-up of more than {} s in each round of `{}`",
+            LONGEST_WARMUP_NS / 1_000_000_000,
+            lane.name
         )));
     }
     Ok(description.lanes)
@@ -236,6 +248,7 @@ fn own_runtime(runtime: &Descriptor) -> LaneDescription {
             .collect(),
         cannot: BTreeMap::new(),
         open_load: true,
+        min_warmup_ns: None,
         versions: BTreeMap::new(),
     }
 }

@@ -31,7 +31,9 @@ pub use matrix::{
     metric_with_direction, operations, worst_level,
 };
 pub use parts::{PART_COLUMNS, PARTS, PartCell, PartColumn, part_rows};
-pub use plan::{cell, defaults, point, point_slug, rounds, servers, stop, subject};
+pub use plan::{
+    cell, cold_lane, defaults, point, point_slug, rounds, servers, stop, subject, warmup,
+};
 pub(crate) use shards::{
     SHARDS, UNEQUAL_MODELS, absent_shards, clock, clocks_apart, generator_bound, partial,
     shards_apart, unequal_cpus, uneven_shard,

@@ -20,6 +20,7 @@ pub mod describe;
 pub mod names;
 pub mod runtimes;
 pub mod units;
+pub mod warmup;
 
 mod comparison;
 pub mod embedded;

@@ -75,6 +75,8 @@ pub struct PlanOptions {
     pub seed: u64,
     /// Few, short rounds, as a smoke test; `rounds` and `duration` have precedence.
     pub quick: bool,
+    /// Leaves the warm-up as it is, whatever lanes ask for: the user has set it.
+    pub keep_warmup: bool,
     pub placement: Placement,
     /// External servers by target name, instead of mocks.
     pub targets: BTreeMap<String, PlannedServer>,

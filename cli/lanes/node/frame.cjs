@@ -537,6 +537,8 @@ function describe(lane) {
     workloads: workloads.filter(([, workload]) => !missing(workload)).map(([name]) => name),
     cannot: Object.fromEntries(cannot),
     open_load: true,
+    // V8 compiles code again as it gets hot, which takes seconds under some loads.
+    min_warmup_ns: 3_000_000_000,
     versions,
   };
   return { protocol: PROTOCOL, lanes: [described] };

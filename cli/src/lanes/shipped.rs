@@ -162,6 +162,7 @@ impl ShippedLane {
                 stack: description.stack.clone(),
                 command,
                 sha256: Some(self.sha256()),
+                min_warmup_ns: description.min_warmup_ns,
                 versions: description.versions.clone(),
             },
             description,
@@ -181,6 +182,7 @@ impl ShippedLane {
             workloads: Vec::new(),
             cannot: all.collect(),
             open_load: false,
+            min_warmup_ns: None,
             versions: Default::default(),
         };
         self.lane(description, Vec::new())

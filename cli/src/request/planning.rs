@@ -8,8 +8,9 @@ use std::path::{self, Path, PathBuf};
 
 use photofinish_harness::os;
 use photofinish_record::{Placement, Plan, PlannedServer, TlsSettings};
+use photofinish_reports::{describe, warmup};
 use photofinish_scenarios::plan::{PlanOptions, early_ends, plan};
-use photofinish_scenarios::scenario::Scenario;
+use photofinish_scenarios::scenario::{Override, Scenario};
 
 use super::selection::{Selection, select};
 use super::{Additions, PreparedRun, Request, SearchGoal, WhatArguments};
@@ -61,6 +62,7 @@ impl Request {
         let mut warnings: Vec<String> = warning.into_iter().collect();
         warnings.extend(repeated_writes(scenarios, &plan));
         warnings.extend(early_ends(&plan));
+        warnings.extend(warmup::cold_lanes(&plan).iter().map(describe::cold_lane));
         // A search exceeds what the server can sustain, and a gate has limits of its own.
         if self.what.find_max.is_none() && !additions.is_gate {
             self.expect.enter(&mut plan, scenarios)?;
@@ -141,6 +143,7 @@ impl Request {
             },
             seed: length.seed,
             quick: length.quick,
+            keep_warmup: what.overrides.iter().any(|set| sets_warmup(set)),
             placement,
             targets,
         })
@@ -155,6 +158,16 @@ impl Request {
         let below = LOOKS.into_iter().filter(|look| *look < most);
         below.chain([most]).collect()
     }
+}
+
+/// True of an override of the warm-up.
+fn sets_warmup(set: &str) -> bool {
+    let set = Override::parse(set);
+    set.is_ok_and(|set| {
+        ["warmup", "warmup_ops"]
+            .iter()
+            .any(|key| set.sets(&["load", key]))
+    })
 }
 
 /// Runtimes with the names of groups of lanes replaced by their members.

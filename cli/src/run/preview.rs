@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use photofinish_record::load::Load;
 use photofinish_record::{Plan, PlannedScenario};
-use photofinish_reports::describe;
+use photofinish_reports::{describe, warmup};
 use photofinish_scenarios::plan::estimate;
 
 use crate::cleaning;
@@ -111,8 +111,12 @@ fn scenario_line(plan: &Plan, scenario: &PlannedScenario) -> String {
     let loads = loads(&cells().map(|cell| cell.load).collect::<Vec<_>>());
     let runtimes = describe::plural(runtimes.len(), "runtime");
     let (servers, each) = (describe::servers(scenario), describe::stop(scenario.stop));
+    let warmup = match warmup::demanding_lane(plan, scenario) {
+        Some(_) => format!(" after a warm-up of {}", describe::warmup(plan, scenario)),
+        None => String::new(),
+    };
     format!(
-        "{}: {runtimes}, {loads}, {each} a round, {servers}",
+        "{}: {runtimes}, {loads}, {each} a round{warmup}, {servers}",
         scenario.name,
     )
 }

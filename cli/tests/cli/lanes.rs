@@ -559,6 +559,43 @@ fn arrivals(record: &Record) -> Vec<u64> {
     scheduled
 }
 
+/// Code that is compiled while it runs needs a warm-up, which all runtimes get; a shorter one of the user's is told.
+#[test]
+fn all_runtimes_get_the_warm_up_that_a_lane_asks_for() {
+    if python("asyncio", "asyncio").is_none() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let plan = |min_warmup_ns: u64, more: &[&str], code: i32, expected: &[&str]| {
+        let asking = format!(r#""workloads": ["null"], "min_warmup_ns": {min_warmup_ns}"#);
+        let worker = WHERE.replace(r#""workloads": ["null"]"#, &asking);
+        let script = sandbox.write("worker.py", &worker);
+        let lane = format!("--lane=python3 {}", script.display());
+        let plan = ["plan", "null", "--runtimes=sync", &lane];
+        let planned = sandbox.run(&[&plan[..], more].concat());
+        assert_eq!(planned.code, Some(code), "{planned:?}");
+        let words = [&*planned.stdout, &*planned.stderr].concat();
+        let words = Vec::from_iter(words.split_whitespace()).join(" ");
+        for part in expected {
+            assert!(words.contains(part), "`{part}` is not in: {words}");
+        }
+        planned
+    };
+    let gets = ["1s a round after a warm-up of 4s (for somewhere)"];
+    plan(4_000_000_000, &[], 0, &gets);
+    let json = plan(4_000_000_000, &["--format=json"], 0, &[]).json();
+    let planned = &json["plan"]["scenarios"][0]["warmup"]["duration_ns"];
+    assert_eq!(planned, 4_000_000_000_u64);
+    let asked = &json["plan"]["runtimes"]["somewhere"]["worker"]["min_warmup_ns"];
+    assert_eq!(asked, 4_000_000_000_u64);
+    let short = "somewhere: a warm-up of 20ms, where it asks for 4s";
+    plan(4_000_000_000, &["--set=load.warmup=20ms"], 0, &[short]);
+    let short = "somewhere: a warm-up of 50ms, where it asks for 4s";
+    plan(4_000_000_000, &["--quick"], 0, &[short]);
+    let refused = "asks for a warm-up of more than 60 s in each round of `somewhere`";
+    plan(61_000_000_000, &[], 2, &[refused]);
+}
+
 #[test]
 fn a_worker_that_is_none_is_told_before_anything_runs() {
     if python("asyncio", "asyncio").is_none() {

@@ -45,6 +45,9 @@ pub struct LaneDescription {
     /// True if it can run open loads.
     #[serde(default)]
     pub open_load: bool,
+    /// Shortest warm-up after which its code is as fast as it becomes, in ns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_warmup_ns: Option<u64>,
     /// Versions of its parts.
     #[serde(default)]
     pub versions: BTreeMap<String, String>,

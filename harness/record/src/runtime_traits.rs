@@ -63,6 +63,9 @@ pub struct ForeignWorker {
     /// SHA-256 of the shipped program and its frame, in hex; `None` of a command of the user's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// Shortest warm-up that it asks for, in ns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_warmup_ns: Option<u64>,
     /// Versions of its parts, as it reports them.
     pub versions: BTreeMap<String, String>,
 }

@@ -8,6 +8,7 @@ use photofinish_record::{Arm, Cell, DefaultOption, Plan, PlannedScenario, Planne
 use super::{list, plural};
 use crate::names::slug;
 use crate::units;
+use crate::warmup::{ColdLane, demanding_lane};
 
 /// Number of scenarios named in a heading; more are counted.
 const MOST_NAMES: usize = 6;
@@ -56,6 +57,26 @@ pub fn stop(stop: Stop) -> String {
         Stop::Ops(ops) if ops.get() == 1 => "1 operation".to_owned(),
         Stop::Ops(ops) => format!("{ops} operations"),
     }
+}
+
+/// The warm-up of a scenario: `300ms`; `3s (for node)` if a lane asks for as much.
+pub fn warmup(plan: &Plan, scenario: &PlannedScenario) -> String {
+    let length = stop(scenario.warmup);
+    match demanding_lane(plan, scenario) {
+        Some(lane) => format!("{length} (for {lane})"),
+        None => length,
+    }
+}
+
+/// A lane that is measured after too short a warm-up.
+pub fn cold_lane(lane: &ColdLane) -> String {
+    let length = |ns: u64| units::tick(&units::duration(ns as f64));
+    format!(
+        "{}: a warm-up of {}, where it asks for {}: its code may get faster while it is measured",
+        lane.name,
+        length(lane.given_ns),
+        length(lane.minimum_ns)
+    )
 }
 
 /// `5 rounds of 2s`.

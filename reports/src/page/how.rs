@@ -43,7 +43,7 @@ pub(super) fn scenario(
                 dt { "parameters" } dd { pre { (params) } }
                 @if !scenario.servers.is_empty() { dt { "servers" } dd { pre { (servers) } } }
                 dt { "unit of delay" } dd { (units::duration(scenario.unit_ns as f64)) }
-                dt { "warm-up" } dd { (describe::stop(scenario.warmup)) }
+                dt { "warm-up" } dd { (describe::warmup(&report.record.plan, scenario)) }
                 dt { "measured" } dd { (describe::stop(scenario.stop)) }
                 dt { "failures allowed" } dd { (units::tick(&units::count(100.0 * scenario.error_budget))) "%" }
             }

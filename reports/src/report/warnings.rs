@@ -15,6 +15,7 @@ use crate::metrics::EXHAUSTED;
 use crate::rounds::{Rounds, measured};
 use crate::shards;
 use crate::units;
+use crate::warmup;
 
 /// CPU share below which a side is mostly waiting.
 const IDLE: f64 = 0.5;
@@ -59,6 +60,7 @@ pub(super) fn warnings(rounds: &Rounds<'_>) -> Vec<Warning> {
             any,
         ))
         .chain(redone_blocks(rounds))
+        .chain(cold_lanes(rounds))
         .chain(of(
             &[
                 failed_rounds,
@@ -178,6 +180,15 @@ fn redone_blocks(rounds: &Rounds<'_>) -> Option<Warning> {
     );
     let cells = Vec::new();
     (blocks > 0).then_some(Warning { text, cells })
+}
+
+/// Lanes that were measured before their code was compiled.
+fn cold_lanes(rounds: &Rounds<'_>) -> impl Iterator<Item = Warning> {
+    let lanes = warmup::cold_lanes(rounds.plan).into_iter();
+    lanes.map(|lane| Warning {
+        text: describe::cold_lane(&lane),
+        cells: lane.cells,
+    })
 }
 
 /// Failed rounds of a cell that has measured ones too: the remaining rounds may be the lucky ones.

@@ -1,7 +1,10 @@
 //! The verdict matrix and the findings: every word true to the verdicts, of every fixture and adversarial record.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+use std::time::Duration;
 
+use photofinish_record::load::Stop;
 use photofinish_record::{ForeignWorker, Record, RuntimeFamily, RuntimeTraits};
 use photofinish_reports::findings::findings;
 use photofinish_reports::report::Report;
@@ -126,6 +129,24 @@ fn a_floor_is_never_the_best_and_each_runtime_has_its_distance_from_it() {
     );
 }
 
+fn python_lane(name: &str, position: usize) -> RuntimeTraits {
+    let worker = ForeignWorker {
+        stack: "Python".to_owned(),
+        command: vec!["python3".to_owned(), format!("{name}.py")],
+        sha256: None,
+        min_warmup_ns: None,
+        versions: BTreeMap::new(),
+    };
+    RuntimeTraits {
+        family: RuntimeFamily::Async,
+        queues_before_service: false,
+        note: None,
+        position,
+        system_calls: None,
+        worker: Some(worker),
+    }
+}
+
 /// Runtimes in another language have their own group, reference and best; languages meet in one table without verdicts.
 #[test]
 fn stacks_are_ranked_apart_and_set_side_by_side() {
@@ -138,21 +159,8 @@ fn stacks_are_ranked_apart_and_set_side_by_side() {
     let names = ["sync", "tokio", "python-sync", "asyncio"];
     let mut record = fixtures::of(sweep, &names);
     for (position, name) in names.into_iter().enumerate().skip(2) {
-        let worker = ForeignWorker {
-            stack: "Python".to_owned(),
-            command: vec!["python3".to_owned(), format!("{name}.py")],
-            sha256: None,
-            versions: BTreeMap::new(),
-        };
-        let traits = RuntimeTraits {
-            family: RuntimeFamily::Async,
-            queues_before_service: false,
-            note: None,
-            position,
-            system_calls: None,
-            worker: Some(worker),
-        };
-        record.plan.runtimes.insert(name.to_owned(), traits);
+        let lane = python_lane(name, position);
+        record.plan.runtimes.insert(name.to_owned(), lane);
     }
     each_measured(&mut record, |cell, block, measured| {
         let rate = [4_000.0, 8_000.0, 500.0, 1_500.0][cell];
@@ -271,4 +279,36 @@ fn a_warning_is_on_the_fields_that_it_concerns_and_on_no_other() {
         })
         .collect();
     assert_eq!(about.iter().map(Vec::len).collect::<Vec<_>>(), [0, 1, 0]);
+}
+
+#[test]
+fn a_lane_that_was_measured_too_early_is_told_and_one_that_got_its_warm_up_is_not() {
+    let mut record = fixtures::steady(&["sync", "asyncio"], 8);
+    let mut lane = python_lane("asyncio", 1);
+    let worker = lane.worker.as_mut().expect("a lane");
+    worker.min_warmup_ns = Some(3_000_000_000);
+    record.plan.runtimes.insert("asyncio".to_owned(), lane);
+    let after = |record: &mut Record, warmup: Stop| {
+        record.plan.scenarios[0].warmup = warmup;
+        let report = Report::of(record);
+        let warnings = report.summary.warnings.iter().enumerate();
+        let (index, text) = warnings
+            .map(|(index, text)| (index, text.clone()))
+            .find(|(_, text)| text.contains("a warm-up of"))?;
+        let fields = report
+            .matrix
+            .rows
+            .iter()
+            .flat_map(|row| row.fields.iter().flatten());
+        let told = fields.filter(|field| field.warnings.contains(&index));
+        Some((text, told.count()))
+    };
+    let ms = |ms| Stop::after(Duration::from_millis(ms));
+    let (text, fields) = after(&mut record, ms(20)).expect("a warning");
+    let expected = "asyncio: a warm-up of 20ms, where it asks for 3s: its code may get faster while it is measured";
+    assert_eq!((text.as_str(), fields), (expected, 1));
+    assert_eq!(after(&mut record, ms(3_000)), None);
+    assert!(crate::page(&record).contains("3s (for asyncio)"));
+    let by_count = Stop::Ops(NonZeroU64::MIN);
+    assert_eq!(after(&mut record, by_count), None);
 }

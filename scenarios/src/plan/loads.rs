@@ -121,6 +121,8 @@ pub(super) fn phases(scenario: &Scenario, options: &PlanOptions) -> Phases {
     if options.quick {
         warmup = shortened(warmup, QUICK_WARMUP);
         stop = shortened(stop, QUICK_DURATION);
+    } else if !options.keep_warmup {
+        warmup = lengthened(warmup, lanes_warmup(scenario, options));
     }
     let stop = options.duration.map_or(stop, Stop::after);
     let stages = scenario.load.open.as_ref().map(|open| &open.stages);
@@ -128,6 +130,23 @@ pub(super) fn phases(scenario: &Scenario, options: &PlanOptions) -> Phases {
         warmup,
         stop,
         stages: stages.map_or_else(Vec::new, |stages| scaled(stages, stop)),
+    }
+}
+
+/// The longest warm-up that a lane with this workload asks for. All runtimes get it, so that they are compared after the same
+/// number of seconds.
+fn lanes_warmup(scenario: &Scenario, options: &PlanOptions) -> Option<NonZeroU64> {
+    let lanes = options.lanes.iter().map(|lane| &lane.description);
+    let able = lanes.filter(|lane| lane.workloads.iter().any(|it| it == scenario.about.name));
+    able.filter_map(|lane| NonZeroU64::new(lane.min_warmup_ns?))
+        .max()
+}
+
+/// The warm-up, no shorter than `minimum_ns`. One by count stays as it is: what it counts may be limited.
+fn lengthened(warmup: Stop, minimum_ns: Option<NonZeroU64>) -> Stop {
+    match (warmup, minimum_ns) {
+        (Stop::DurationNs(own_ns), Some(minimum_ns)) => Stop::DurationNs(own_ns.max(minimum_ns)),
+        (warmup, _) => warmup,
     }
 }
 

@@ -52,6 +52,11 @@ impl Override {
         (self.key == [key]).then_some(&self.value)
     }
 
+    /// True if it sets this key, given with its tables.
+    pub fn sets(&self, key: &[&str]) -> bool {
+        self.key == key
+    }
+
     /// The path to set in a file with these keys, for a workload with these parameters; `None` if nothing has the key.
     pub(crate) fn target(&self, file_keys: &[String], params: &[String]) -> Option<KeyPath> {
         match self.key.as_slice() {

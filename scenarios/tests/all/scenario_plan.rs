@@ -8,10 +8,13 @@ use std::time::Duration;
 use photofinish_harness::runtime::Capability;
 use photofinish_harness::runtimes::{default_runtimes, descriptor, floors};
 use photofinish_record::load::{Arrivals, RateHz, Stop};
-use photofinish_record::{Placement, PlacementKind, Plan, PlannedServer};
+use photofinish_record::protocol::LaneDescription;
+use photofinish_record::{
+    ForeignWorker, Placement, PlacementKind, Plan, PlannedServer, RuntimeFamily,
+};
 use photofinish_scenarios::catalogue::{ScenarioRef, locate};
 use photofinish_scenarios::diagnostic::Source;
-use photofinish_scenarios::plan::{PlanError, PlanOptions, Twin, estimate, plan, plan_hash};
+use photofinish_scenarios::plan::{Lane, PlanError, PlanOptions, Twin, estimate, plan, plan_hash};
 use photofinish_scenarios::scenario::{Checks, Scenario};
 use photofinish_scenarios::suite::tour;
 use proptest::prelude::*;
@@ -53,6 +56,7 @@ fn options() -> PlanOptions {
         rounds: None,
         seed: 1,
         quick: false,
+        keep_warmup: false,
         placement: Placement {
             kind: PlacementKind::Split,
             server_cpus: vec![0],
@@ -171,6 +175,61 @@ fn the_command_line_has_precedence_over_the_scenario() {
         Stop::after(Duration::from_millis(700))
     );
     assert_eq!(planned.blocks.len(), 3);
+}
+
+/// A lane with these workloads, which asks for a warm-up of two seconds.
+fn slow_starter(workloads: &[&str]) -> Lane {
+    const MIN_WARMUP_NS: Option<u64> = Some(2_000_000_000);
+    Lane {
+        worker: ForeignWorker {
+            stack: "Slow".to_owned(),
+            command: vec!["slow".to_owned()],
+            sha256: None,
+            min_warmup_ns: MIN_WARMUP_NS,
+            versions: BTreeMap::new(),
+        },
+        description: LaneDescription {
+            name: "slow".to_owned(),
+            family: RuntimeFamily::Async,
+            stack: "Slow".to_owned(),
+            summary: String::new(),
+            workloads: workloads.iter().map(|name| (*name).to_owned()).collect(),
+            cannot: BTreeMap::new(),
+            open_load: true,
+            min_warmup_ns: MIN_WARMUP_NS,
+            versions: BTreeMap::new(),
+        },
+        everywhere: true,
+    }
+}
+
+#[test]
+fn all_runtimes_get_the_longest_warm_up_that_a_lane_asks_for() {
+    let with_lane = |workload: &str| PlanOptions {
+        lanes: vec![slow_starter(&[workload])],
+        ..options()
+    };
+    let check = |load: &str, options: &PlanOptions, expected: Stop| {
+        let text = format!("workload = 'null'\n{load}");
+        let planned = plan(&[scenario(&text)], options).unwrap();
+        assert_eq!(planned.scenarios[0].warmup, expected, "{load}");
+    };
+    let seconds = |seconds| Stop::after(Duration::from_secs_f64(seconds));
+    check("", &with_lane("null"), seconds(2.0));
+    check("load = { warmup = '5s' }", &with_lane("null"), seconds(5.0));
+    let by_count = Stop::Ops(7.try_into().unwrap());
+    check("load = { warmup_ops = 7 }", &with_lane("null"), by_count);
+    check("", &with_lane("spawn"), seconds(0.3));
+    let kept = PlanOptions {
+        keep_warmup: true,
+        ..with_lane("null")
+    };
+    check("load = { warmup = '1s' }", &kept, seconds(1.0));
+    let quick = PlanOptions {
+        quick: true,
+        ..with_lane("null")
+    };
+    check("", &quick, seconds(0.05));
 }
 
 #[test]
