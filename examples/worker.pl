@@ -137,6 +137,7 @@ sub open_phase {
 
 sub exchange {
     my ($socket, $request, $traffic) = @_;
+    $! = 0;
     (syswrite($socket, $request) // 0) == length $request or return;
     $traffic->{bytes_out} += length $request;
     my $response = '';
@@ -163,6 +164,7 @@ sub http_get {
     my $path = $own_path // $plan->{params}{path};
     my $socket = IO::Socket::INET->new(PeerAddr => $address, Timeout => 10) or die "cannot connect to $address\n";
     setsockopt($socket, Socket::IPPROTO_TCP(), Socket::TCP_NODELAY(), 1);
+    setsockopt($socket, Socket::SOL_SOCKET(), Socket::SO_RCVTIMEO(), pack('l!l!', 10, 0));
     $traffic->{connections}++;
     my $joint = index($path, '?') < 0 ? '?' : '&';
     my $request = sub {
@@ -174,7 +176,11 @@ sub http_get {
     return sub {
         my ($op) = @_;
         my ($status, $body) = exchange($socket, $request->($op), $traffic);
-        return ['reset', 'the connection ended'] unless defined $status;
+        if (!defined $status) {
+            my $failure = $!{EAGAIN} ? ['timeout', 'no answer in 10 s'] : ['reset', 'the connection ended'];
+            close $socket;
+            return $failure;
+        }
         return ['status', "GET $path answered $status"] unless $status =~ /\A2/;
         return ['wrong-content', "GET $path: another body than before"] unless $body eq $expected;
         return;

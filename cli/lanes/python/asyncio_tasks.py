@@ -52,10 +52,11 @@ class Connection:
             head += f"{name}: {value}\r\n"
         request = head.encode() + b"\r\n" + content
         try:
-            self.writer.write(request)
-            self.traffic.bytes_out += len(request)
-            await self.writer.drain()
-            status, keeps, fields, answer = await self.response()
+            async with asyncio.timeout(TIMEOUT_S):
+                self.writer.write(request)
+                self.traffic.bytes_out += len(request)
+                await self.writer.drain()
+                status, keeps, fields, answer = await self.response()
         except BaseException:
             self.close()
             self.traffic.abandoned += 1

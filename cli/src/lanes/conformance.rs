@@ -60,7 +60,7 @@ impl Need {
 /// A check: what must hold, what it needs, and the function that tests it. An error is its outcome.
 type Check = (&'static str, Need, fn(&Bench<'_>) -> Result<(), Outcome>);
 
-const CHECKS: [Check; 20] = [
+const CHECKS: [Check; 21] = [
     (
         "its description names a lane and workloads",
         Need::Nothing,
@@ -150,6 +150,11 @@ const CHECKS: [Check; 20] = [
         "a reset is a failure of that kind, and a refused connection ends the set-up",
         Need::Workload("http-get"),
         served::broken_connections,
+    ),
+    (
+        "an answer that does not come is a failure of the kind timeout",
+        Need::Workload("http-get"),
+        served::silence,
     ),
     (
         "each arrival of an open load is served, and a stall is in the response times",

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
+use std::time::Duration;
 
 use photofinish_harness::measure::FIRST_WARMUP_OP;
 use photofinish_record::draw::draw_below;
@@ -9,7 +10,7 @@ use photofinish_record::protocol::WorkerResult;
 use serde_json::{Value, json};
 
 use super::super::recording_server::{Misconduct, RecordingServer, Script, operation};
-use super::bench::{Bench, ops, server};
+use super::bench::{Bench, lasting, ops, server};
 use super::{Outcome, equal};
 
 /// Requests of an operation with drawn delays.
@@ -145,6 +146,24 @@ pub(super) fn broken_connections(bench: &Bench<'_>) -> Result<(), Outcome> {
         WorkerResult::Failed { .. } => Ok(()),
         other => Err(format!("expected `failed` if nobody listens, got {other:?}").into()),
     }
+}
+
+/// A server that falls silent in the measurement: each session hangs once, until its client gives up the exchange.
+pub(super) fn silence(bench: &Bench<'_>) -> Result<(), Outcome> {
+    if bench.command.is_own {
+        let reason = "a runtime of this program gives up with the phase, as `unfinished`";
+        return Err(Outcome::Skipped(reason.to_owned()));
+    }
+    let server = server(Script::until(20, Misconduct::Silence))?;
+    let plan = bench.http_plan(&server, &lasting(Duration::from_secs(1)));
+    let measured = bench.measurement(&plan)?;
+    let in_time = measured.errors.get("timeout");
+    equal(
+        "failures of the kind `timeout`",
+        u64::from(measured.sessions),
+        in_time.map_or(0, |failures| failures.count),
+    )?;
+    Ok(())
 }
 
 /// Operations fail with this kind once the server no longer answers as it should.
