@@ -11,6 +11,8 @@
 //! workload from it.
 
 mod arrival_pipe;
+mod arrival_reader;
+mod arrival_record;
 mod common_start;
 mod erased;
 mod floor;
@@ -26,6 +28,7 @@ mod supervisor;
 mod unfinished;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -117,6 +120,8 @@ enum RoundError {
     TooFewSessions { shard: Shard, all: NonZeroU32 },
     #[error(transparent)]
     Meeting(#[from] MeetingError),
+    #[error("the FIFO of its arrivals cannot be read: {0}")]
+    Arrivals(#[source] io::Error),
 }
 
 fn so_far(index: usize, count: NonZeroU32) -> String {
@@ -133,7 +138,10 @@ impl RoundError {
             Self::Prepare(failure) | Self::Open { failure, .. } | Self::Session(failure) => {
                 Some(failure)
             }
-            Self::Params(_) | Self::TooFewSessions { .. } | Self::Meeting(_) => None,
+            Self::Params(_)
+            | Self::TooFewSessions { .. }
+            | Self::Meeting(_)
+            | Self::Arrivals(_) => None,
         }
     }
 }

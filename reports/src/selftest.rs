@@ -27,6 +27,9 @@ const STALL_ERROR: f64 = 0.01;
 const RATE_ERROR: f64 = 0.001;
 /// Maximum 99th percentile of the pacing error, in ns.
 const PACING_ERROR_NS: u64 = 100_000;
+/// Maximum difference between response times of arrivals from the worker's own pacer and of those through a FIFO, in ns. It
+/// is that of the median and of the 90th percentile; the tail is that of the machine.
+const HANDOVER_NS: u64 = 100_000;
 /// Maximum overhead of the measuring loop beyond two clock reads, in ns per operation.
 const LOOP_COST_NS: f64 = 60.0;
 /// Maximum growth of memory from few operations to many, in bytes: pages that the system happens to allocate. Keeping
@@ -276,6 +279,91 @@ pub fn pacing(runtime: &str, open: &OpenLoad) -> Claim {
     )
 }
 
+/// Rounds of the same open load, paced in the worker, and through a FIFO as for a lane.
+#[derive(Clone, Debug, Default)]
+pub struct BothWays {
+    pub own: Vec<Measurement>,
+    pub piped: Vec<Measurement>,
+}
+
+/// The claims that a load is the same whether the worker paces itself or gets its arrivals through a FIFO.
+pub fn both_ways(runtime: &str, rounds: &BothWays) -> Vec<Claim> {
+    vec![
+        equal_arrivals(runtime, rounds),
+        equal_responses(runtime, rounds),
+    ]
+}
+
+/// Each arrival is served, and there are as many.
+fn equal_arrivals(runtime: &str, rounds: &BothWays) -> Claim {
+    let served = |rounds: &[Measurement]| -> Vec<Option<u64>> {
+        let of = |round: &Measurement| {
+            let open = round.open.as_ref()?;
+            (round.ops == open.scheduled && open.unsent == 0).then_some(round.ops)
+        };
+        rounds.iter().map(of).collect()
+    };
+    let (own, piped) = (served(&rounds.own), served(&rounds.piped));
+    let first = own.first().copied().flatten();
+    let equal = |counts: &[Option<u64>]| !counts.is_empty() && counts.iter().all(|it| *it == first);
+    let holds = first.is_some() && equal(&own) && equal(&piped);
+    Claim::new(
+        "fifo-arrivals",
+        "a load through a FIFO, as lanes get it, has the same arrivals",
+        Some(runtime),
+        "equal, all served".to_owned(),
+        match first {
+            Some(count) if holds => format!("{count} arrivals both ways"),
+            _ => format!("own pacer {own:?}, through a FIFO {piped:?}"),
+        },
+        holds,
+    )
+}
+
+/// The lowest median and 90th percentile of the rounds of each kind against each other: what delays a round is the machine.
+fn equal_responses(runtime: &str, rounds: &BothWays) -> Claim {
+    const CLAIM: &str = "a load through a FIFO has the same response times";
+    let all = || rounds.own.iter().chain(&rounds.piped);
+    let alone = |round: &Measurement| round.open.as_ref().is_some_and(|open| open.pacer_alone);
+    if !all().all(alone) {
+        let reason = "no CPU for the pacer alone";
+        return untested("fifo-response", CLAIM, runtime, reason);
+    }
+    let lowest_ns = |rounds: &[Measurement], quantile| {
+        let opens = rounds.iter().filter_map(|round| round.open.as_ref());
+        opens
+            .filter_map(|open| response(open).quantile_ns(quantile))
+            .min()
+    };
+    let differences = [("p50", 0.5), ("p90", 0.9)].map(|(name, quantile)| {
+        let (own, piped) = (
+            lowest_ns(&rounds.own, quantile),
+            lowest_ns(&rounds.piped, quantile),
+        );
+        let own_and_piped = own.zip(piped);
+        (name, own_and_piped)
+    });
+    let close = |(_, both): &(&str, Option<(u64, u64)>)| {
+        both.is_some_and(|(own, piped)| own.abs_diff(piped) <= HANDOVER_NS)
+    };
+    let shown = differences.map(|(name, both)| match both {
+        Some((own, piped)) => format!(
+            "{name} {} and {}",
+            units::duration(own as f64),
+            units::duration(piped as f64)
+        ),
+        None => format!("{name} missing"),
+    });
+    Claim::new(
+        "fifo-response",
+        CLAIM,
+        Some(runtime),
+        format!("p50 and p90 within {}", units::duration(HANDOVER_NS as f64)),
+        shown.join(", "),
+        differences.iter().all(close),
+    )
+}
+
 /// The counts of both sides.
 pub fn counts(runtime: &str, requests: u64, mismatches: &[String]) -> Claim {
     Claim::new(
@@ -471,6 +559,45 @@ mod tests {
         let latencies: Latencies = samples.iter().map(|ns| ns + ns / 500).collect();
         let (error, _) = worst_error(&samples, &latencies).expect("samples");
         assert!(error > PERCENTILE_ERROR, "{error}");
+    }
+
+    #[test]
+    fn a_load_through_a_fifo_may_be_neither_later_nor_smaller() {
+        let round = |ops: u64, response_ns: u64| Measurement {
+            ops,
+            open: Some(OpenLoad {
+                scheduled: 100,
+                schedule_ns: 0,
+                started_in_time: 100,
+                rate_held: true,
+                late: 0,
+                unfinished: 0,
+                unsent: 0,
+                response: (0..ops).map(|_| response_ns).collect(),
+                lag: Latencies::default(),
+                overdue: Latencies::default(),
+                pacing_error: Latencies::default(),
+                pacer_cpu_ns: None,
+                pacer_alone: true,
+            }),
+            ..Measurement::default()
+        };
+        let outcomes = |piped: Vec<Measurement>| {
+            let own = vec![round(100, 30_000), round(100, 900_000)];
+            let rounds = BothWays { own, piped };
+            let claims = both_ways("tokio", &rounds);
+            Vec::from_iter(claims.iter().map(|claim| claim.outcome))
+        };
+        let (holds, fails) = (Outcome::Holds, Outcome::Fails);
+        let late = round(100, 10_000_000);
+        let in_time = round(100, 60_000);
+        assert_eq!(
+            outcomes(vec![late.clone(), in_time.clone()]),
+            [holds, holds]
+        );
+        assert_eq!(outcomes(vec![late]), [holds, fails]);
+        assert_eq!(outcomes(vec![in_time, round(99, 60_000)]), [fails, holds]);
+        assert_eq!(outcomes(vec![]), [fails, fails]);
     }
 
     #[test]

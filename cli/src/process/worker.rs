@@ -73,6 +73,8 @@ fn failed(program: &Path, how: impl std::fmt::Display) -> Failure {
 pub enum WorkerProgram<'a> {
     /// Photofinish itself, in this or another version.
     Own(&'a Path),
+    /// This version of Photofinish, with the arrivals of open loads through a FIFO, as a lane gets them.
+    Piped(&'a Path),
     /// A lane, with the command that starts its worker.
     Lane(Command),
 }
@@ -84,14 +86,18 @@ pub fn measure(
     interrupt: &Interrupt,
     servers_live: &mut dyn FnMut() -> bool,
 ) -> Result<WorkerResult, Failure> {
+    let paces_itself = matches!(worker, WorkerProgram::Own(_));
     let (mut command, own) = match worker {
-        WorkerProgram::Own(program) => (Command::new(program), Some(program)),
+        WorkerProgram::Own(program) | WorkerProgram::Piped(program) => {
+            (Command::new(program), Some(program))
+        }
         WorkerProgram::Lane(command) => (command, None),
     };
     let mut plan = plan.clone();
-    let pipe = match own {
-        Some(_) => None,
-        None => ArrivalPipe::make(&mut plan).or_fail("cannot make a FIFO for the arrivals")?,
+    let pipe = if paces_itself {
+        None
+    } else {
+        ArrivalPipe::make(&mut plan).or_fail("cannot make a FIFO for the arrivals")?
     };
     let failed = |how: &dyn std::fmt::Display| match own {
         Some(program) => failed(program, how),

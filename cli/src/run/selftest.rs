@@ -40,6 +40,8 @@ pub struct Effort {
     pub loop_rounds: usize,
     /// Number of operations whose times are kept individually.
     pub sampled_ops: u64,
+    /// Number of rounds with arrivals from the worker's own pacer, and of as many with arrivals through a FIFO.
+    pub fifo_rounds: usize,
 }
 
 impl Effort {
@@ -51,6 +53,7 @@ impl Effort {
         few_ops: 1_000_000,
         loop_rounds: 7,
         sampled_ops: 600,
+        fifo_rounds: 3,
     };
     /// A smoke test.
     pub const QUICK: Self = Self {
@@ -60,6 +63,7 @@ impl Effort {
         few_ops: 100_000,
         loop_rounds: 2,
         sampled_ops: 200,
+        fifo_rounds: 1,
     };
 }
 
@@ -70,6 +74,10 @@ const STALLED_SESSIONS: NonZeroU32 = NonZeroU32::new(16).unwrap();
 const PACED_RATE_HZ: f64 = 10_000.0;
 /// Length of the test of the pacer.
 const PACED: Duration = Duration::from_secs(2);
+/// Arrivals per second of the rounds with and without a FIFO: far apart, so that each is handed over by itself.
+const HANDED_OVER_RATE_HZ: f64 = 1_000.0;
+/// Length of these rounds.
+const HANDED_OVER: Duration = Duration::from_millis(500);
 const WARMUP: Duration = Duration::from_millis(300);
 /// Time after the worker's start by which its open load has started: set-up and warm-up.
 const LOAD_BEGUN: Duration = Duration::from_millis(700);
@@ -92,6 +100,7 @@ pub const CHECKS: &[Check] = &[
     percentiles,
     stalled_server,
     rate_and_pacing,
+    through_a_fifo,
     loop_cost,
     allocations,
     memory,
@@ -173,6 +182,21 @@ fn rate_and_pacing(bench: &Bench<'_>, runtime: &str) -> Result<Vec<Claim>, Failu
         judge::rate(runtime, PACED_RATE_HZ, open),
         judge::pacing(runtime, open),
     ])
+}
+
+/// The same arrivals from the pacer of the worker and, as those of a lane, from that of this process. In turns, so that both have the
+/// machine in the same state.
+fn through_a_fifo(bench: &Bench<'_>, runtime: &str) -> Result<Vec<Claim>, Failure> {
+    let plan = bench.open(runtime, HANDED_OVER_RATE_HZ, NonZeroU32::MIN, HANDED_OVER);
+    let program = this_program()?;
+    let mut rounds = judge::BothWays::default();
+    for _ in 0..bench.effort.fifo_rounds {
+        let own = worker::WorkerProgram::Own(&program);
+        rounds.own.push(bench.measure_with(own, &plan)?.0);
+        let piped = worker::WorkerProgram::Piped(&program);
+        rounds.piped.push(bench.measure_with(piped, &plan)?.0);
+    }
+    Ok(judge::both_ways(runtime, &rounds))
 }
 
 fn loop_cost(bench: &Bench<'_>, runtime: &str) -> Result<Vec<Claim>, Failure> {
@@ -292,7 +316,14 @@ impl Bench<'_> {
 
     fn measure(&self, plan: &WorkerPlan) -> Result<(Measurement, Audit), Failure> {
         let program = this_program()?;
-        let worker = worker::WorkerProgram::Own(&program);
+        self.measure_with(worker::WorkerProgram::Own(&program), plan)
+    }
+
+    fn measure_with(
+        &self,
+        worker: worker::WorkerProgram<'_>,
+        plan: &WorkerPlan,
+    ) -> Result<(Measurement, Audit), Failure> {
         match worker::measure(worker, plan, self.interrupt, &mut || true)? {
             WorkerResult::Ok { measurement, audit } => {
                 Ok((*measurement, audit.unwrap_or_default()))

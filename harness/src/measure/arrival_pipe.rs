@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
-use nix::time::{ClockId, clock_gettime};
 use nix::unistd::mkfifo;
 
+use super::arrival_record::{RECORD, monotonic_ns};
 use super::{limits, phase};
 use crate::os::{self, Usage};
 use crate::pacer::{self, Outlet};
@@ -39,9 +39,6 @@ const POLL: Duration = Duration::from_millis(1);
 
 /// The minimum: sleeps end as precisely as the kernel can.
 const TIMER_SLACK_NS: u64 = 1;
-
-/// Size of a record in the FIFO, in bytes.
-const RECORD: usize = 16;
 
 /// Records encoded at once.
 const MOST_ENCODED: usize = 256;
@@ -164,15 +161,6 @@ fn grow(file: &File) {
     }
     #[cfg(not(target_os = "linux"))]
     let _ = file;
-}
-
-/// The reading of CLOCK_MONOTONIC at `instant`, in ns.
-fn monotonic_ns(instant: Instant) -> u64 {
-    let (now, reading) = (
-        Instant::now(),
-        clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from),
-    );
-    nanoseconds(reading + instant.saturating_duration_since(now))
 }
 
 /// The FIFO as the place to which arrivals are released: written without waiting.

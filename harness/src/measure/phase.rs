@@ -7,6 +7,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::arrival_reader::ArrivalReader;
 use super::erased::AnySession;
 use super::ledger::{Ledger, mean_operation};
 use super::limits::{self, ClosedLimit};
@@ -20,7 +21,7 @@ use crate::arrivals::ArrivalQueue;
 use crate::intervals::Ruler;
 use crate::runtime::Runtime;
 use photofinish_record::load::{Load, Stage, Stop};
-use photofinish_record::protocol::WorkerPlan;
+use photofinish_record::protocol::{PipedArrivals, WorkerPlan};
 use photofinish_record::schedule::Schedule;
 
 /// Lead time per session before an open phase starts, for the session to be started and to wait for its first arrival.
@@ -47,6 +48,8 @@ pub(super) struct PhasePlan {
     unit_ns: u64,
     /// Its start, if other shards share it.
     start: Option<Instant>,
+    /// The FIFO of its arrivals, if the orchestrator paces them.
+    piped: Option<PipedArrivals>,
 }
 
 impl PhasePlan {
@@ -68,6 +71,7 @@ impl PhasePlan {
             measured: false,
             unit_ns: plan.unit_ns,
             start: None,
+            piped: None,
         }
     }
 
@@ -81,6 +85,7 @@ impl PhasePlan {
             measured: true,
             unit_ns: plan.unit_ns,
             start,
+            piped: plan.piped.clone(),
         }
     }
 
@@ -94,6 +99,7 @@ impl PhasePlan {
             measured: false,
             unit_ns: 0,
             start: None,
+            piped: None,
         }
     }
 }
@@ -133,7 +139,7 @@ pub(super) async fn run_phase<R: Runtime>(
     ledger: &Ledger,
     supervisor: &Supervisor,
 ) -> Result<(Vec<AnySession>, Phase), RoundError> {
-    let Some(open) = OpenPhase::start(plan, sessions.len(), ledger, supervisor) else {
+    let Some(open) = OpenPhase::start(plan, sessions.len(), ledger, supervisor)? else {
         supervisor.watch(closed_step(plan, ledger));
         let (sessions, ends) = run_closed(runtime, sessions, plan, &ledger.recordings).await?;
         return Ok((sessions, ends.phase(ledger.recordings.drain())));
@@ -288,13 +294,16 @@ impl OpenPhase {
         sessions: usize,
         ledger: &Ledger,
         supervisor: &Supervisor,
-    ) -> Option<Self> {
-        let schedule = plan.schedule.as_ref()?;
+    ) -> Result<Option<Self>, RoundError> {
+        let Some(schedule) = &plan.schedule else {
+            return Ok(None);
+        };
         // Some schedules have to be walked to find their length, which must not use up the lead.
         let length = schedule.length();
-        let start = plan
-            .start
-            .unwrap_or_else(|| Instant::now() + lead(sessions));
+        let reader = plan.piped.as_ref().map(ArrivalReader::open).transpose();
+        let reader = reader.map_err(RoundError::Arrivals)?;
+        let given = reader.as_ref().map(|reader| reader.start).or(plan.start);
+        let start = given.unwrap_or_else(|| Instant::now() + lead(sessions));
         let queue = Arc::new(ArrivalQueue::new(
             schedule,
             start,
@@ -307,13 +316,14 @@ impl OpenPhase {
             queue: Arc::clone(&queue),
             ledger: ledger.clone(),
             measured: plan.measured,
+            reader,
         });
-        Some(Self {
+        Ok(Some(Self {
             queue,
             halfway: start + length / 2,
             ruler: Ruler::of(start, Some(length)),
             pacing,
-        })
+        }))
     }
 
     fn course(&self) -> Course {

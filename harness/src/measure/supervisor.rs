@@ -12,6 +12,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::arrival_reader::ArrivalReader;
 use super::ledger::{Ending, Ledger};
 use super::limits;
 use super::outcome::{Pace, Paced, given_up_phase};
@@ -34,6 +35,8 @@ pub(super) struct Order {
     pub(super) ledger: Ledger,
     /// True for the measured phase; the others leave nothing to report.
     pub(super) measured: bool,
+    /// The orchestrator's arrivals, if it keeps the schedule.
+    pub(super) reader: Option<ArrivalReader>,
 }
 
 /// Additional time for a step whose limit has passed.
@@ -163,7 +166,7 @@ pub(super) fn supervised(
     }
     let (messages, inbox) = channel();
     let to_itself = messages.clone();
-    let wakes = match plan.pacer_cpu {
+    let wakes = match own_cpu(plan) {
         Some(_) => Wakes::FromPacer,
         None => Wakes::FromSessions,
     };
@@ -180,7 +183,7 @@ pub(super) fn supervised(
     };
     let supervision = Supervision {
         inbox,
-        drain: limits::open_drain(plan.unit_ns),
+        drain: drain(plan),
         alone: move_to_pacer_cpu(plan),
     };
     match supervision.run() {
@@ -251,12 +254,23 @@ impl Running {
     }
 }
 
+/// The CPU reserved for this process's pacer; that of the orchestrator has it otherwise.
+fn own_cpu(plan: &WorkerPlan) -> Option<usize> {
+    plan.pacer_cpu.filter(|_| plan.piped.is_none())
+}
+
 /// Moves to the CPU reserved for the pacer, and returns true if there is one.
 fn move_to_pacer_cpu(plan: &WorkerPlan) -> bool {
     plan.load.rate_hz().is_some()
-        && plan
-            .pacer_cpu
-            .is_some_and(|cpu| os::pin_process(&[cpu]).is_ok())
+        && own_cpu(plan).is_some_and(|cpu| os::pin_process(&[cpu]).is_ok())
+}
+
+/// Time for operations of an open load to end.
+fn drain(plan: &WorkerPlan) -> Duration {
+    match &plan.piped {
+        Some(piped) => Duration::from_nanos(piped.drain_ns),
+        None => limits::open_drain(plan.unit_ns),
+    }
 }
 
 /// The sessions of this process as the place to which arrivals are released.
@@ -321,6 +335,7 @@ impl Supervision {
             queue,
             ledger,
             measured,
+            mut reader,
         } = order;
         let before = os::thread_usage();
         let start = queue.start();
@@ -329,7 +344,10 @@ impl Supervision {
             queue: &queue,
             given_up: &given_up,
         };
-        let error = pacer::pace(due_times, start + length, self.alone, &mut outlet);
+        let error = match &mut reader {
+            None => pacer::pace(due_times, start + length, self.alone, &mut outlet),
+            Some(reader) => reader.receive(&mut outlet),
+        };
         let pace = Pace {
             error,
             started_in_time: queue.taken(),
@@ -337,7 +355,11 @@ impl Supervision {
         let pacing = || Pacing {
             pace: pace.clone(),
             alone: self.alone,
-            cost: os::thread_usage().since(before),
+            // Reading arrivals is part of what a runtime costs, as it is for a lane.
+            cost: match &reader {
+                None => os::thread_usage().since(before),
+                Some(_) => Usage::default(),
+            },
         };
         let _ = reply.send(pacing());
         queue.end();

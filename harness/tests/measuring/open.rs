@@ -3,7 +3,7 @@
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
-use photofinish_harness::measure::PROBE_LAG;
+use photofinish_harness::measure::{ArrivalPipe, PROBE_LAG};
 use photofinish_harness::runtime::Descriptor;
 use photofinish_record::load::{Arrivals, Load, RateHz, Stage, Stop};
 use photofinish_record::protocol::{WorkerPlan, WorkerResult};
@@ -14,6 +14,7 @@ use crate::suite::{Check, listed};
 
 pub(crate) const CHECKS: &[Check] = listed![
     every_arrival_comes_exactly_once_and_in_order,
+    arrivals_through_a_fifo_are_those_of_the_own_pacer,
     arrivals_without_data_pass_in_the_warm_up_and_fail_in_the_measurement,
     what_waited_for_a_free_session_was_late_and_is_not_lost,
     what_cannot_be_worked_off_is_counted_as_unsent,
@@ -94,6 +95,26 @@ fn every_arrival_comes_exactly_once_and_in_order(runtime: &'static Descriptor) {
     assert_eq!((measurement.ops, open.scheduled), (300, 300));
     assert_eq!(open.schedule_ns, 150_000_000);
     assert_eq!((open.unfinished, open.unsent), (0, 0));
+}
+
+/// The same load, paced on this side of a FIFO: what a worker in another language gets.
+fn arrivals_through_a_fifo_are_those_of_the_own_pacer(runtime: &'static Descriptor) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut plan = open(runtime, Script::Note, 2_000.0, ops(300));
+    plan.work_dir = directory.path().to_owned();
+    let pipe = ArrivalPipe::make(&mut plan).expect("made");
+    let pacer = pipe.expect("an open load").start().expect("a thread");
+    let (mut measurement, _) = measure(&plan);
+    let paced = pacer.end().expect("the FIFO was opened");
+    paced.complete(&mut measurement).expect("equal counts");
+    let open = measurement.open.clone().expect("an open load");
+    check_all_accounted_for(&measurement, &open);
+    assert_eq!(noted(), (Vec::from_iter(0..8), Vec::from_iter(0..300)));
+    assert_eq!((measurement.ops, open.scheduled), (300, 300));
+    assert_eq!(open.schedule_ns, 150_000_000);
+    assert_eq!((open.unfinished, open.unsent), (0, 0));
+    // Those of the pacer, which the round does not know.
+    assert!(open.pacer_cpu_ns.is_some());
 }
 
 fn what_waited_for_a_free_session_was_late_and_is_not_lost(runtime: &'static Descriptor) {
