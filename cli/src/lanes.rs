@@ -58,13 +58,16 @@ impl std::str::FromStr for OwnLane {
     }
 }
 
-/// The lanes among `requested`, described by themselves: shipped ones by name, and all of `own`.
-pub fn requested(requested: &[String], own: &[OwnLane]) -> Result<Vec<Lane>, Failure> {
+/// The lanes among `requested`, described by themselves: shipped ones by name, the floors of their languages if
+/// `with_floors`, and all of `own`.
+pub fn requested(
+    requested: &[String],
+    with_floors: bool,
+    own: &[OwnLane],
+) -> Result<Vec<Lane>, Failure> {
     let mut lanes = Vec::new();
-    for name in requested {
-        if let Some(shipped) = SHIPPED.iter().find(|lane| lane.name == *name) {
-            lanes.push(shipped.describe()?);
-        }
+    for shipped in shipped::chosen(requested, with_floors) {
+        lanes.push(shipped.describe()?);
     }
     for OwnLane { command } in own {
         let described = describe(command, None)?;
@@ -224,7 +227,10 @@ pub fn worker(words: &[String]) -> Result<(LaneCommand, Vec<LaneDescription>), F
         None => (words.to_vec(), None),
     };
     let path = directory.as_ref().map(tempfile::TempDir::path);
-    let lanes = describe(&command, path)?;
+    let mut lanes = describe(&command, path)?;
+    if let Some(shipped) = shipped {
+        lanes.retain(|lane| lane.name == shipped.name);
+    }
     let words = command.into_iter().map(OsString::from).collect();
     let command = LaneCommand {
         words,

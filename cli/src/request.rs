@@ -76,7 +76,8 @@ struct WhatArguments {
     #[arg(long, value_delimiter = ',', value_name = "A,B")]
     runtimes: Option<Vec<String>>,
 
-    /// Add the runtime `epoll`, a minimal event loop of our own: how far each runtime is from it
+    /// Add the floor of each language that is measured, the least that it can do: how far each runtime is from it (`epoll`
+    /// for the runtimes of this program)
     #[arg(long)]
     with_floor: bool,
 

@@ -1,7 +1,7 @@
 //! The distance of runtimes from a floor: the same work under the least that an event loop can do.
 //!
-//! A floor was chosen before the run, so each runtime is compared with it as with a reference, by the group's headline metric.
-//! The words are in `describe`.
+//! A floor was chosen before the run, so each runtime is compared with it as with a reference, by the group's headline metric
+//! and by CPU time per operation. Each stack has its own. The words are in `describe`.
 
 use crate::comparison::{CellPair, compare};
 use crate::describe;
@@ -13,15 +13,22 @@ use crate::summary::{CellSummary, Group};
 pub(crate) fn sentence(rounds: &Rounds<'_>, group: &Group<'_>) -> Option<String> {
     let floor = group.floor()?;
     let reference = rounds.index_of(floor)?;
-    let metric = named(group.headline())?;
-    let compared = |cell: &CellSummary| {
+    let compared = |cell: &CellSummary, metric: &str| {
         let cell = rounds.index_of(cell)?;
-        compare(rounds, metric, CellPair { cell, reference })
+        compare(rounds, named(metric)?, CellPair { cell, reference })
     };
     let choices = group.choices();
-    let distances: Vec<_> = choices
-        .iter()
-        .filter_map(|cell| Some((cell.runtime.as_str(), compared(cell)?)))
-        .collect();
-    (!distances.is_empty()).then(|| describe::distances(&floor.runtime, &distances, group))
+    let distances = |metric: &str| -> Vec<_> {
+        choices
+            .iter()
+            .filter_map(|cell| Some((cell.runtime.as_str(), compared(cell, metric)?)))
+            .collect()
+    };
+    let by = [
+        (describe::headline(group), distances(group.headline())),
+        ("CPU time per operation", distances(CPU_PER_OP)),
+    ];
+    describe::distances(&floor.runtime, &by)
 }
+
+const CPU_PER_OP: &str = "cpu_ns_per_op";

@@ -14,8 +14,8 @@ use photofinish_record::draw::shuffle;
 use photofinish_record::load::{Arrivals, Load, RateHz, Stop};
 use photofinish_record::protocol::LaneDescription;
 use photofinish_record::{
-    Cell, ForeignWorker, Placement, Plan, PlannedScenario, PlannedServer, RuntimeTraits,
-    TlsSettings, Variant, canonical_json, hex, nanoseconds,
+    Cell, ForeignWorker, Placement, Plan, PlannedScenario, PlannedServer, RuntimeFamily,
+    RuntimeTraits, TlsSettings, Variant, canonical_json, hex, nanoseconds,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -49,7 +49,7 @@ pub struct PlanOptions {
     pub suite: Option<String>,
     /// Replaces the runtimes of the scenarios, in order.
     pub runtimes: Option<Vec<String>>,
-    /// Adds the floors to the runtimes of every scenario.
+    /// Adds the floors of the stacks of a scenario's runtimes to them.
     pub floor: bool,
     /// Runtimes in other languages that may be requested, each with its worker.
     pub lanes: Vec<Lane>,
@@ -309,7 +309,7 @@ fn traits(cells: &[Cell], lanes: &[Lane]) -> BTreeMap<String, RuntimeTraits> {
         let traits = RuntimeTraits {
             family: *family,
             queues_before_service: false,
-            note: None,
+            note: (*family == RuntimeFamily::Floor).then(|| "floor".to_owned()),
             position: DESCRIPTORS.len() + index,
             system_calls: None,
             worker: Some(lane.worker.clone()),
@@ -388,7 +388,7 @@ fn runtimes<'a>(
         .or_else(|| scenario.runtimes.clone())
         .unwrap_or_else(|| names(default_runtimes()));
     if options.floor {
-        requested.extend(names(floors()));
+        requested.extend(floors_beside(&requested, scenario, &options.lanes));
     }
     let lanes = || options.lanes.iter();
     let added = lanes().filter(|lane| lane.everywhere);
@@ -405,6 +405,24 @@ fn runtimes<'a>(
             })
     });
     known.collect()
+}
+
+/// The floors of the stacks of these runtimes, as far as they have the scenario's workload.
+fn floors_beside(requested: &[String], scenario: &Scenario, lanes: &[Lane]) -> Vec<String> {
+    let of = |name: &String| lanes.iter().find(|lane| lane.description.name == *name);
+    let stack = |name| of(name).map(|lane| lane.worker.stack.as_str());
+    let stacks: Vec<Option<&str>> = requested.iter().map(stack).collect();
+    let own = floors().filter(|_| stacks.contains(&None));
+    let foreign = lanes.iter().filter(|lane| {
+        let LaneDescription {
+            family, workloads, ..
+        } = &lane.description;
+        let runs = || workloads.iter().any(|known| known == scenario.about.name);
+        let is_measured = || stacks.contains(&Some(&lane.worker.stack));
+        *family == RuntimeFamily::Floor && is_measured() && runs()
+    });
+    let foreign = foreign.map(|lane| lane.description.name.clone());
+    names(own).into_iter().chain(foreign).collect()
 }
 
 /// The items without repetitions, in order.

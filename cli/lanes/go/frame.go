@@ -204,6 +204,7 @@ func (histogram Histogram) encoded() string {
 // Plan has the fields of a worker's plan that this lane reads.
 type Plan struct {
 	Protocol int             `json:"protocol"`
+	Runtime  string          `json:"runtime"`
 	Workload string          `json:"workload"`
 	Params   json.RawMessage `json:"params"`
 	UnitNs   int64           `json:"unit_ns"`
@@ -266,6 +267,9 @@ func (target *Target) path(path string) string {
 // Round has what the workloads of a round need: the plan, the targets and their traffic, and what is observed.
 type Round struct {
 	Plan
+	// Makes a client for so many requests in flight.
+	newClient func(target *Target, connections int) Asker
+
 	traffic map[string]*Traffic
 	facts   map[string]string
 	lock    sync.Mutex
@@ -279,7 +283,7 @@ type mean struct {
 }
 
 func newRound(plan Plan) *Round {
-	round := &Round{Plan: plan, traffic: map[string]*Traffic{}, facts: map[string]string{}}
+	round := &Round{Plan: plan, newClient: newHTTPClient, traffic: map[string]*Traffic{}, facts: map[string]string{}}
 	for name := range plan.Targets {
 		round.traffic[name] = &Traffic{}
 	}
@@ -697,7 +701,9 @@ func work(plan Plan) map[string]any {
 	answer := func(status, format string, arguments ...any) map[string]any {
 		return map[string]any{"protocol": protocol, "status": status, "reason": fmt.Sprintf(format, arguments...)}
 	}
-	start, isKnown := workloads[plan.Workload]
+	lane := laneOf(plan)
+	name := lane.name
+	start, isKnown := lane.workloads[plan.Workload]
 	switch {
 	case plan.Protocol != protocol:
 		return answer("failed", "expected a plan of protocol %d, got %d", protocol, plan.Protocol)

@@ -21,6 +21,12 @@ import (
 
 const timeout = 10 * time.Second
 
+// Asker is a client of one target: net/http's, or connections without it.
+type Asker interface {
+	ask(ctx context.Context, method, path string, body []byte, fields http.Header) (*Answer, error)
+	CloseIdleConnections()
+}
+
 // Client is a client of one target that counts connections and requests. Its transport keeps as many connections as may be in use
 // at once: by default it keeps two, and opens and closes the others.
 type Client struct {
@@ -53,6 +59,9 @@ func newClient(target *Target, connections int) *Client {
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return client
 }
+
+// newHTTPClient is such a client as an Asker.
+func newHTTPClient(target *Target, connections int) Asker { return newClient(target, connections) }
 
 // Answer is status, header and body of one response.
 type Answer struct {
@@ -97,7 +106,7 @@ func (client *Client) exchange(ctx context.Context, method, path string, body []
 	return &Answer{response.StatusCode, response.Header, answered}, err
 }
 
-func (client *Client) get(path string) (*Answer, error) {
+func get(client Asker, path string) (*Answer, error) {
 	return client.ask(context.Background(), http.MethodGet, path, nil, nil)
 }
 
@@ -109,7 +118,7 @@ type HTTP struct {
 	requests, connections int
 
 	target *Target
-	client *Client
+	client Asker
 }
 
 // prepare reads the parameters, and makes the client.
@@ -125,19 +134,19 @@ func (workload *HTTP) prepare(params any) (err error) {
 // connect makes the client for so many requests in flight of each session.
 func (workload *HTTP) connect(requests, connections int) {
 	workload.requests, workload.connections = requests, connections
-	workload.client = newClient(workload.target, connections*workload.round.Load.Concurrency)
+	workload.client = workload.round.newClient(workload.target, connections*workload.round.Load.Concurrency)
 }
 
 // fetch gets the bodies of responses before the measurement, by path, to compare later ones with.
 func (workload *HTTP) fetch(paths []string) (map[string][]byte, error) {
-	client := newClient(workload.target, 1)
+	client := workload.round.newClient(workload.target, 1)
 	defer client.CloseIdleConnections()
 	bodies := map[string][]byte{}
 	for _, path := range paths {
 		if bodies[path] != nil {
 			continue
 		}
-		answer, err := client.get(path)
+		answer, err := get(client, path)
 		if err != nil {
 			return nil, err
 		}
@@ -154,7 +163,7 @@ func (workload *HTTP) get(path string, expected []byte) error {
 	return workload.getBy(context.Background(), workload.client, path, expected)
 }
 
-func (workload *HTTP) getBy(ctx context.Context, client *Client, path string, expected []byte) error {
+func (workload *HTTP) getBy(ctx context.Context, client Asker, path string, expected []byte) error {
 	answer, err := client.ask(ctx, http.MethodGet, path, nil, nil)
 	if err != nil {
 		return err
@@ -210,8 +219,8 @@ type HTTPConnect struct{ HTTPGet }
 
 func (workload *HTTPConnect) Prepare() error {
 	err := workload.HTTPGet.Prepare()
-	if workload.client != nil {
-		workload.client.Transport.(*http.Transport).DisableKeepAlives = true
+	if client, isThere := workload.client.(*Client); isThere {
+		client.Transport.(*http.Transport).DisableKeepAlives = true
 	}
 	return err
 }
@@ -385,7 +394,7 @@ func (workload *HTTPJSON) Prepare() error {
 func (workload *HTTPJSON) Operate(any, uint64) error {
 	return atOnce(len(workload.paths), func(place int) error {
 		path := workload.paths[place]
-		answer, err := workload.client.get(path)
+		answer, err := get(workload.client, path)
 		if err != nil {
 			return err
 		}
@@ -609,7 +618,7 @@ func (workload *HTTPRetry) Operate(_ any, op uint64) error {
 				return err
 			}
 		}
-		answer, err := workload.client.get(path)
+		answer, err := get(workload.client, path)
 		if err != nil {
 			return err
 		}
@@ -716,7 +725,7 @@ func (workload *HTTPErrors) fail(kind string) error {
 		path = workload.Reset
 	}
 	got := "success"
-	answer, err := workload.failing[kind].get(path)
+	answer, err := get(workload.failing[kind], path)
 	if err != nil {
 		got = kindOf(err)
 	} else if answer.status >= 400 {

@@ -1,4 +1,4 @@
-// The lane `go`: a goroutine per session, with the standard library alone.
+// The lane `go`: a goroutine per session, with the standard library alone; and beside it `go-floor`, for its distance from that.
 //
 // HTTP is net/http with one client for all sessions, whose transport keeps as many connections as they have requests in flight;
 // files are os. There is no driver for PostgreSQL and no client for WebSockets in the standard library.
@@ -14,9 +14,26 @@ import (
 	"sort"
 )
 
-const name = "go"
+// Lane is a runtime of this program. The plan of a round names it.
+type Lane struct {
+	name, family, summary string
+	workloads             starters
+}
 
-var workloads = merged(taskWorkloads, httpWorkloads, siteWorkloads, fileWorkloads)
+var standard = Lane{
+	name:      "go",
+	family:    "async",
+	summary:   "Go: a goroutine per session (net/http, os; the standard library alone)",
+	workloads: merged(taskWorkloads, httpWorkloads, siteWorkloads, fileWorkloads),
+}
+
+// laneOf is the lane of a round.
+func laneOf(plan Plan) Lane {
+	if plan.Runtime == floor.name {
+		return floor
+	}
+	return standard
+}
 
 type starters map[string]func(*Round) Workload
 
@@ -30,12 +47,25 @@ func merged(groups ...starters) starters {
 	return all
 }
 
-func describe() map[string]any {
-	names := make([]string, 0, len(workloads))
-	for name := range workloads {
+func (lane Lane) described(cannot map[string]string) map[string]any {
+	names := make([]string, 0, len(lane.workloads))
+	for name := range lane.workloads {
 		names = append(names, name)
 	}
 	sort.Strings(names)
+	return map[string]any{
+		"name":      lane.name,
+		"family":    lane.family,
+		"stack":     "Go",
+		"summary":   lane.summary,
+		"workloads": names,
+		"cannot":    cannot,
+		"open_load": true,
+		"versions":  map[string]string{"go": runtime.Version()},
+	}
+}
+
+func describe() map[string]any {
 	cannot := map[string]string{}
 	for _, database := range []string{"db-select", "db-crud", "db-pool", "db-connect", "db-transaction"} {
 		cannot[database] = "the standard library of Go has no driver for PostgreSQL"
@@ -43,17 +73,8 @@ func describe() map[string]any {
 	for _, sockets := range []string{"ws-echo", "ws-chat"} {
 		cannot[sockets] = "the standard library of Go has no client for WebSockets"
 	}
-	lane := map[string]any{
-		"name":      name,
-		"family":    "async",
-		"stack":     "Go",
-		"summary":   "Go: a goroutine per session (net/http, os; the standard library alone)",
-		"workloads": names,
-		"cannot":    cannot,
-		"open_load": true,
-		"versions":  map[string]string{"go": runtime.Version()},
-	}
-	return map[string]any{"protocol": protocol, "lanes": []any{lane}}
+	lanes := []any{standard.described(cannot), floor.described(map[string]string{})}
+	return map[string]any{"protocol": protocol, "lanes": lanes}
 }
 
 func main() {

@@ -37,7 +37,7 @@ func (site *Site) report() (*Report, error) {
 	return readReport(answer), nil
 }
 
-func (site *Site) body(client *Client, path, name string) ([]byte, error) {
+func (site *Site) body(client Asker, path, name string) ([]byte, error) {
 	answer, err := client.ask(context.Background(), http.MethodGet, path, nil, visitor(name))
 	if err != nil {
 		return nil, err
@@ -79,7 +79,7 @@ func (scrape *Scrape) Prepare() error {
 	return err
 }
 
-func (scrape *Scrape) titlesBy(client *Client, name string) ([]string, error) {
+func (scrape *Scrape) titlesBy(client Asker, name string) ([]string, error) {
 	titles := make([]string, len(scrape.pages))
 	err := atOnce(len(titles), func(number int) error {
 		body, err := scrape.body(client, scrape.pages[number], name)
@@ -214,7 +214,7 @@ func (crawl *Crawl) Close(session any) {
 }
 
 // visit is a response, asked for again after waits that double while the server has an error.
-func (crawl *Crawl) visit(client *Client, address *url.URL, name string, underWay *Peak) (*Answer, error) {
+func (crawl *Crawl) visit(client Asker, address *url.URL, name string, underWay *Peak) (*Answer, error) {
 	pause := crawl.round.inUnits(crawl.Backoff)
 	for attempt := 1; ; attempt++ {
 		underWay.add(1)
@@ -228,7 +228,7 @@ func (crawl *Crawl) visit(client *Client, address *url.URL, name string, underWa
 	}
 }
 
-func (crawl *Crawl) robots(client *Client, name string, underWay *Peak) (Robots, error) {
+func (crawl *Crawl) robots(client Asker, name string, underWay *Peak) (Robots, error) {
 	address := resolved("/robots.txt", crawl.root)
 	answer, err := crawl.visit(client, address, name, underWay)
 	if err != nil {
@@ -243,7 +243,7 @@ func (crawl *Crawl) robots(client *Client, name string, underWay *Peak) (Robots,
 }
 
 // crawl gives a line for each page to found, one after another.
-func (crawl *Crawl) crawl(client *Client, name string, underWay *Peak, found func(line string) error) error {
+func (crawl *Crawl) crawl(client Asker, name string, underWay *Peak, found func(line string) error) error {
 	robots, err := crawl.robots(client, name, underWay)
 	if err != nil {
 		return err

@@ -531,7 +531,7 @@ function describe(lane) {
   ]);
   const described = {
     name: lane.name,
-    family: 'async',
+    family: lane.family,
     stack: 'Node',
     summary: lane.summary,
     workloads: workloads.filter(([, workload]) => !missing(workload)).map(([name]) => name),

@@ -11,6 +11,7 @@ const NAME = 'node';
 
 main({
   name: NAME,
+  family: 'async',
   summary: 'Node.js: a task per session on the event loop (node:http, fs/promises, pg, ws)',
   OpenPhase,
   workloads: {

@@ -1,4 +1,4 @@
-//! The program of the lane `go`, which `photofinish setup go` builds from the sources in this program.
+//! The program of the lanes of Go, which `photofinish setup go` builds from the sources in this program.
 //!
 //! Nothing here reaches a network: the module has the standard library alone.
 

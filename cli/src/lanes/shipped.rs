@@ -26,40 +26,50 @@ pub struct ShippedLane {
     /// Its language, whose name selects its lanes.
     pub language: &'static Language,
     pub summary: &'static str,
-    /// True if the name of its language selects it: not a lane that has few workloads.
-    is_in_group: bool,
+    place: Place,
     /// The files of its program: those shared with other lanes, and last the one that the program starts with.
     files: &'static [&'static [SourceFile]],
 }
 
+/// The place of a lane among those of its language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Selected by the name of the language.
+    Group,
+    /// Selected by its own name alone: it has few workloads.
+    Apart,
+    /// Shows the distance of the others from what the language can do, and is not for choice.
+    Floor,
+}
+
 /// Every shipped lane.
-pub const SHIPPED: [ShippedLane; 8] = [
+pub const SHIPPED: [ShippedLane; 11] = [
     ShippedLane {
         name: "python-sync",
         language: &PYTHON,
         summary: "CPython: blocking calls, one session (http.client, psycopg)",
-        is_in_group: true,
+        place: Place::Group,
         files: &[sources::COMMON, sources::BLOCKING, sources::PYTHON_SYNC],
     },
     ShippedLane {
         name: "python-threads",
         language: &PYTHON,
         summary: "CPython: a thread per session, blocking calls (http.client, psycopg)",
-        is_in_group: true,
+        place: Place::Group,
         files: &[sources::COMMON, sources::BLOCKING, sources::PYTHON_THREADS],
     },
     ShippedLane {
         name: "asyncio",
         language: &PYTHON,
         summary: "CPython: a task per session on the event loop (asyncio streams)",
-        is_in_group: true,
+        place: Place::Group,
         files: &[sources::COMMON, sources::ASYNCHRONOUS, sources::ASYNCIO],
     },
     ShippedLane {
         name: "asyncio-processes",
         language: &PYTHON,
         summary: "CPython: the lane asyncio with a process pool for offloaded calls (ProcessPoolExecutor)",
-        is_in_group: false,
+        place: Place::Apart,
         files: &[
             sources::COMMON,
             sources::ASYNCHRONOUS,
@@ -70,37 +80,78 @@ pub const SHIPPED: [ShippedLane; 8] = [
         name: "aiohttp",
         language: &PYTHON,
         summary: "CPython: a task per session on the event loop (aiohttp, aiofiles, asyncpg, websockets)",
-        is_in_group: true,
+        place: Place::Group,
         files: &[sources::COMMON, sources::ASYNCHRONOUS, sources::AIOHTTP],
     },
     ShippedLane {
         name: "uvloop",
         language: &PYTHON,
         summary: "CPython: the lane aiohttp under uvloop",
-        is_in_group: true,
+        place: Place::Group,
         files: &[sources::COMMON, sources::ASYNCHRONOUS, sources::UVLOOP],
+    },
+    ShippedLane {
+        name: "asyncio-floor",
+        language: &PYTHON,
+        summary: "CPython: asyncio.Protocol and a parser of our own, a floor",
+        place: Place::Floor,
+        files: &[
+            sources::COMMON,
+            sources::ASYNCHRONOUS,
+            sources::ASYNCIO_FLOOR,
+        ],
     },
     ShippedLane {
         name: "node",
         language: &NODE,
         summary: "Node.js: a task per session on the event loop (node:http, fs/promises, pg, ws)",
-        is_in_group: true,
-        files: &[sources::NODE],
+        place: Place::Group,
+        files: &[sources::NODE_COMMON, sources::NODE],
+    },
+    ShippedLane {
+        name: "node-floor",
+        language: &NODE,
+        summary: "Node.js: node:net and a parser of our own, a floor",
+        place: Place::Floor,
+        files: &[sources::NODE_COMMON, sources::NODE_FLOOR],
     },
     ShippedLane {
         name: "go",
         language: &GO,
         summary: "Go: a goroutine per session (net/http, os; the standard library alone)",
-        is_in_group: true,
+        place: Place::Group,
+        files: &[sources::GO],
+    },
+    ShippedLane {
+        name: "go-floor",
+        language: &GO,
+        summary: "Go: net.Conn and a parser of our own, a floor",
+        place: Place::Floor,
         files: &[sources::GO],
     },
 ];
 
-/// The names of the lanes in the language `name`; none if there is no such language.
+/// The names of the lanes in the language `name` that are for choice; none if there is no such language.
 pub fn group(name: &str) -> Vec<String> {
     let members = SHIPPED.iter();
-    let members = members.filter(|lane| lane.language.name == name && lane.is_in_group);
+    let members = members.filter(|lane| lane.language.name == name && lane.place == Place::Group);
     members.map(|lane| lane.name.to_owned()).collect()
+}
+
+/// The lanes with these names, each once, and after them the floors of their languages if `with_floors`.
+pub(super) fn chosen(names: &[String], with_floors: bool) -> Vec<&'static ShippedLane> {
+    const ALL: &[ShippedLane] = &SHIPPED;
+    let is_named = |lane: &&ShippedLane| names.iter().any(|name| name == lane.name);
+    let named: Vec<&ShippedLane> = ALL.iter().filter(is_named).collect();
+    let has = |lane: &ShippedLane| named.iter().any(|named| named.name == lane.name);
+    let speaks = |lane: &ShippedLane| {
+        named
+            .iter()
+            .any(|named| named.language.name == lane.language.name)
+    };
+    let is_beside = |lane: &&ShippedLane| lane.place == Place::Floor && speaks(lane) && !has(lane);
+    let floors = ALL.iter().filter(is_beside).filter(|_| with_floors);
+    named.iter().copied().chain(floors).collect()
 }
 
 /// The files of a lane, each with its name: what is shared first, the one that the program starts with last.
@@ -149,10 +200,12 @@ impl ShippedLane {
             Err(failure) if self.language.is_built => return Ok(self.without_program(&failure)),
             other => other?,
         };
-        let mut described = describe(&command, Some(directory.path()))?;
-        let description = described
-            .pop()
-            .ok_or_else(|| Failure::could_not_run(format!("{} describes no lane", self.name)))?;
+        let description = describe(&command, Some(directory.path()))?
+            .into_iter()
+            .find(|description| description.name == self.name)
+            .ok_or_else(|| {
+                Failure::could_not_run(format!("the program of {} describes others", self.name))
+            })?;
         Ok(self.lane(description, command))
     }
 
@@ -176,7 +229,11 @@ impl ShippedLane {
         let all = workloads().map(|workload| (workload.about.name.to_owned(), reason.clone()));
         let description = LaneDescription {
             name: self.name.to_owned(),
-            family: RuntimeFamily::Async,
+            family: if self.place == Place::Floor {
+                RuntimeFamily::Floor
+            } else {
+                RuntimeFamily::Async
+            },
             stack: self.language.stack.to_owned(),
             summary: self.summary.to_owned(),
             workloads: Vec::new(),
@@ -216,17 +273,46 @@ mod tests {
                     assert!(has(file), "{}: {name} imports {file}", lane.name);
                 }
             }
-            let (_, script) = files.last().expect("a script");
             let names = ['"', '\''].map(|quote| format!("{quote}{}{quote}", lane.name));
+            // A program that is built may have several lanes.
+            let scripts = files.iter().rev();
+            let mut scripts = scripts.take(if lane.language.is_built {
+                files.len()
+            } else {
+                1
+            });
             assert!(
-                names.iter().any(|name| script.contains(name)),
+                scripts.any(|(_, script)| names.iter().any(|name| script.contains(name))),
                 "{} is not named by its script",
                 lane.name
             );
         }
         assert_eq!(group("python").len(), 5);
         assert_eq!(group("node"), ["node"]);
+        assert_eq!(group("go"), ["go"]);
         assert_eq!(group("ruby"), [""; 0]);
+    }
+
+    #[test]
+    fn floors_come_with_the_lanes_of_their_language() {
+        let names = |requested: &[&str], with_floors| -> Vec<&str> {
+            let requested: Vec<String> = requested.iter().map(|name| (*name).to_owned()).collect();
+            let chosen = chosen(&requested, with_floors);
+            chosen.into_iter().map(|lane| lane.name).collect()
+        };
+        let some = ["uvloop", "tokio", "go"];
+        assert_eq!(names(&some, false), ["uvloop", "go"]);
+        assert_eq!(
+            names(&some, true),
+            ["uvloop", "go", "asyncio-floor", "go-floor"]
+        );
+        assert_eq!(names(&["node-floor"], true), ["node-floor"]);
+        assert_eq!(names(&["tokio"], true), [""; 0]);
+        let languages = SHIPPED.iter().filter(|lane| lane.place != Place::Floor);
+        for lane in languages {
+            let floors = names(&[lane.name], true).len() - 1;
+            assert_eq!(floors, 1, "{}", lane.language.name);
+        }
     }
 
     /// The sources in the directory of a language.

@@ -52,11 +52,12 @@ pub const PYTHON_SYNC: &[SourceFile] = files!["python": "python_sync.py"];
 pub const PYTHON_THREADS: &[SourceFile] = files!["python": "python_threads.py"];
 pub const ASYNCIO: &[SourceFile] = files!["python": "asyncio_tasks.py"];
 pub const ASYNCIO_PROCESSES: &[SourceFile] = files!["python": "asyncio_processes.py"];
+pub const ASYNCIO_FLOOR: &[SourceFile] = files!["python": "asyncio_floor.py"];
 pub const AIOHTTP: &[SourceFile] = files!["python": "aiohttp_tasks.py"];
 pub const UVLOOP: &[SourceFile] = files!["python": "aiohttp_tasks.py", "uvloop_tasks.py"];
 
-/// Files of the lane `node`.
-pub const NODE: &[SourceFile] = files![
+/// Files of the lanes of Node.
+pub const NODE_COMMON: &[SourceFile] = files![
     "node":
     "frame.cjs",
     "open.cjs",
@@ -70,10 +71,12 @@ pub const NODE: &[SourceFile] = files![
     "files.cjs",
     "db.cjs",
     "ws.cjs",
-    "node.cjs",
 ];
 
-/// The module of the lane `go`, which `photofinish setup go` builds.
+pub const NODE: &[SourceFile] = files!["node": "node.cjs"];
+pub const NODE_FLOOR: &[SourceFile] = files!["node": "node_floor.cjs"];
+
+/// The module of the lanes of Go, which `photofinish setup go` builds.
 pub const GO: &[SourceFile] = files![
     "go":
     "go.mod",
@@ -85,5 +88,6 @@ pub const GO: &[SourceFile] = files![
     "pages.go",
     "site.go",
     "files.go",
+    "floor.go",
     "main.go",
 ];

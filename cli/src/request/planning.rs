@@ -119,7 +119,8 @@ impl Request {
     ) -> Result<PlanOptions, Failure> {
         let Self { what, length, .. } = self;
         let runtimes = what.runtimes.as_deref().map(with_groups);
-        let lanes = lanes::requested(runtimes.as_deref().unwrap_or_default(), &what.lanes)?;
+        let names = runtimes.as_deref().unwrap_or_default();
+        let lanes = lanes::requested(names, what.with_floor, &what.lanes)?;
         Ok(PlanOptions {
             suite: what.suite.clone(),
             runtimes,

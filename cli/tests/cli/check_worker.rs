@@ -42,8 +42,11 @@ fn every_worker_passes_the_checks() {
         "asyncio-processes",
         "aiohttp",
         "uvloop",
+        "asyncio-floor",
         "node",
+        "node-floor",
         "go",
+        "go-floor",
         &perl,
     ];
     each(&workers, |worker| {
@@ -62,7 +65,7 @@ fn every_worker_passes_the_checks() {
         match *worker {
             // Its description, and what hangs or is left: it has limits of its own.
             "tokio" => assert_eq!(skipped, 3, "{stdout}"),
-            "node" | "go" => {}
+            "node" | "node-floor" | "go" | "go-floor" => {}
             _ if !has_http => assert_eq!(skipped, 12, "{stdout}"),
             lane if lane == perl => assert_eq!(skipped, 4, "{stdout}"),
             _ => assert_eq!(skipped, 0, "{stdout}"),

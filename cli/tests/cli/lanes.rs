@@ -130,11 +130,12 @@ fn python_lanes_do_the_same_work_with_equal_counts_on_both_sides() {
         "http-errors",
     ];
     let files = ["file-read", "file-random", "file-write", SMALL_FILE];
-    measure(
-        &[&http[..], &files].concat(),
-        "--runtimes=tokio,asyncio",
-        16,
-    );
+    // Floors beside them, where they have the workload.
+    let with_floors = [&http[..], &files, &["--with-floor"]].concat();
+    let record = measure(&with_floors, "--runtimes=tokio,asyncio", 26);
+    let of_floor = record.plan.cells.iter();
+    let of_floor = of_floor.filter(|cell| cell.runtime == "asyncio-floor");
+    assert_eq!(of_floor.count(), 2);
     let few = ["http-delay", "db-select", "ws-echo", "tasks", "spawn"];
     measure(&few, "--runtimes=python-sync,uvloop", 10);
 }
@@ -222,6 +223,18 @@ fn a_lane_without_its_packages_is_unsupported() {
 /// The catalogue's own size would be most of a test's time.
 const SMALL_FILE: &str = "--set=file_size=1MiB";
 
+/// Those among all of these that the floors of languages have.
+const FLOOR_SCENARIOS: [&str; 8] = [
+    "http-delay",
+    "http-fanout",
+    "http-get",
+    "http-json",
+    "http-limited",
+    "http-post",
+    "null",
+    "scripted",
+];
+
 /// True if there is no node with these packages, where `NODE_PATH` says.
 pub(crate) fn node_is_missing() -> bool {
     let load = "require('pg'); require('ws')";
@@ -265,10 +278,23 @@ fn node_and_go_do_the_same_work_with_equal_counts_on_both_sides() {
     let common = common.filter(|scenario| !is_external(scenario) && *scenario != "forgotten-await");
     let common: Vec<&str> = common.chain(["forgotten-join"]).collect();
     let record = measure(
-        &[&common[..], &["--duration=10ms", SMALL_FILE]].concat(),
+        &[
+            &common[..],
+            &["--duration=10ms", "--with-floor", SMALL_FILE],
+        ]
+        .concat(),
         "--runtimes=node,go",
     );
-    assert_eq!(record.rounds.len(), 2 * common.len());
+    assert_eq!(
+        record.rounds.len(),
+        2 * (common.len() + FLOOR_SCENARIOS.len())
+    );
+    for lane in ["node-floor", "go-floor"] {
+        let cells = record.plan.cells.iter().filter(|cell| cell.runtime == lane);
+        let mut scenarios: Vec<&str> = cells.map(|cell| &*cell.scenario).collect();
+        scenarios.sort_unstable();
+        assert_eq!(scenarios, FLOOR_SCENARIOS, "{lane}");
+    }
     for (lane, part) in [("node", "v8"), ("go", "go")] {
         let worker = record.plan.runtimes[lane].worker.as_ref().expect("a lane");
         assert!(worker.versions.contains_key(part), "{worker:?}");
@@ -285,12 +311,13 @@ fn node_and_go_do_the_same_work_with_equal_counts_on_both_sides() {
         "--runtimes=node",
     );
     let open = ["http-get", "--rate=300", "--duration=200ms"];
-    assert_eq!(arrivals(&measure(&open, "--runtimes=node,go")).len(), 2);
+    let lanes = "--runtimes=node,go,node-floor,go-floor,asyncio-floor";
+    assert_eq!(arrivals(&measure(&open, lanes)).len(), 5);
 }
 
-/// The same requests under three stacks, which a report sets side by side.
+/// The same requests under four stacks, which a report sets side by side, each lane with its distance from the floor of its own.
 #[test]
-fn three_languages_are_set_side_by_side() {
+fn languages_are_set_side_by_side_each_with_its_floor() {
     let Some(data) = built_go() else {
         return;
     };
@@ -301,7 +328,8 @@ fn three_languages_are_set_side_by_side() {
     let run = [
         "run",
         "http-delay",
-        "--runtimes=tokio,node,go",
+        "--runtimes=tokio,node,go,asyncio",
+        "--with-floor",
         "--set=unit=5ms",
     ];
     let mut command = sandbox.command(&[&run[..], &TINY].concat());
@@ -309,7 +337,18 @@ fn three_languages_are_set_side_by_side() {
     let stdout = Finished::of(&mut command).check(0, &[]).stdout;
     let record = sandbox.record();
     every_round_is_proved(&record);
-    for (stack, runtime) in [("Rust", "tokio"), ("Node", "node"), ("Go", "go")] {
+    let languages = [
+        ("Rust", "tokio", "epoll"),
+        ("Node", "node", "node-floor"),
+        ("Go", "go", "go-floor"),
+        ("Python", "asyncio", "asyncio-floor"),
+    ];
+    let text = stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    for (stack, runtime, floor) in languages {
+        let distance = format!("Of the floor {floor}'s throughput: {runtime} ");
+        assert!(text.contains(&distance), "{distance} is not in: {stdout}");
+        let cost = format!("of its CPU time per operation: {runtime} ");
+        assert!(text.contains(&cost), "{cost} is not in: {stdout}");
         let row = stdout.lines().find(|line| {
             let words: Vec<&str> = line.split_whitespace().collect();
             words.windows(2).any(|pair| pair == [stack, runtime])

@@ -19,7 +19,7 @@ pub enum RuntimeFamily {
     Pool,
     /// Tasks on an event loop.
     Async,
-    /// The least that an event loop can do: for comparison, not for choice.
+    /// The least that an event loop can do, or a language without a client library: for comparison, not for choice.
     Floor,
 }
 

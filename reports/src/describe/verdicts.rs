@@ -24,6 +24,10 @@ pub fn headline(group: &Group<'_>) -> &'static str {
 pub fn verdicts(group: &Group<'_>) -> Option<String> {
     let baseline = group.baseline()?;
     let alike = grouped(group);
+    // A floor alone is no rival.
+    if alike.is_empty() {
+        return None;
+    }
     if let ([((None, reason), _)], false) = (alike.as_slice(), group.has_verdicts()) {
         let reason = reason.unwrap_or("the record does not say why");
         return Some(format!("No verdict against {baseline}: {reason}."));
@@ -50,8 +54,25 @@ pub fn verdicts(group: &Group<'_>) -> Option<String> {
 pub const STACKS: &str = "The best runtime of each language by its median. No verdict across languages: most of the difference \
     is interpreter and client library, not the way of waiting; CPU time per operation is the fairest number.";
 
-/// Every runtime's distance from the floor: `Of the floor epoll's throughput: tokio 0.961× (0.942×–0.983×), sync 0.410×.`
-pub fn distances(floor: &str, runtimes: &[(&str, Comparison)], group: &Group<'_>) -> String {
+/// Runtimes with their comparisons by a metric, whose name in words comes first.
+type Distances<'a> = (&'a str, Vec<(&'a str, Comparison)>);
+
+/// Every runtime's distance from the floor by each metric: `Of the floor epoll's throughput: tokio 0.961× (0.942×–0.983×); of
+/// its CPU time per operation: tokio 1.04×.` `None` if there is nothing to compare.
+pub fn distances(floor: &str, by: &[Distances<'_>]) -> Option<String> {
+    let mut compared = by.iter().filter(|(_, runtimes)| !runtimes.is_empty());
+    let (metric, runtimes) = compared.next()?;
+    let first = format!(
+        "Of the floor {floor}'s {metric}: {}",
+        distances_by(runtimes)
+    );
+    let sentence = compared.fold(first, |sentence, (metric, runtimes)| {
+        format!("{sentence}; of its {metric}: {}", distances_by(runtimes))
+    });
+    Some(sentence + ".")
+}
+
+fn distances_by(runtimes: &[(&str, Comparison)]) -> String {
     let each = runtimes.iter().map(|(runtime, comparison)| {
         let ratio = &comparison.ratio;
         let interval = (comparison.pairs > 1)
@@ -59,8 +80,7 @@ pub fn distances(floor: &str, runtimes: &[(&str, Comparison)], group: &Group<'_>
             .map_or_else(String::new, |interval| format!(" ({interval})"));
         format!("{runtime} {}{interval}", units::ratio(ratio.value))
     });
-    let by = headline(group);
-    format!("Of the floor {floor}'s {by}: {}.", list(each, ", "))
+    list(each, ", ")
 }
 
 /// A verdict with its reason.

@@ -109,6 +109,8 @@ fn a_floor_is_never_the_best_and_each_runtime_has_its_distance_from_it() {
         let rate = [4_000.0, 1_000.0, 3_000.0][cell];
         measured.worker.throughput_ops_s = rate * (1.0 + 0.001 * block as f64);
         measured.worker.overhead = None;
+        measured.worker.cost.cpu_user_ns = Some([2, 8, 3][cell] * measured.worker.ops);
+        measured.worker.cost.cpu_system_ns = Some(0);
     });
     let report = Report::of(&record);
     let best = report.matrix.rows[0].best.as_ref().expect("a best runtime");
@@ -117,9 +119,10 @@ fn a_floor_is_never_the_best_and_each_runtime_has_its_distance_from_it() {
     let said = findings(&report);
     assert!(said[0].contains("tokio serves"), "{said:?}");
     assert!(!said.concat().contains("epoll"), "{said:?}");
-    let told = "Of the floor epoll's throughput: tokio 0.750× (0.750×–0.750×), sync 0.250× (0.250×–0.250×).";
+    let told = "Of the floor epoll's throughput: tokio 0.750× (0.750×–0.750×), sync 0.250× (0.250×–0.250×); of its CPU time per \
+        operation: tokio 1.50× (1.50×–1.50×), sync 4.00× (4.00×–4.00×).";
     let terminal = terminal::render(&report, WIDE);
-    assert!(terminal.contains(told), "{terminal}");
+    assert!(in_one_line(&terminal).contains(told), "{terminal}");
     let last = terminal.trim_end().lines().last().expect("the finding");
     assert!(last.contains("tokio serves"), "{last}");
     let page = crate::page(&record);
@@ -145,6 +148,66 @@ fn python_lane(name: &str, position: usize) -> RuntimeTraits {
         system_calls: None,
         worker: Some(worker),
     }
+}
+
+/// A text without its line breaks.
+fn in_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The floor of a language is compared with its own lanes alone, and one lane beside it has no rival.
+#[test]
+fn each_language_has_its_own_floor() {
+    let sweep = Sweep {
+        concurrency: &[16],
+        rounds: 10,
+        operation_ns: 1e6,
+        ops: 20_000,
+    };
+    let names = ["tokio", "epoll", "go", "go-floor"];
+    let mut record = fixtures::of(sweep, &names);
+    for (position, name) in names.into_iter().enumerate().skip(1) {
+        let is_floor = name != "go";
+        let worker = ForeignWorker {
+            stack: "Go".to_owned(),
+            command: vec!["photofinish-go".to_owned()],
+            sha256: None,
+            min_warmup_ns: None,
+            versions: BTreeMap::new(),
+        };
+        let traits = RuntimeTraits {
+            family: if is_floor {
+                RuntimeFamily::Floor
+            } else {
+                RuntimeFamily::Async
+            },
+            queues_before_service: false,
+            note: is_floor.then(|| "floor".to_owned()),
+            position,
+            system_calls: None,
+            worker: (name != "epoll").then_some(worker),
+        };
+        record.plan.runtimes.insert(name.to_owned(), traits);
+    }
+    each_measured(&mut record, |cell, block, measured| {
+        let rate = [4_000.0, 5_000.0, 1_000.0, 2_000.0][cell];
+        measured.worker.throughput_ops_s = rate * (1.0 + 0.001 * block as f64);
+        measured.worker.overhead = None;
+    });
+    let report = Report::of(&record);
+    let best = report.matrix.rows.iter().map(|row| row.best.as_ref());
+    assert_eq!(best.flatten().count(), 0, "there is nothing to choose from");
+    let terminal = terminal::render(&report, WIDE);
+    let text = in_one_line(&terminal);
+    assert!(
+        text.contains("Of the floor epoll's throughput: tokio 0.800×"),
+        "{terminal}"
+    );
+    assert!(
+        text.contains("Of the floor go-floor's throughput: go 0.500×"),
+        "{terminal}"
+    );
+    assert!(!text.contains("against tokio: ."), "{terminal}");
 }
 
 /// Runtimes in another language have their own group, reference and best; languages meet in one table without verdicts.

@@ -151,6 +151,65 @@ fn a_floor_is_added_to_the_runtimes_of_each_scenario_and_only_once() {
     assert_eq!(of("", &with_floor).last().map(String::as_str), Some(floor));
 }
 
+fn lane(name: &str, family: RuntimeFamily, stack: &str) -> Lane {
+    Lane {
+        description: LaneDescription {
+            name: name.to_owned(),
+            family,
+            stack: stack.to_owned(),
+            summary: String::new(),
+            workloads: vec!["null".to_owned()],
+            cannot: BTreeMap::new(),
+            open_load: true,
+            versions: BTreeMap::new(),
+        },
+        worker: ForeignWorker {
+            stack: stack.to_owned(),
+            command: Vec::new(),
+            sha256: None,
+            versions: BTreeMap::new(),
+        },
+        everywhere: false,
+    }
+}
+
+#[test]
+fn a_floor_is_added_for_the_languages_of_a_scenario_where_it_has_the_workload() {
+    let lanes = [
+        ("coroutines", RuntimeFamily::Async, "One"),
+        ("one-floor", RuntimeFamily::Floor, "One"),
+        ("two-floor", RuntimeFamily::Floor, "Two"),
+    ];
+    let planned = |workload: &str, runtimes: &[&str]| {
+        let options = PlanOptions {
+            floor: true,
+            lanes: lanes
+                .map(|(name, family, stack)| lane(name, family, stack))
+                .into(),
+            runtimes: names(runtimes),
+            ..options()
+        };
+        plan(&[scenario(&format!("workload = '{workload}'"))], &options).unwrap()
+    };
+    let runtimes = |plan: &Plan| -> Vec<String> {
+        plan.cells.iter().map(|cell| cell.runtime.clone()).collect()
+    };
+    let one = planned("null", &["coroutines"]);
+    assert_eq!(runtimes(&one), ["coroutines", "one-floor"]);
+    assert_eq!(
+        one.runtimes["one-floor"].note.as_deref(),
+        Some("floor"),
+        "reports name it"
+    );
+    let both = planned("null", &["tokio", "coroutines"]);
+    assert_eq!(
+        runtimes(&both),
+        ["tokio", "coroutines", "epoll", "one-floor"]
+    );
+    let without = planned("tasks", &["coroutines"]);
+    assert_eq!(runtimes(&without), ["coroutines"]);
+}
+
 #[test]
 fn the_command_line_has_precedence_over_the_scenario() {
     let text =
