@@ -5,7 +5,7 @@
 //! directs a run. Its workers wait for the start of a round in the directory, or have the program meet the others for them
 //! (`relay`), so that no client of a remote store runs in a process that is measured.
 //!
-//! `joined/I` (a shard's particulars), `ready/R/I` (shard I is ready for round R), `go/R` (its start), `ended` (the run is
+//! `joined/I` (a shard's particulars), `roll` (all of them, as far as they differ), `ready/R/I` (shard I is ready for round R), `go/R` (its start), `ended` (the run is
 //! over, and why), `records/I.json`.
 
 mod directory;
@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use photofinish_record::shard::Shard;
@@ -44,6 +45,11 @@ pub trait Store: Debug + Send + Sync {
 
     /// The content of the file `name`; `None` if it does not exist.
     fn find(&self, name: &str) -> io::Result<Option<Vec<u8>>>;
+
+    /// The content of a file that [`Store::names`] has shown; `None` if it is gone.
+    fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        self.find(name)
+    }
 
     /// The time of the file `name` by the store's clock, which may be earlier than its creation by as much as the second value.
     fn stamp(&self, name: &str) -> io::Result<(SystemTime, Duration)>;
@@ -169,7 +175,20 @@ impl Meeting {
     /// The content of the file `name`, which has existed.
     pub fn read(&self, name: &str) -> Result<Vec<u8>, MeetingError> {
         let gone = || self.failed(io::Error::other(format!("{name} is gone")));
-        self.find(name)?.ok_or_else(gone)
+        let content = self.store.read(name);
+        content
+            .map_err(|error| self.failed(error))?
+            .ok_or_else(gone)
+    }
+
+    /// The content of the file `name`, decoded.
+    pub fn decoded<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        content: &[u8],
+    ) -> Result<T, MeetingError> {
+        let damaged = |_| self.failed(io::Error::other(format!("{name} is damaged")));
+        serde_json::from_slice(content).map_err(damaged)
     }
 
     /// The time of the file `name` by the store's clock, which may be earlier than its creation by as much as the second value.
@@ -295,9 +314,8 @@ impl Waiting {
         let (meeting, of) = (&self.meeting, self.shard.count());
         let name = format!("go/{}", self.round);
         if let Some(content) = meeting.find(&name)? {
-            let go: Option<Go> = serde_json::from_slice(&content).ok();
-            let damaged = || meeting.failed(io::Error::other(format!("{name} is damaged")));
-            return go.map(|go| Some(go.unix_us)).ok_or_else(damaged);
+            let go: Go = meeting.decoded(&name, &content)?;
+            return Ok(Some(go.unix_us));
         }
         meeting.check_going(of)?;
         let waited = self.since.elapsed();

@@ -4,33 +4,29 @@
 //! The place where they meet is in `photofinish_harness::meeting`. Workers wait for the start of a round in a directory; if
 //! the place is another one, a thread of this process meets the others and tells the worker.
 
+mod joining;
 mod served;
 
-use std::fs;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use photofinish_harness::meeting::{Abort, Meeting, MeetingError, Relay, Waiting, unix_us};
-use photofinish_harness::os;
 use photofinish_record::shard::{
     ClockOffset, Shard, ShardMember, ShardSet, StartRule, WorkerShard,
 };
-use photofinish_record::{PlannedServer, Record, canonical_json, hex, nanoseconds};
-use serde::{Deserialize, Serialize};
-use serde_json::json;
-use sha2::{Digest, Sha256};
+use photofinish_record::{Record, nanoseconds};
 use tempfile::TempDir;
 
 use crate::cleaning;
 use crate::exit::{Exit, Failure, OrFail};
 use crate::interrupt::Interrupt;
 use crate::meeting_place::{LONGEST_REQUEST, MeetingPlace};
-use crate::process::this_program;
 use crate::request::shards::{ShardRequest, Together};
 
+use joining::{Joined, Joining, Roll};
 pub use served::{Served, ServerAddress};
 
 /// A shard of a run.
@@ -40,88 +36,6 @@ pub struct ShardedRun {
     /// `None` if its rounds start at fixed times.
     meeting: Option<Meeting>,
     joined: bool,
-}
-
-/// A shard's particulars, which all others read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Joined {
-    version: String,
-    /// SHA-256 of the program.
-    program: String,
-    /// SHA-256 of the plan, without what is particular to a machine.
-    plan: String,
-    seed: u64,
-    host: String,
-    boot_id: Option<String>,
-    process: u32,
-}
-
-impl Joined {
-    fn of(record: &Record) -> Result<Self, Failure> {
-        let program = this_program()?;
-        let content = fs::read(&program).or_fail("cannot read the program's own file")?;
-        Ok(Self {
-            version: record.tool.version.clone(),
-            program: hex(Sha256::digest(content)),
-            plan: hex(Sha256::digest(canonical_json(common_plan(record)))),
-            seed: record.seed,
-            host: os::host_name().unwrap_or_default(),
-            boot_id: record.machine.boot_id.clone(),
-            process: std::process::id(),
-        })
-    }
-
-    /// SHA-256 over everything that must be the same for all shards.
-    fn identity(&self) -> String {
-        let same = json!({
-            "version": self.version, "program": self.program, "plan": self.plan, "seed": self.seed,
-        });
-        hex(Sha256::digest(canonical_json(same)))
-    }
-
-    /// The first thing that must be the same and is not.
-    fn difference(&self, other: &Self) -> Option<String> {
-        let versions = (&self.version, &other.version);
-        if self.seed != other.seed {
-            return Some(format!("another seed ({} and {})", other.seed, self.seed));
-        }
-        if versions.0 != versions.1 {
-            return Some(format!(
-                "another version ({} and {})",
-                versions.1, versions.0
-            ));
-        }
-        if self.program != other.program {
-            return Some("another build of the program".to_owned());
-        }
-        (self.plan != other.plan).then(|| "another plan".to_owned())
-    }
-}
-
-/// The plan of a record without what is particular to a machine: CPUs, and how a server was reached.
-fn common_plan(record: &Record) -> serde_json::Value {
-    let mut plan = record.plan.clone();
-    plan.placement.server_cpus.clear();
-    plan.placement.worker_cpus.clear();
-    plan.placement.orchestrator_cpus.clear();
-    plan.placement.pacer_cpu = None;
-    for server in plan
-        .scenarios
-        .iter_mut()
-        .flat_map(|scenario| scenario.servers.values_mut())
-    {
-        if let PlannedServer::External {
-            software,
-            address,
-            tls,
-            cpus,
-            ..
-        } = server
-        {
-            (*software, *address, *tls, *cpus) = (None, None, None, None);
-        }
-    }
-    json!(plan)
 }
 
 impl ShardedRun {
@@ -149,11 +63,8 @@ impl ShardedRun {
                 store.make()?;
                 let clock = self.enter(&meeting, &own)?;
                 self.joined = true;
-                let of = self.shard().count();
-                self.wait_for(&meeting, "there", interrupt, &mut || {
-                    meeting.missing("joined", of)
-                })?;
-                self.compare(&meeting, &own)?;
+                let roll = self.roll(&meeting, &own, interrupt)?;
+                self.compare(&roll, &own)?;
                 Some(clock)
             }
             _ => None,
@@ -176,13 +87,28 @@ impl ShardedRun {
         Ok(())
     }
 
+    /// The roll, once all shards are there.
+    fn roll(
+        &self,
+        meeting: &Meeting,
+        own: &Joined,
+        interrupt: &Interrupt,
+    ) -> Result<Roll, Failure> {
+        let of = self.shard().count();
+        let mut joining = Joining::new(meeting, self.shard(), own);
+        let mut missing = || meeting.missing(joining::FOLDER, of);
+        self.wait_for(meeting, "there", interrupt, &mut missing, &mut || {
+            joining.look()
+        })
+    }
+
     /// Says what this shard is, and reads the store's clock from the file that does.
     fn enter(&self, meeting: &Meeting, own: &Joined) -> Result<ClockOffset, Failure> {
         let shard = self.shard();
         meeting
             .check_going(shard.count())
             .map_err(|error| self.new_store(error))?;
-        let name = format!("joined/{}", shard.index());
+        let name = format!("{}/{}", joining::FOLDER, shard.index());
         let content = serde_json::to_vec(own).expect("plain fields");
         let before = SystemTime::now();
         let created = meeting.create_first(&name, &content);
@@ -218,38 +144,41 @@ impl ShardedRun {
         Some(Served::new(self, meeting, address, round))
     }
 
-    /// Waits until no shard is missing; `what` is what they have to be.
-    fn wait_for(
+    /// Looks until there is an answer. At the end of the wait, `missing` has the shards that are not yet `what` they have to be;
+    /// if all are, the first one has still to answer.
+    fn wait_for<T>(
         &self,
         meeting: &Meeting,
         what: &str,
         interrupt: &Interrupt,
         missing: &mut dyn FnMut() -> Result<Vec<u32>, MeetingError>,
-    ) -> Result<(), Failure> {
-        let Together::Meet { limit, .. } = &self.request.together else {
-            return Ok(());
+        look: &mut dyn FnMut() -> Result<Option<T>, MeetingError>,
+    ) -> Result<T, Failure> {
+        let limit = match &self.request.together {
+            Together::Meet { limit, .. } => *limit,
+            Together::Schedule { .. } => Duration::ZERO,
         };
         let (since, of) = (Instant::now(), self.shard().count());
         loop {
-            let missing = missing().map_err(|error| self.failure(error))?;
-            if missing.is_empty() {
-                return Ok(());
+            // Read before the answer: whoever ends the run over it has left it before.
+            let going = meeting.check_going(of);
+            if let Some(answer) = look().map_err(|error| self.failure(error))? {
+                return Ok(answer);
             }
-            meeting
-                .check_going(of)
-                .map_err(|error| self.failure(error))?;
+            going.map_err(|error| self.failure(error))?;
             if interrupt.requested() {
                 return Err(Failure::new(
                     Exit::Interrupted,
                     "interrupted while waiting for other shards",
                 ));
             }
-            if since.elapsed() >= *limit {
+            if since.elapsed() >= limit {
+                let missing = missing().map_err(|error| self.failure(error))?;
                 return Err(self.failure(MeetingError::Missing {
-                    missing,
+                    missing: if missing.is_empty() { vec![0] } else { missing },
                     of,
                     what: what.to_owned(),
-                    waited: *limit,
+                    waited: limit,
                 }));
             }
             thread::sleep(meeting.longest_look());
@@ -257,27 +186,19 @@ impl ShardedRun {
     }
 
     /// Compares all shards with this one.
-    fn compare(&self, meeting: &Meeting, own: &Joined) -> Result<(), Failure> {
-        let shard = self.shard();
-        let others = (0..shard.count().get()).filter(|index| *index != shard.index());
-        for index in others {
-            let content = meeting.read(&format!("joined/{index}"));
-            let content = content.map_err(|error| self.failure(error))?;
-            let other: Joined = serde_json::from_slice(&content)
-                .or_fail(format!("shard {index} did not say what it is"))?;
-            if let Some(difference) = own.difference(&other) {
-                return Err(Failure::usage(format!("shard {index} has {difference}"))
-                    .hint("start all shards with the same program, scenarios and options"));
-            }
-            if own.boot_id == other.boot_id && own.host == other.host && !self.request.shared_host {
-                return Err(Failure::usage(format!(
-                    "shards {index} and {} are on one machine, and would take each other's CPUs",
-                    shard.index()
-                ))
-                .hint("start one for each machine, or allow it with --shared-host"));
-            }
+    fn compare(&self, roll: &Roll, own: &Joined) -> Result<(), Failure> {
+        let shard = self.shard().index();
+        if let Some((index, difference)) = roll.difference(shard, own) {
+            return Err(Failure::usage(format!("shard {index} has {difference}"))
+                .hint("start all shards with the same program, scenarios and options"));
         }
-        Ok(())
+        match roll.beside(shard) {
+            Some(index) if !self.request.shared_host => Err(Failure::usage(format!(
+                "shards {index} and {shard} are on one machine, and would take each other's CPUs"
+            ))
+            .hint("start one for each machine, or allow it with --shared-host")),
+            _ => Ok(()),
+        }
     }
 
     /// The share of round number `round`, from 1.
@@ -331,7 +252,7 @@ impl ShardedRun {
         };
         // Another process may have this place, and its run goes on.
         let is_free = || {
-            let joined = meeting.names("joined").unwrap_or_default();
+            let joined = meeting.names(joining::FOLDER).unwrap_or_default();
             !joined.contains(&shard.to_string())
         };
         if self.joined || is_free() {
@@ -431,42 +352,4 @@ pub fn parse_count(text: &str) -> Result<NonZeroU32, String> {
         .ok()
         .filter(|count: &NonZeroU32| count.get() <= Shard::MOST);
     count.ok_or_else(|| format!("expected a number of shards from 1 to {}", Shard::MOST))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shards_have_to_be_equal_in_all_that_is_measured() {
-        let own = Joined {
-            version: "0.1.0".to_owned(),
-            program: "abc".to_owned(),
-            plan: "def".to_owned(),
-            seed: 1,
-            host: "a".to_owned(),
-            boot_id: None,
-            process: 7,
-        };
-        let difference = |change: fn(&mut Joined)| {
-            let mut other = own.clone();
-            change(&mut other);
-            let is_equal = own.identity() == other.identity();
-            let difference = own.difference(&other);
-            assert_eq!(is_equal, difference.is_none());
-            difference.unwrap_or_default()
-        };
-        assert_eq!(difference(|other| other.seed = 2), "another seed (2 and 1)");
-        assert_eq!(
-            difference(|other| other.version = "0.2.0".to_owned()),
-            "another version (0.2.0 and 0.1.0)"
-        );
-        assert_eq!(
-            difference(|other| other.program.clear()),
-            "another build of the program"
-        );
-        assert_eq!(difference(|other| other.plan.clear()), "another plan");
-        let elsewhere = |other: &mut Joined| (other.host, other.process) = ("b".to_owned(), 8);
-        assert_eq!(difference(elsewhere), "");
-    }
 }

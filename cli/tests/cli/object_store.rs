@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
 use photofinish_record::Outcome;
 use serde_json::Value;
 
+use crate::certificates::{Authority, Certificate};
 use crate::shards::{Site, check_whole, newest, shards};
 use crate::support::{
     Finished, Sandbox, Started, closed_address, python, read_record, send, wait_for,
@@ -24,9 +25,13 @@ pub struct ObjectStore {
     endpoint: String,
     key: String,
     secret: String,
+    /// Of a role: its key, its secret and its token.
+    role: [String; 3],
+    /// The authority of its certificate, if it speaks TLS.
+    ca: Option<PathBuf>,
 }
 
-/// Makes a user and a bucket; from then on the server checks who asks.
+/// Makes a user, a role and a bucket; from then on the server checks who asks.
 const SET_UP: &str = "\
 import boto3, json, sys
 own = dict(endpoint_url=sys.argv[1], region_name='us-east-1', aws_access_key_id='a', aws_secret_access_key='b')
@@ -36,12 +41,18 @@ allowed = [{'Effect': 'Allow', 'Action': 's3:*', 'Resource': '*'}]
 allowed = json.dumps({'Version': '2012-10-17', 'Statement': allowed})
 iam.put_user_policy(UserName='shard', PolicyName='all', PolicyDocument=allowed)
 key = iam.create_access_key(UserName='shard')['AccessKey']
+trust = [{'Effect': 'Allow', 'Action': 'sts:AssumeRole', 'Principal': {'AWS': '*'}}]
+trust = json.dumps({'Version': '2012-10-17', 'Statement': trust})
+role = iam.create_role(RoleName='shard', AssumeRolePolicyDocument=trust)['Role']
+iam.put_role_policy(RoleName='shard', PolicyName='all', PolicyDocument=allowed)
+session = boto3.client('sts', **own).assume_role(RoleArn=role['Arn'], RoleSessionName='shard')['Credentials']
 boto3.client('s3', **own).create_bucket(Bucket='meeting')
 print(key['AccessKeyId'], key['SecretAccessKey'])
+print(session['AccessKeyId'], session['SecretAccessKey'], session['SessionToken'])
 ";
 
 /// Number of requests in it.
-const UNCHECKED: &str = "4";
+const UNCHECKED: &str = "7";
 
 /// The keys below a prefix, one a line, with their sizes.
 const LIST: &str = "\
@@ -50,42 +61,70 @@ s3 = boto3.client('s3', endpoint_url=sys.argv[1], region_name='us-east-1')
 for one in s3.list_objects_v2(Bucket='meeting', Prefix=sys.argv[2]).get('Contents', []): print(one['Key'])
 ";
 
+/// The variable that names the file of an authority.
+const CA: &str = "AWS_CA_BUNDLE";
+
 impl ObjectStore {
     /// Starts it; `None`, with a message, where it is not installed.
     pub fn start() -> Option<Self> {
+        Self::serving(None)
+    }
+
+    /// The same over TLS, with a certificate of the authority in the file `ca`.
+    fn start_secured(certificate: &Certificate, ca: &Path) -> Option<Self> {
+        Self::serving(Some((certificate, ca)))
+    }
+
+    fn serving(tls: Option<(&Certificate, &Path)>) -> Option<Self> {
         let python = python(
             "moto.server, flask, flask_cors, boto3",
             "moto[s3] flask flask-cors",
         )?;
         let address = closed_address();
         let (host, port) = address.split_once(':').expect("an address");
-        let serve = format!("from moto.server import main; main(['-H', '{host}', '-p', '{port}'])");
+        let secured = tls.map(|(Certificate { cert, key }, _)| {
+            format!(", '-c', '{}', '-k', '{}'", cert.display(), key.display())
+        });
+        let secured = secured.unwrap_or_default();
+        let serve = format!(
+            "from moto.server import main; main(['-H', '{host}', '-p', '{port}'{secured}])"
+        );
         let mut command = Command::new(&python);
         command
             .args(["-c", &serve])
             .env("INITIAL_NO_AUTH_ACTION_COUNT", UNCHECKED);
         let server = Started::of(command);
         wait_for("moto", || TcpStream::connect(&address).ok().map(drop));
-        let endpoint = format!("http://{address}");
-        let set_up = Finished::of(Command::new(&python).args(["-c", SET_UP, &endpoint]));
-        let set_up = set_up.check(0, &[]);
-        let (key, secret) = set_up.stdout.trim().split_once(' ').expect("a key");
+        let ca = tls.map(|(_, ca)| ca.to_owned());
+        let endpoint = format!("http{}://{address}", if ca.is_some() { "s" } else { "" });
+        let mut set_up = Command::new(&python);
+        set_up
+            .args(["-c", SET_UP, &endpoint])
+            .envs(ca.iter().map(|ca| (CA, ca)));
+        let set_up = Finished::of(&mut set_up).check(0, &[]);
+        let mut words = set_up.stdout.split_whitespace();
+        let mut next = || words.next().expect("credentials").to_owned();
         Some(Self {
-            key: key.to_owned(),
-            secret: secret.to_owned(),
+            key: next(),
+            secret: next(),
+            role: [next(), next(), next()],
             _server: server,
             python,
             endpoint,
+            ca,
         })
     }
 
-    fn variables(&self) -> [(&'static str, String); 4] {
-        [
+    fn variables(&self) -> Vec<(&'static str, String)> {
+        let ca = self.ca.iter().map(|ca| (CA, ca.display().to_string()));
+        let mut variables = vec![
             ("AWS_ACCESS_KEY_ID", self.key.clone()),
             ("AWS_SECRET_ACCESS_KEY", self.secret.clone()),
             ("AWS_REGION", "us-east-1".to_owned()),
             ("AWS_ENDPOINT_URL_S3", self.endpoint.clone()),
-        ]
+        ];
+        variables.extend(ca);
+        variables
     }
 
     fn start_in(&self, sandbox: &Sandbox, arguments: &[&str], more: &[(&str, &str)]) -> Started {
@@ -218,6 +257,43 @@ fn a_killed_shard_of_an_object_store_is_named() {
     store
         .run_in(&site.sandbox, &merge)
         .check(5, &["partial: shard 1 of 3 is missing"]);
+}
+
+/// Goal: temporary credentials, and an authority of one's own, are enough and needed. Method: a store behind TLS that knows a
+/// role.
+#[test]
+fn a_role_and_an_authority_of_ones_own_open_the_store() {
+    let Some(site) = Site::new() else { return };
+    let Some(authority) = Authority::new(&site.sandbox) else {
+        return;
+    };
+    let certificate = authority.certificate("store", "IP:127.0.0.1", 2);
+    let Some(store) = ObjectStore::start_secured(&certificate, &authority.file()) else {
+        return;
+    };
+    let [key, secret, token] = store.role.each_ref().map(String::as_str);
+    let with = |arguments: &[&str], token: &str, more: &[(&str, &str)]| {
+        let role = [
+            ("AWS_ACCESS_KEY_ID", key),
+            ("AWS_SECRET_ACCESS_KEY", secret),
+            ("AWS_SESSION_TOKEN", token),
+        ];
+        let started = store.start_in(&site.sandbox, arguments, &[&role, more].concat());
+        started.finish()
+    };
+    let run = site.arguments(&shard("0/1", "s3://meeting/role", "out"));
+    with(&run, "another", &[]).check(1, &["the credentials are not accepted (InvalidToken)"]);
+    with(&run, token, &[(CA, "")]).check(1, &["s3://meeting/role", "certificate"]);
+    with(&run, token, &[]).check(0, &[]);
+    let record = fs::read_to_string(site.sandbox.path().join("out/latest/record.json"));
+    assert!(!record.expect("a record").contains(token));
+    // The authorities of the system are those of this file.
+    let ca = authority.file();
+    let of_system = [(CA, ""), ("SSL_CERT_FILE", ca.to_str().expect("a path"))];
+    let merge = ["merge", "s3://meeting/role", "--out", "merged", "--quiet"];
+    with(&merge, token, &of_system).check(0, &[]);
+    let whole = newest(&site.sandbox.path().join("merged"));
+    assert!(shards(&whole).missing().is_empty() && whole.rounds.len() == 4);
 }
 
 /// Goal: each reason for which a store cannot be used has its own sentence. Method: real refusals of moto, and a server that

@@ -53,7 +53,12 @@ impl Sandbox {
 
     /// The program with its arguments, in here, with its temporary files in here as well.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        self.prepared(Command::new(program()), arguments)
+        self.command_of(program(), arguments)
+    }
+
+    /// The same of another build of the program.
+    pub fn command_of(&self, program: &Path, arguments: &[&str]) -> Command {
+        self.prepared(Command::new(program), arguments)
     }
 
     /// The same behind a line of shell, which sets limits and then becomes the program.

@@ -67,7 +67,14 @@ impl Store for Directory {
         if !self.names(folder)?.iter().any(|name| name == own) {
             return Ok(None);
         }
-        fs::read(self.path.join(name)).map(Some)
+        self.read(name)
+    }
+
+    fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        match fs::read(self.path.join(name)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            content => content.map(Some),
+        }
     }
 
     fn stamp(&self, name: &str) -> io::Result<(SystemTime, Duration)> {

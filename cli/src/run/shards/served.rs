@@ -65,16 +65,14 @@ impl<'a> Served<'a> {
     pub fn find(&self, target: &str, interrupt: &Interrupt) -> Result<ServerAddress, Failure> {
         let name = self.name(target);
         let what = format!("serving `{target}` for round {}", self.round);
-        let mut content = None;
-        self.run.wait_for(self.meeting, &what, interrupt, &mut || {
-            content = self.meeting.find(&name)?;
-            Ok(if content.is_some() {
-                Vec::new()
-            } else {
-                vec![0]
-            })
-        })?;
-        let authority = String::from_utf8_lossy(&content.unwrap_or_default()).into_owned();
+        let content = self.run.wait_for(
+            self.meeting,
+            &what,
+            interrupt,
+            &mut || Ok(vec![0]),
+            &mut || self.meeting.find(&name),
+        )?;
+        let authority = String::from_utf8_lossy(&content).into_owned();
         let shown = cleaning::one_line(&cleaning::cut(&authority, 80));
         let addresses = authority.to_socket_addrs();
         let mut addresses =
@@ -102,8 +100,13 @@ impl<'a> Served<'a> {
             return Ok(());
         }
         let what = format!("done with round {}", self.round);
-        self.run.wait_for(self.meeting, &what, interrupt, &mut || {
-            self.meeting.missing(&folder, shard.count())
-        })
+        let missing = || self.meeting.missing(&folder, shard.count());
+        self.run.wait_for(
+            self.meeting,
+            &what,
+            interrupt,
+            &mut || missing(),
+            &mut || Ok(missing()?.is_empty().then_some(())),
+        )
     }
 }
