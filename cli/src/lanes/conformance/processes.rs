@@ -41,9 +41,22 @@ struct CpuTime {
     counted: u64,
 }
 
+/// Pairs of rounds after which a difference is the worker's: starting an interpreter takes longer when others use the machine.
+const MOST_PAIRS: u32 = 3;
+
 /// Two rounds that differ in their length alone: the difference of what they claim is that of what the system counted, within 5 %
 /// or 50 ms. Start-up and set-up are in both.
 pub(super) fn cpu_time(bench: &Bench<'_>) -> Result<(), Outcome> {
+    for _ in 1..MOST_PAIRS {
+        match cpu_time_of_pair(bench) {
+            Err(Outcome::Failed(_)) => {}
+            other => return other,
+        }
+    }
+    cpu_time_of_pair(bench)
+}
+
+fn cpu_time_of_pair(bench: &Bench<'_>) -> Result<(), Outcome> {
     const SLACK_NS: u64 = 50_000_000;
     let short = cpu_time_of(bench, Duration::from_millis(50))?;
     let long = cpu_time_of(bench, Duration::from_millis(650))?;
