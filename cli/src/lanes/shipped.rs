@@ -26,14 +26,14 @@ pub struct ShippedLane {
     /// Its language, whose name selects its lanes.
     pub language: &'static Language,
     pub summary: &'static str,
-    place: Place,
+    selection: Selection,
     /// The files of its program: those shared with other lanes, and last the one that the program starts with.
     files: &'static [&'static [SourceFile]],
 }
 
-/// The place of a lane among those of its language.
+/// How a lane is selected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum Selection {
     /// Selected by the name of the language.
     Group,
     /// Selected by its own name alone: it has few workloads.
@@ -48,28 +48,28 @@ pub const SHIPPED: [ShippedLane; 11] = [
         name: "python-sync",
         language: &PYTHON,
         summary: "CPython: blocking calls, one session (http.client, psycopg)",
-        place: Place::Group,
+        selection: Selection::Group,
         files: &[sources::COMMON, sources::BLOCKING, sources::PYTHON_SYNC],
     },
     ShippedLane {
         name: "python-threads",
         language: &PYTHON,
         summary: "CPython: a thread per session, blocking calls (http.client, psycopg)",
-        place: Place::Group,
+        selection: Selection::Group,
         files: &[sources::COMMON, sources::BLOCKING, sources::PYTHON_THREADS],
     },
     ShippedLane {
         name: "asyncio",
         language: &PYTHON,
         summary: "CPython: a task per session on the event loop (asyncio streams)",
-        place: Place::Group,
+        selection: Selection::Group,
         files: &[sources::COMMON, sources::ASYNCHRONOUS, sources::ASYNCIO],
     },
     ShippedLane {
         name: "asyncio-processes",
         language: &PYTHON,
         summary: "CPython: the lane asyncio with a process pool for offloaded calls (ProcessPoolExecutor)",
-        place: Place::Apart,
+        selection: Selection::Apart,
         files: &[
             sources::COMMON,
             sources::ASYNCHRONOUS,
@@ -80,21 +80,21 @@ pub const SHIPPED: [ShippedLane; 11] = [
         name: "aiohttp",
         language: &PYTHON,
         summary: "CPython: a task per session on the event loop (aiohttp, aiofiles, asyncpg, websockets)",
-        place: Place::Group,
+        selection: Selection::Group,
         files: &[sources::COMMON, sources::ASYNCHRONOUS, sources::AIOHTTP],
     },
     ShippedLane {
         name: "uvloop",
         language: &PYTHON,
         summary: "CPython: the lane aiohttp under uvloop",
-        place: Place::Group,
+        selection: Selection::Group,
         files: &[sources::COMMON, sources::ASYNCHRONOUS, sources::UVLOOP],
     },
     ShippedLane {
         name: "asyncio-floor",
         language: &PYTHON,
         summary: "CPython: asyncio.Protocol and a parser of our own, a floor",
-        place: Place::Floor,
+        selection: Selection::Floor,
         files: &[
             sources::COMMON,
             sources::ASYNCHRONOUS,
@@ -105,28 +105,28 @@ pub const SHIPPED: [ShippedLane; 11] = [
         name: "node",
         language: &NODE,
         summary: "Node.js: a task per session on the event loop (node:http, fs/promises, pg, ws)",
-        place: Place::Group,
+        selection: Selection::Group,
         files: &[sources::NODE_COMMON, sources::NODE],
     },
     ShippedLane {
         name: "node-floor",
         language: &NODE,
         summary: "Node.js: node:net and a parser of our own, a floor",
-        place: Place::Floor,
+        selection: Selection::Floor,
         files: &[sources::NODE_COMMON, sources::NODE_FLOOR],
     },
     ShippedLane {
         name: "go",
         language: &GO,
         summary: "Go: a goroutine per session (net/http, os; the standard library alone)",
-        place: Place::Group,
+        selection: Selection::Group,
         files: &[sources::GO],
     },
     ShippedLane {
         name: "go-floor",
         language: &GO,
         summary: "Go: net.Conn and a parser of our own, a floor",
-        place: Place::Floor,
+        selection: Selection::Floor,
         files: &[sources::GO],
     },
 ];
@@ -134,7 +134,8 @@ pub const SHIPPED: [ShippedLane; 11] = [
 /// The names of the lanes in the language `name` that are for choice; none if there is no such language.
 pub fn group(name: &str) -> Vec<String> {
     let members = SHIPPED.iter();
-    let members = members.filter(|lane| lane.language.name == name && lane.place == Place::Group);
+    let members =
+        members.filter(|lane| lane.language.name == name && lane.selection == Selection::Group);
     members.map(|lane| lane.name.to_owned()).collect()
 }
 
@@ -149,7 +150,8 @@ pub(super) fn chosen(names: &[String], with_floors: bool) -> Vec<&'static Shippe
             .iter()
             .any(|named| named.language.name == lane.language.name)
     };
-    let is_beside = |lane: &&ShippedLane| lane.place == Place::Floor && speaks(lane) && !has(lane);
+    let is_beside =
+        |lane: &&ShippedLane| lane.selection == Selection::Floor && speaks(lane) && !has(lane);
     let floors = ALL.iter().filter(is_beside).filter(|_| with_floors);
     named.iter().copied().chain(floors).collect()
 }
@@ -229,7 +231,7 @@ impl ShippedLane {
         let all = workloads().map(|workload| (workload.about.name.to_owned(), reason.clone()));
         let description = LaneDescription {
             name: self.name.to_owned(),
-            family: if self.place == Place::Floor {
+            family: if self.selection == Selection::Floor {
                 RuntimeFamily::Floor
             } else {
                 RuntimeFamily::Async
@@ -308,7 +310,9 @@ mod tests {
         );
         assert_eq!(names(&["node-floor"], true), ["node-floor"]);
         assert_eq!(names(&["tokio"], true), [""; 0]);
-        let languages = SHIPPED.iter().filter(|lane| lane.place != Place::Floor);
+        let languages = SHIPPED
+            .iter()
+            .filter(|lane| lane.selection != Selection::Floor);
         for lane in languages {
             let floors = names(&[lane.name], true).len() - 1;
             assert_eq!(floors, 1, "{}", lane.language.name);
