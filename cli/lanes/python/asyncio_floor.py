@@ -80,13 +80,25 @@ class Connection(asyncio.Protocol):
         self.needed = 0
         self.answer = None
         self.is_open = True
+        # One timer for all requests of the connection: a timer for each would be a tenth of its work.
+        self.asked_at = 0
+        self.timer = self.loop.call_later(TIMEOUT_S, self.look)
 
     def connection_made(self, transport):
         self.transport = transport
 
+    def look(self):
+        """Gives up a request that is older than the timeout; looks again when the present one would be."""
+        age = self.loop.time() - self.asked_at if self.is_awaited() else 0
+        if age < TIMEOUT_S:
+            self.timer = self.loop.call_later(TIMEOUT_S - age, self.look)
+        else:
+            self.fail(TimeoutError(f"no answer in {TIMEOUT_S} s"))
+
     async def ask(self, request):
         """Status and body of the response."""
         self.answer = self.loop.create_future()
+        self.asked_at = self.loop.time()
         self.transport.write(request)
         self.traffic.bytes_out += len(request)
         try:
@@ -137,6 +149,7 @@ class Connection(asyncio.Protocol):
 
     def close(self):
         self.is_open = False
+        self.timer.cancel()
         self.transport.abort()
 
 
