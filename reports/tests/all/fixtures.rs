@@ -40,7 +40,10 @@ pub(crate) fn all() -> &'static [(&'static str, Record)] {
     &ALL
 }
 
-pub(crate) const ALL_BY_NAME: [(&str, fn() -> Record); 17] = [
+/// The name of a fixture, and what builds it.
+pub(crate) type Fixture = (&'static str, fn() -> Record);
+
+pub(crate) const ALL_BY_NAME: [Fixture; 17] = [
     ("tour", tour),
     ("failures", failures),
     ("interrupted", interrupted),
