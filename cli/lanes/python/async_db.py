@@ -46,9 +46,12 @@ class Database(Workload):
         """The answer to one request, counted. Preparing a statement is not one: the server ends no transaction after it."""
         alone = not connection.is_in_transaction()
         result = await answer
+        self.add_request(alone)
+        return result
+
+    def add_request(self, alone):
         self.traffic.requests += 1
         self.traffic.transactions += alone
-        return result
 
     async def fetchval(self, connection, sql, *arguments):
         return await self.asked(connection, connection.fetchval(sql, *arguments))
@@ -114,9 +117,9 @@ class DbSelect(Database):
     async def operate(self, session, op):
         connection, statement = session
         key = db_content.drawn_item(self.round, op)
+        # Never within a transaction; `asked` would be a coroutine more.
         row = await statement.fetchrow(key)
-        self.traffic.requests += 1
-        self.traffic.transactions += 1
+        self.add_request(True)
         db_content.check_item(key, row)
 
 

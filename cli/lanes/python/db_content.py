@@ -87,9 +87,7 @@ def drawn_item(round_, op):
 
 
 def check_item(key, row):
-    expected, got = (key, f"item {key}", key % QUANTITIES), row and tuple(row)
-    if got != expected:
-        exactly(expected, got, f"as the row of id {key}")
+    exactly((key, f"item {key}", key % QUANTITIES), row and tuple(row), "as the row of its id")
 
 
 def check_entry(key, label, amount, row):

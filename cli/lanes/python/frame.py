@@ -84,7 +84,7 @@ def mix(value):
     return value ^ (value >> 31)
 
 
-# The seed of a round is that of all its draws.
+# The draws of a round share its seed.
 mixed = functools.lru_cache(maxsize=16)(mix)
 
 
@@ -410,8 +410,6 @@ class Part:
 
     def __init__(self, phase, index):
         self.tally = phase.tallies[index]
-        self.tally.first_start = clock()
-        self.record = self.tally.service.record
         self.stride = phase.sessions
         self.until = phase.until
         self.left = None
@@ -423,9 +421,11 @@ class Part:
     def ended(self, start, end, failure):
         """Records an operation, and turns to the next one."""
         tally = self.tally
+        if not tally.first_start:
+            tally.first_start = start
         tally.last_end = end
         if failure is None:
-            self.record(end - start)
+            tally.service.record(end - start)
             tally.succeeded += 1
         else:
             tally.failed(failure, end - start)
