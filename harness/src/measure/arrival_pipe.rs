@@ -19,7 +19,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
-use super::arrival_record::{RECORD, monotonic_ns};
+use super::arrival_record::{RECORD, encoded, monotonic_ns};
 use super::{limits, phase};
 use crate::os::{self, Usage};
 use crate::pacer::{self, Outlet};
@@ -201,8 +201,7 @@ impl<'a> PipeOutlet<'a> {
     }
 
     fn encode(&mut self, number: u64, time_ns: u64) {
-        self.buffer.extend_from_slice(&number.to_le_bytes());
-        self.buffer.extend_from_slice(&time_ns.to_le_bytes());
+        self.buffer.extend_from_slice(&encoded(number, time_ns));
     }
 
     fn encode_released(&mut self) {

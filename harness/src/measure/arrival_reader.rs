@@ -11,7 +11,7 @@ use photofinish_record::latency::{Latencies, LatencyRecorder};
 use photofinish_record::nanoseconds;
 use photofinish_record::protocol::PipedArrivals;
 
-use super::arrival_record::{RECORD, instant_at};
+use super::arrival_record::{RECORD, decoded, instant_at};
 use crate::pacer::Outlet;
 
 /// Records read at once.
@@ -68,12 +68,6 @@ impl ArrivalReader {
     }
 }
 
-/// Number and time of a record.
-fn decoded(record: &[u8; RECORD]) -> (u64, u64) {
-    let (words, _) = record.as_chunks::<8>();
-    (u64::from_le_bytes(words[0]), u64::from_le_bytes(words[1]))
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::OpenOptions;
@@ -84,6 +78,7 @@ mod tests {
     use nix::sys::stat::Mode;
     use nix::unistd::mkfifo;
 
+    use super::super::arrival_record::encoded;
     use super::*;
 
     /// Counts what is released.
@@ -109,11 +104,8 @@ mod tests {
             let path = path.clone();
             move || {
                 let mut file = OpenOptions::new().write(true).open(path).expect("a reader");
-                let record = |number: u64, time_ns: u64| {
-                    [number.to_le_bytes(), time_ns.to_le_bytes()].concat()
-                };
-                file.write_all(&record(u64::MAX, 5_000)).expect("read");
-                let records = [record(0, 1_000), record(1, 2_000), record(2, 3_000)].concat();
+                file.write_all(&encoded(u64::MAX, 5_000)).expect("read");
+                let records = [encoded(0, 1_000), encoded(1, 2_000), encoded(2, 3_000)].concat();
                 for part in [&records[..20], &records[20..]] {
                     file.write_all(part).expect("read");
                     thread::sleep(Duration::from_millis(20));
