@@ -100,11 +100,7 @@ impl Scenario {
             }) => Self::catalogue("http-connect", &[]),
             Work::Http(_) => Self::catalogue("http-get", &[]),
             Work::Ws(_) => Self::catalogue("ws-echo", &["params.messages=1".to_owned()]),
-            Work::Sql(SqlWork {
-                transaction: Transaction::Item,
-                ..
-            }) => Self::catalogue("db-select", &[]),
-            Work::Sql(sql) => Self::file("transaction", transaction(sql)),
+            Work::Sql(sql) => sql_scenario(sql),
             Work::File(file) => match file.access {
                 FileAccess::Random { block_kib } => Self::catalogue(
                     "file-random",
@@ -124,8 +120,8 @@ impl Scenario {
     }
 }
 
-/// pgbench's statements. Its tables are at [`SCALE`].
-fn transaction(sql: &SqlWork) -> String {
+/// The scenario of a transaction: pgbench's statements, whose tables are at [`SCALE`], or one of the catalogue.
+fn sql_scenario(sql: &SqlWork) -> Scenario {
     let (accounts, tellers) = (100_000 * SCALE, 10 * SCALE);
     let delta = "delta = { from = -5000, to = 5000 }";
     let (draws, statements, rows) = match sql.transaction {
@@ -139,7 +135,7 @@ fn transaction(sql: &SqlWork) -> String {
             "\"INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES (1, 1, 1, :delta, CURRENT_TIMESTAMP)\"",
             "[1]",
         ),
-        Transaction::Item => unreachable!("the catalogue has it"),
+        Transaction::Item => return Scenario::catalogue("db-select", &[]),
         Transaction::TpcB => (
             format!(
                 "aid = {{ from = 1, to = {accounts} }}\ntid = {{ from = 1, to = {tellers} }}\n\
@@ -150,10 +146,11 @@ fn transaction(sql: &SqlWork) -> String {
         ),
     };
     let protocol = Protocol::name(sql.protocol);
-    format!(
+    let toml = format!(
         "sql = {{ protocol = \"{protocol}\" }}\n[draw]\n{draws}\n\
          [[transaction]]\nstatements = [{statements}]\nexpect = {{ rows = {rows} }}\n"
-    )
+    );
+    Scenario::file("transaction", toml)
 }
 
 /// Scale of pgbench's tables.
