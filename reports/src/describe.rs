@@ -27,7 +27,7 @@ pub use legends::{
 };
 pub use machine::{cpus, machine, placement, processor, tool_version};
 pub use matrix::{
-    certainty, counted_certainty, disturbed_rounds, fitness, matrix_caption, matrix_legend,
+    certainty, checks, counted_certainty, disturbed_rounds, fitness, matrix_caption, matrix_legend,
     metric_with_direction, operations, worst_level,
 };
 pub use parts::{PART_COLUMNS, PARTS, PartCell, PartColumn, part_rows};

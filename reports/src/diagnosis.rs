@@ -106,11 +106,9 @@ pub(crate) fn in_short(findings: &[Finding]) -> String {
         count(FindingLevel::Good),
         count(FindingLevel::Unknown)
     );
-    let bad = at(findings, FindingLevel::Bad);
-    let names: Vec<&str> = bad.iter().map(|finding| finding.check.as_str()).collect();
-    match names.as_slice() {
-        [] => format!("Fit for measuring: nothing is bad ({rest})."),
-        names => format!("Unfit for measuring: {} ({rest}).", names.join(", ")),
+    match describe::checks(findings, FindingLevel::Bad).as_str() {
+        "" => format!("Fit for measuring: nothing is bad ({rest})."),
+        checks => format!("Unfit for measuring: {checks} ({rest})."),
     }
 }
 

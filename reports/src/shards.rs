@@ -22,7 +22,7 @@ pub(crate) const HEADINGS: [&str; 10] = [
     "ops",
     "share",
     "ops/s",
-    "p99 (to median)",
+    "p99 to median",
     "CPU used",
     "clock",
     "notes",
@@ -70,10 +70,6 @@ struct Spread {
     index: u32,
     /// Its operations per session, relative to those of the median shard.
     ops: f64,
-    /// Its operations per second.
-    rate_hz: f64,
-    /// Its 99th percentile, in ns; `None` without successes.
-    p99_ns: Option<f64>,
     /// Its 99th percentile, relative to that of the median shard; `None` without successes.
     p99: Option<f64>,
     /// Share of its CPUs' time that its worker used; `None` if unknown.
@@ -97,8 +93,6 @@ fn spreads(rounds: &[&Measured], members: &[ShardMember]) -> Vec<Spread> {
         Some(Spread {
             index: member.index,
             ops: of(|one| Some(one.ops))?,
-            rate_hz: of(|one| Some(one.rate_hz))?,
-            p99_ns: of(|one| one.p99_ns),
             p99: of(|one| one.p99),
             cpu: of(|one| one.cpu),
         })
@@ -109,8 +103,6 @@ fn spreads(rounds: &[&Measured], members: &[ShardMember]) -> Vec<Spread> {
 /// A shard in one round.
 struct Relative {
     ops: f64,
-    rate_hz: f64,
-    p99_ns: Option<f64>,
     p99: Option<f64>,
     cpu: Option<f64>,
 }
@@ -124,8 +116,6 @@ impl Relative {
         let time_ns = own.elapsed_ns as f64 * f64::from(member.worker_cpus.max(1));
         Self {
             ops: per_session(&own) / median(&each).unwrap_or_default().max(f64::MIN_POSITIVE),
-            rate_hz: own.throughput_ops_s,
-            p99_ns: own.p99_ns.map(|p99_ns| p99_ns as f64),
             p99: own
                 .p99_ns
                 .zip(median(&p99s))
@@ -214,6 +204,8 @@ pub(crate) fn rows(rounds: &Rounds<'_>) -> Vec<[String; 10]> {
         let own = rounds.iter().flat_map(|round| &round.shards);
         let own = own.filter(|shard| shard.index == member.index);
         let ops: u64 = own.clone().map(|shard| shard.ops).sum();
+        let measured_ns: u64 = own.clone().map(|shard| shard.elapsed_ns).sum();
+        let rate_hz = (measured_ns > 0).then(|| ops as f64 * 1e9 / measured_ns as f64);
         let missed = own.filter(|shard| shard.rate_held == Some(false)).count();
         let spread = spreads.iter().find(|spread| spread.index == member.index);
         let cpu = spread.and_then(|spread| spread.cpu);
@@ -222,8 +214,7 @@ pub(crate) fn rows(rounds: &Rounds<'_>) -> Vec<[String; 10]> {
             cpu.filter(|cpu| *cpu >= EXHAUSTED)
                 .map(|_| "generator-bound".to_owned()),
         ];
-        let rate_hz = spread.map(|spread| spread.rate_hz);
-        let p99 = spread.and_then(|spread| spread.p99_ns.zip(spread.p99));
+        let p99 = spread.and_then(|spread| spread.p99);
         [
             member.index.to_string(),
             member.host.clone(),
@@ -231,9 +222,7 @@ pub(crate) fn rows(rounds: &Rounds<'_>) -> Vec<[String; 10]> {
             units::count(ops as f64),
             units::percent(ops as f64 / all.max(1) as f64),
             rate_hz.map_or_else(unknown, units::count),
-            p99.map_or_else(unknown, |(ns, ratio)| {
-                format!("{} ({})", units::duration(ns), units::ratio(ratio))
-            }),
+            p99.map_or_else(unknown, units::ratio),
             cpu.map_or_else(unknown, units::percent),
             member.clock.map_or_else(unknown, describe::clock),
             notes.into_iter().flatten().collect::<Vec<_>>().join(", "),

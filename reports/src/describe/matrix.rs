@@ -59,21 +59,20 @@ pub fn worst_level(findings: &[Finding]) -> Option<FindingLevel> {
     (!findings.is_empty()).then(|| worst.unwrap_or(FindingLevel::Good))
 }
 
+/// The checks that found this level, each once: the shards of a merged run each have their findings.
+pub fn checks(findings: &[Finding], level: FindingLevel) -> String {
+    let mut checks: Vec<&str> = Vec::new();
+    for finding in findings.iter().filter(|finding| finding.level == level) {
+        if !checks.contains(&finding.check.as_str()) {
+            checks.push(&finding.check);
+        }
+    }
+    checks.join(", ").replace('-', " ")
+}
+
 /// The machine's fitness in a few words, with the checks that were worse than good.
 pub fn fitness(findings: &[Finding]) -> String {
-    let of = |level| {
-        let found = findings
-            .iter()
-            .filter(move |finding| finding.level == level);
-        // The shards of a merged run each have their findings.
-        let mut checks: Vec<&str> = Vec::new();
-        for finding in found {
-            if !checks.contains(&finding.check.as_str()) {
-                checks.push(&finding.check);
-            }
-        }
-        checks.join(", ").replace('-', " ")
-    };
+    let of = |level| checks(findings, level);
     match worst_level(findings) {
         None => "Fitness of the machine not recorded".to_owned(),
         Some(FindingLevel::Bad) => {

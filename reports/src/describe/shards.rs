@@ -6,8 +6,8 @@ use super::list;
 use crate::units;
 
 /// The note under the table of shards.
-pub(crate) const SHARDS: &str = "Each shard's medians over rounds; its clock is set against the store's. The shards measured each round together, so their spread \
-     is no interval of the result.";
+pub(crate) const SHARDS: &str = "Operations and their rate are those of all rounds; p99 and CPU are medians over rounds; the clock is the \
+     store's, against the shard's. The shards measured each round together, so their spread is no interval of the result.";
 
 pub(crate) const UNEQUAL_MODELS: &str = "the shards run on different models of CPU";
 
