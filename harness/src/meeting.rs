@@ -5,8 +5,8 @@
 //! directs a run. Its workers wait for the start of a round in the directory, or have the program meet the others for them
 //! (`relay`), so that no client of a remote store runs in a process that is measured.
 //!
-//! `joined/I` (a shard's particulars), `roll` (all of them, as far as they differ), `ready/R/I` (shard I is ready for round R), `go/R` (its start), `ended` (the run is
-//! over, and why), `records/I.json`.
+//! `joined/I` (a shard's particulars), `roll` (all of them, as far as they differ), `ready/R/I` (shard I is ready for round R),
+//! `go/R` (its start), `ended` (the run is over, and why), `records/I.json`.
 
 mod directory;
 mod relay;

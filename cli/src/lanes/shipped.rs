@@ -1,7 +1,8 @@
 //! The lanes that ship with the program, as their sources (`sources`).
 //!
 //! A new lane of a known language is one script, its name in `sources`, and one entry in [`SHIPPED`]; languages are in
-//! `languages`. `photofinish lanes show NAME` prints its source: a reader has to be able to judge whether it is written as that language's own users write.
+//! `languages`. `photofinish lanes show NAME` prints its source: a reader has to be able to judge whether it is written as that
+//! language's own users write.
 
 use std::ffi::OsString;
 use std::path::Path;

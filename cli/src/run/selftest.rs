@@ -184,8 +184,8 @@ fn rate_and_pacing(bench: &Bench<'_>, runtime: &str) -> Result<Vec<Claim>, Failu
     ])
 }
 
-/// The same arrivals from the pacer of the worker and, as those of a lane, from that of this process. In turns, so that both have the
-/// machine in the same state.
+/// The same arrivals from the pacer of the worker and, as those of a lane, from that of this process. In turns, so that both
+/// have the machine in the same state.
 fn through_a_fifo(bench: &Bench<'_>, runtime: &str) -> Result<Vec<Claim>, Failure> {
     let plan = bench.open(runtime, HANDED_OVER_RATE_HZ, NonZeroU32::MIN, HANDED_OVER);
     let program = this_program()?;

@@ -102,7 +102,8 @@ impl Reach {
                 mounts: "        volumeMounts: [{ name: store, mountPath: /store }]\n",
                 // The group of a volume that belongs to root, so that shards may write there.
                 volumes: format!(
-                    "      securityContext: {{ fsGroup: {USER} }}\n      volumes: [{{ name: store, persistentVolumeClaim: {{ claimName: {} }} }}]\n",
+                    "      securityContext: {{ fsGroup: {USER} }}\n\
+                     \u{20}     volumes: [{{ name: store, persistentVolumeClaim: {{ claimName: {} }} }}]\n",
                     json!(claim)
                 ),
                 merged: format!("{}/merged", submission.store),
@@ -134,5 +135,7 @@ mod tests {
         assert_eq!(manifest.matches("backoffLimit: 0").count(), 2);
         assert_eq!(manifest.matches("restartPolicy: Never").count(), 2);
         assert!(manifest.contains("completions: 3\n  parallelism: 3\n"));
+        let volumes = "      securityContext: { fsGroup: 65532 }\n      volumes: [";
+        assert_eq!(manifest.matches(volumes).count(), 2, "{manifest}");
     }
 }
