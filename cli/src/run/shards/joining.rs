@@ -371,9 +371,15 @@ mod tests {
         let see = |joining: &mut Joining<'_>| {
             assert!(joining.look().expect("readable").is_some());
         };
-        shards.iter_mut().for_each(|shard| counted(shard, enter));
-        shards.iter_mut().for_each(|shard| counted(shard, see));
-        let (first, others) = shards.split_first().expect("shards");
+        let look = |joining: &mut Joining<'_>| drop(joining.look().expect("readable"));
+        let (first, others) = shards.split_first_mut().expect("shards");
+        counted(first, enter);
+        // The first one looks while it waits, each time another one has come.
+        for other in others.iter_mut() {
+            counted(other, enter);
+            counted(first, look);
+        }
+        others.iter_mut().for_each(|other| counted(other, see));
         (first.1, others.iter().map(|shard| shard.1).collect())
     }
 
@@ -388,6 +394,6 @@ mod tests {
         }
         let [calls, bytes] = few[0];
         assert!(calls > 0 && bytes > 0);
-        assert_eq!(many_calls - few_calls, 9, "a file of each");
+        assert_eq!(many_calls - few_calls, 2 * 9, "a look and a file for each");
     }
 }
