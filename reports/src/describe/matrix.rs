@@ -114,6 +114,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn checks_of_several_shards_are_named_once_in_words() {
+        let finding = |check: &str, level| Finding {
+            check: check.to_owned(),
+            level,
+            evidence: String::new(),
+            remedy: None,
+        };
+        let findings = [
+            finding("other-work", FindingLevel::Bad),
+            finding("build-profile", FindingLevel::Bad),
+            finding("other-work", FindingLevel::Bad),
+            finding("steal", FindingLevel::Caution),
+        ];
+        let expected = "Machine unfit for measuring: other work, build profile";
+        assert_eq!(fitness(&findings), expected);
+        assert_eq!(checks(&findings, FindingLevel::Good), "");
+    }
+
+    #[test]
     fn a_best_runtime_is_certain_only_against_no_rival() {
         assert_eq!(certainty(&[], &[], 4), "certain");
         assert_eq!(certainty(&["smol"], &[], 4), "ties with smol");

@@ -6,6 +6,7 @@ use photofinish_reports::report::Report;
 use photofinish_reports::scale_out;
 use photofinish_reports::summary::{Status, Summary};
 use photofinish_reports::terminal::{self, Style};
+use photofinish_reports::units;
 
 use crate::fixtures::{merged, shard};
 
@@ -36,18 +37,32 @@ fn a_merged_run_has_verdicts_and_names_the_shard_that_stands_out() {
         assert!(found, "{text}: {:#?}", summary.warnings);
     }
     let report = Report::of(&record);
-    let tables = terminal::render(
-        &report,
-        Style {
-            width: 80,
+    let row = |width| {
+        let style = Style {
+            width,
             colour: false,
-        },
-    );
-    let row = tables
-        .lines()
-        .find(|line| line.contains("node-3"))
-        .expect("a row of shards");
-    assert!(row.contains(" 14% "), "half of a share of four: {row}");
+        };
+        let tables = terminal::render(&report, style);
+        let mut rows = tables.lines().filter(|line| line.contains("node-3"));
+        rows.next().expect("a row of shards").to_owned()
+    };
+    assert!(row(80).contains(" 14% "), "half of a share of four");
+    let rounds = shard(3).rounds;
+    let (ops, ns) = rounds.iter().fold((0, 0), |(ops, ns), round| {
+        let Outcome::Ok(measured) = &round.outcome else {
+            panic!("not measured: {:?}", round.outcome)
+        };
+        let worker = &measured.worker;
+        (ops + worker.ops, ns + worker.elapsed_ns)
+    });
+    let rate = units::count(ops as f64 * 1e9 / ns as f64);
+    for text in [&*rate, "120ms to 125ms"] {
+        assert!(
+            row(140).contains(&format!(" {text}")),
+            "{text}: {}",
+            row(140)
+        );
+    }
     let page = photofinish_reports::page(&report);
     assert!(page.contains("id=\"shards\"") && page.contains("node-2"));
     let charts = photofinish_reports::charts(&report);
