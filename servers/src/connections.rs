@@ -35,18 +35,18 @@ where
     H: Fn(CountedStream) -> F + Clone + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    let started = |source| ServeError::Start { server, source };
+    let started = ServeError::start(server);
     let mut threads = Vec::with_capacity(startup.listeners.len());
     for (index, listener) in startup.listeners.into_iter().enumerate() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(started)?;
+            .map_err(&started)?;
         let (counts, stop, handle) = (startup.counts.clone(), startup.stop.clone(), handle.clone());
         let identity = startup.identity.clone();
         let listener = {
             let _reactor = runtime.enter();
-            TcpListener::from_std(listener).map_err(started)?
+            TcpListener::from_std(listener).map_err(&started)?
         };
         let thread = thread::Builder::new()
             .name(format!("{server}-{index}"))
@@ -55,7 +55,7 @@ where
                     listener, counts, identity, stop, handle,
                 ))
             })
-            .map_err(started)?;
+            .map_err(&started)?;
         threads.push(thread);
     }
     Ok(Running { threads })

@@ -47,6 +47,11 @@ pub enum ServeError {
 }
 
 impl ServeError {
+    /// Wraps an error that kept `server` from starting.
+    pub(crate) fn start(server: &'static str) -> impl Fn(io::Error) -> Self {
+        move |source| ServeError::Start { server, source }
+    }
+
     /// A remedy, if one is known.
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -104,15 +104,14 @@ pub fn serve(
     check(kind, &options)?;
     prepare_process(&options)?;
     let (events, happened) = mpsc::channel();
-    watch_signals(&events, options.with_parent).map_err(|source| ServeError::Start {
-        server: kind.name,
-        source,
-    })?;
+    watch_signals(&events, options.with_parent).map_err(ServeError::start(kind.name))?;
     let server = Server::start(kind, &options, &events)?;
     let mut stdout = stdout;
     server.announce(&mut stdout)?;
     if options.with_parent {
-        thread::spawn(move || forward_commands(stdin, &events));
+        thread::Builder::new()
+            .spawn(move || forward_commands(stdin, &events))
+            .map_err(ServeError::start(kind.name))?;
     }
     let outcome = server.live(&happened, &mut stdout);
     server.stop();
@@ -236,7 +235,7 @@ impl Server {
             identity,
             stop,
         })?;
-        let watchers = watch_threads(running, events);
+        let watchers = watch_threads(running, events).map_err(ServeError::start(kind.name))?;
         Ok(Server {
             kind,
             address,
@@ -311,10 +310,13 @@ impl Server {
 }
 
 /// Only a panic is reported: threads end normally after the stop signal.
-fn watch_threads(running: Running, events: &Sender<Event>) -> Vec<thread::JoinHandle<()>> {
+fn watch_threads(
+    running: Running,
+    events: &Sender<Event>,
+) -> io::Result<Vec<thread::JoinHandle<()>>> {
     let watch = |server_thread: thread::JoinHandle<()>| {
         let events = events.clone();
-        thread::spawn(move || {
+        thread::Builder::new().spawn(move || {
             if server_thread.join().is_err() {
                 let _ = events.send(Event::ServerDied);
             }

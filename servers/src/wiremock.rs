@@ -61,14 +61,11 @@ const KEPT_OVERHEAD_BYTES: u64 = 512;
 
 fn start(startup: Startup) -> Result<Running, ServeError> {
     let behaviour = Behaviour::read(&startup.behaviour)?;
-    let started = |source| ServeError::Start {
-        server: KIND.name,
-        source,
-    };
+    let started = ServeError::start(KIND.name);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(started)?;
+        .map_err(&started)?;
     let Startup {
         listeners,
         counts,
@@ -81,10 +78,10 @@ fn start(startup: Startup) -> Result<Running, ServeError> {
         .next()
         .expect("the lifecycle opens a listening socket per thread");
     if behaviour.resets() {
-        reset_when_closed(&listener).map_err(started)?;
+        reset_when_closed(&listener).map_err(&started)?;
     }
     let gate = Arc::new(Gate::new(behaviour.max_requests.0.get(), counts.clone()));
-    let inner = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(started)?;
+    let inner = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(&started)?;
     let (server, front) = runtime.block_on(async {
         let server = MockServer::builder()
             .listener(inner)
@@ -97,17 +94,17 @@ fn start(startup: Startup) -> Result<Running, ServeError> {
         }
         (server, front)
     });
-    let front = Arc::new(front.map_err(started)?);
+    let front = Arc::new(front.map_err(&started)?);
     let serve = move |stream| front.clone().serve(stream);
     let listener = {
         let _reactor = runtime.enter();
-        tokio::net::TcpListener::from_std(listener).map_err(started)?
+        tokio::net::TcpListener::from_std(listener).map_err(&started)?
     };
     let clients = accept_forever(listener, counts, identity, serve);
     let thread = thread::Builder::new()
         .name(KIND.name.into())
         .spawn(move || hold(&runtime, server, &gate, stop, clients))
-        .map_err(started)?;
+        .map_err(&started)?;
     Ok(Running {
         threads: vec![thread],
     })

@@ -198,7 +198,7 @@ pub fn guard(command: &str, probe: &Probe, stubborn: bool, cpus: &[usize]) -> Re
     let interrupt = Interrupt::on_signals()?;
     os::pin_process(cpus).or_fail("cannot pin the server")?;
     os::adopt_orphans();
-    let (_on_interrupt, end) = guard::end(&interrupt);
+    let (_on_interrupt, end) = guard::end(&interrupt)?;
     let mut server = Server::start(command)?;
     let served = server.serve(probe, &end);
     let left = server.end(if stubborn { LEAVING_AGAIN } else { LEAVING });
@@ -225,16 +225,21 @@ impl Server {
             .process_group(0)
             .spawn()
             .map_err(failed)?;
-        let last_words = Arc::default();
-        if let Some(stderr) = process.stderr.take() {
-            let last_words = Arc::clone(&last_words);
-            thread::spawn(move || keep_last_words(stderr, &last_words));
-        }
-        Ok(Self {
+        let stderr = process.stderr.take();
+        let server = Self {
             process,
             reserved,
-            last_words,
-        })
+            last_words: Arc::default(),
+        };
+        if let Some(stderr) = stderr {
+            let last_words = Arc::clone(&server.last_words);
+            let read = move || keep_last_words(stderr, &last_words);
+            if let Err(error) = thread::Builder::new().spawn(read) {
+                server.end(LEAVING)?;
+                return Err(failed(error).hint(os::RAISE_THREAD_LIMIT));
+            }
+        }
+        Ok(server)
     }
 
     /// Waits until it is ready, reports that, and waits for the `end`.

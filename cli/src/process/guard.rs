@@ -15,14 +15,15 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
+use photofinish_harness::os::RAISE_THREAD_LIMIT;
 use serde::{Deserialize, Serialize};
 
-use crate::exit::Failure;
+use crate::exit::{Failure, OrFail};
 use crate::interrupt::{Interrupt, Listener};
 use crate::output;
 
 /// Reports the end of stdin, or a signal, for as long as the listener exists.
-pub fn end(interrupt: &Interrupt) -> (Arc<Listener>, Receiver<()>) {
+pub fn end(interrupt: &Interrupt) -> Result<(Arc<Listener>, Receiver<()>), Failure> {
     let (sender, end) = mpsc::channel();
     let on_interrupt: Arc<Listener> = {
         let sender = sender.clone();
@@ -31,15 +32,19 @@ pub fn end(interrupt: &Interrupt) -> (Arc<Listener>, Receiver<()>) {
         })
     };
     interrupt.subscribe(&on_interrupt);
-    thread::spawn(move || {
+    let read = move || {
         for line in io::stdin().lock().lines() {
             if !line.is_ok_and(|line| line.trim() != "stop") {
                 break;
             }
         }
         let _ = sender.send(());
-    });
-    (on_interrupt, end)
+    };
+    thread::Builder::new()
+        .spawn(read)
+        .or_fail("cannot listen for the end")
+        .map_err(|failure| failure.hint(RAISE_THREAD_LIMIT))?;
+    Ok((on_interrupt, end))
 }
 
 /// Waits for the `end`, checking at every `interval` that the server still lives.

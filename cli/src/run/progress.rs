@@ -58,12 +58,14 @@ impl Progress {
         let view = View::of(&plan.cells, Some(rounds).filter(|rounds| *rounds > 0));
         let view = Arc::new(Mutex::new(view));
         let (lines, events) = mpsc::channel();
-        if bar.is_hidden() {
-            thread::spawn(move || break_silence(&events, SILENCE, output::inform));
+        // A run needs no progress: it goes on where another thread is refused.
+        let showing = thread::Builder::new();
+        let _ = if bar.is_hidden() {
+            showing.spawn(move || break_silence(&events, SILENCE, output::inform))
         } else {
             let (bar, view) = (bar.clone(), Arc::clone(&view));
-            thread::spawn(move || redraw(&events, &bar, &view));
-        }
+            showing.spawn(move || redraw(&events, &bar, &view))
+        };
         Self {
             bar,
             view,

@@ -20,7 +20,7 @@ use photofinish_record::{Measurement, Placement};
 use photofinish_reports::selftest::{self as judge, Claim, FewAndMany, Stall};
 use serde_json::{Value, json};
 
-use crate::exit::Failure;
+use crate::exit::{Failure, OrFail};
 use crate::interrupt::Interrupt;
 use crate::process::server::ServerProcess;
 use crate::process::{this_program, worker};
@@ -139,7 +139,9 @@ fn stalled_server(bench: &Bench<'_>, runtime: &str) -> Result<Vec<Claim>, Failur
         )
     };
     let (process, effort) = (server.id(), bench.effort);
-    let stopper = thread::spawn(move || stall(process, effort));
+    let stopper = thread::Builder::new()
+        .spawn(move || stall(process, effort))
+        .or_fail("cannot start the thread that stops the server")?;
     let measured = bench.measure(&plan);
     let stall_ns = stopper.join().expect("stopping does not panic");
     let (round, _) = measured?;

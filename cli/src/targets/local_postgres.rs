@@ -195,7 +195,7 @@ fn newest(root: &Path) -> Option<PathBuf> {
 pub fn guard(cpus: &[usize], binaries: &Path) -> Result<(), Failure> {
     let interrupt = Interrupt::on_signals()?;
     os::pin_process(cpus).or_fail("cannot pin PostgreSQL")?;
-    let (_on_interrupt, end) = guard::end(&interrupt);
+    let (_on_interrupt, end) = guard::end(&interrupt)?;
     let cluster = Cluster::create(binaries)?;
     let mut server = Server::start(cluster)?;
     server.announce()?;

@@ -181,6 +181,22 @@ fn only_the_output_module_prints() {
     }
 }
 
+/// `thread::spawn` panics where the system refuses a thread; `thread::Builder` gives the error.
+#[test]
+fn a_thread_that_cannot_be_started_is_no_panic() {
+    for file in sources() {
+        let path = shown(&file);
+        let is_program = path.contains("/src/") && !path.starts_with("bench/");
+        let text = fs::read_to_string(&file).expect("a source");
+        let is_test = path.ends_with("allocations.rs");
+        let program = text.split("\nmod tests {").next().unwrap_or_default();
+        assert!(
+            !is_program || is_test || !program.contains("thread::spawn("),
+            "{path} starts a thread without an answer to its refusal"
+        );
+    }
+}
+
 #[test]
 fn nothing_but_rust_is_needed_to_build() {
     let lock = fs::read_to_string(root().join("Cargo.lock")).expect("a lock file");
