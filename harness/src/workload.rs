@@ -285,6 +285,8 @@ impl Failure {
     pub const TIMEOUT: &'static str = "timeout";
     /// The peer closed before the answer was complete.
     pub const SHORT: &'static str = "short";
+    /// The peer closed a connection that was kept for later requests, before it answered this one.
+    pub const CLOSED_IDLE: &'static str = "closed-idle";
     /// No local port was left to connect from: this machine's limit, not the peer's.
     pub const PORTS: &'static str = Failures::PORTS;
     /// An answer with a status that means failure.

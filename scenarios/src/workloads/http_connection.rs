@@ -236,7 +236,8 @@ impl<R: Runtime> Connection<R> {
     ///
     /// A server may close a keep-alive connection at any time. If it has done so before any part of the response, a
     /// request with an idempotent method is sent once more over another connection (RFC 9110, section 9.2.2; RFC 9112,
-    /// section 9.3.1). Any other is never sent twice: after a pause it is sent only if the connection is still open.
+    /// section 9.3.1). Any other is never sent twice: after a pause it is sent only if the connection is still open, and
+    /// fails as [`Failure::CLOSED_IDLE`] if that ends before the response begins.
     pub(super) async fn exchange(
         &mut self,
         method: Method,
@@ -252,13 +253,17 @@ impl<R: Runtime> Connection<R> {
                 outcome => outcome,
             }
         } else {
+            let reused = kept && self.was_answered();
             if kept && self.used.elapsed() > IDLE && self.wire.is_stale().await {
                 self.wire.traffic().reconnected();
                 self.wire.close();
             }
             let outcome = self.exchange_once(method, request).await;
             self.used = Instant::now();
-            outcome
+            match outcome {
+                Err(failure) if reused && self.was_closed(&failure) => Err(closed_idle(&failure)),
+                outcome => outcome,
+            }
         }
     }
 
@@ -354,6 +359,18 @@ impl<R: Runtime> Connection<R> {
     pub(super) fn close(&mut self) {
         self.wire.close();
     }
+}
+
+/// The failure of a request that must not be sent twice, over a kept connection that the server has closed.
+#[cold]
+fn closed_idle(failure: &Failure) -> Failure {
+    let detail = format!(
+        "the server closed a kept connection before it answered: {}",
+        failure.detail
+    );
+    Failure::new(Failure::CLOSED_IDLE, detail).hint(
+        "a POST is not sent again, since the server may have carried it out: keep connections open for longer on the server, or limit the requests per connection",
+    )
 }
 
 /// The part of a large request that was sent by the end of its answer.

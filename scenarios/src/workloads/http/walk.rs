@@ -245,7 +245,11 @@ impl Verdict {
 /// True for a broken connection, a deadline, and a status that suggests another try.
 fn is_worth_another_try(failure: &Failure, status: Option<u16>) -> bool {
     match failure.kind {
-        Failure::REFUSED | Failure::RESET | Failure::SHORT | Failure::TIMEOUT => true,
+        Failure::REFUSED
+        | Failure::RESET
+        | Failure::SHORT
+        | Failure::CLOSED_IDLE
+        | Failure::TIMEOUT => true,
         Failure::STATUS => matches!(status, Some(429 | 502 | 503 | 504)),
         _ => false,
     }
