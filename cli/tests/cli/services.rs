@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::certificates::{Authority, Certificate};
 use crate::nginx::nginx_serving;
 use crate::pgbench::start_pgbouncer;
-use crate::support::{Sandbox, Started, closed_address, python, skip_without};
+use crate::support::{Sandbox, Started, closed_address, python, skip_without, wait_for};
 use crate::user_database::Database;
 
 /// A server that logs each request as a line of JSON, and writes its port to stdout.
@@ -291,7 +291,61 @@ fn a_node_api_receives_nine_reads_to_one_write() {
     assert_eq!(measured, requests.len() as u64);
 }
 
-/// PostgreSQL behind a session pool that accepts only TLS.
+/// Checks the server's log after a round each of two runtimes: every transaction once, statement by statement, with the
+/// same values under both.
+fn check_statements(database: &Database) {
+    const LAST: &str = "SELECT 'the last statement'";
+    database.sql(LAST);
+    let log = wait_for("the log", || {
+        let log = database.server.log();
+        log.iter().any(|line| line.contains(LAST)).then_some(log)
+    });
+    let mut executed: BTreeMap<String, u64> = BTreeMap::new();
+    let mut values: BTreeMap<(String, String), u64> = BTreeMap::new();
+    // The statement of each session, by process: its values are in the line after it, among those of others.
+    let mut current: BTreeMap<&str, &str> = BTreeMap::new();
+    for line in &log {
+        let process = line.split(['[', ']']).nth(1).unwrap_or_default();
+        if let Some((_, statement)) = line.split_once("LOG:  execute ") {
+            let (_, statement) = statement.split_once(": ").expect("a name");
+            current.insert(process, statement);
+            *executed.entry(statement.to_owned()).or_default() += 1;
+        } else if let Some((_, parameters)) = line.split_once("arameters: ")
+            && let Some(statement) = current.get(process)
+        {
+            let drawn = ((*statement).to_owned(), parameters.to_owned());
+            *values.entry(drawn).or_default() += 1;
+        }
+    }
+    let transactions = 2 * (OPERATIONS + WARMUP);
+    let mut statements: Vec<_> = executed.keys().map(|it| first_words(it)).collect();
+    statements.sort();
+    let expected = [
+        "BEGIN",
+        "COMMIT",
+        "INSERT INTO pgbench_history",
+        "SELECT abalance FROM",
+        "UPDATE pgbench_accounts SET",
+        "UPDATE pgbench_branches SET",
+        "UPDATE pgbench_tellers SET",
+    ];
+    assert_eq!(statements, expected);
+    assert!(
+        executed.values().all(|count| *count == transactions),
+        "{executed:?}"
+    );
+    let drawn: u64 = values.values().sum();
+    assert_eq!(drawn, 5 * transactions);
+    let odd = values.iter().find(|(_, count)| *count % 2 == 1);
+    assert_eq!(odd, None, "the runtimes sent different values");
+}
+
+fn first_words(statement: &str) -> String {
+    let words: Vec<_> = statement.split_whitespace().take(3).collect();
+    words.join(" ")
+}
+
+/// PostgreSQL behind a session pool that accepts only TLS; its log shows each statement of each transaction once.
 #[test]
 fn balances_agree_after_each_tpcb_round_through_a_pool_with_tls() {
     let Some(database) = Database::new("tpcb") else {
@@ -317,7 +371,9 @@ fn balances_agree_after_each_tpcb_round_through_a_pool_with_tls() {
         "db=postgres://postgres@localhost:{port}/tpcb?sslmode=verify-full&sslrootcert={}",
         authority.file().display()
     );
+    database.sql("ALTER DATABASE tpcb SET log_statement = 'all'");
     run(&sandbox, "tpcb.toml", &[target], &["sync", "tokio"], 0);
+    check_statements(&database);
     for round in &sandbox.record().rounds {
         let Outcome::Ok(measured) = &round.outcome else {
             unreachable!("checked");

@@ -33,6 +33,7 @@ const HBA: &str = "\
 pub(crate) struct ThrowawayPostgres {
     pub(crate) port: u16,
     process: Child,
+    log: Log,
     _directory: TempDir,
 }
 
@@ -76,17 +77,30 @@ impl ThrowawayPostgres {
         initialise(command("initdb"), &data);
         prepare(&data);
         // The free port could be taken before the server binds it; then starting fails and is retried.
-        let (process, port) = (0..5)
+        let (process, port, log) = (0..5)
             .find_map(|_| listen(command("postgres"), &data))
             .unwrap();
         let server = ThrowawayPostgres {
             port,
             process,
+            log,
             _directory: directory,
         };
         Some(server)
     }
+
+    /// The lines that the server has logged since it was ready.
+    #[allow(
+        dead_code,
+        reason = "not every test that includes this module reads it"
+    )]
+    pub(crate) fn log(&self) -> Vec<String> {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.clone()
+    }
 }
+
+type Log = Arc<Mutex<Vec<String>>>;
 
 impl Drop for ThrowawayPostgres {
     /// SIGQUIT is PostgreSQL's immediate shutdown, which includes its children.
@@ -166,7 +180,7 @@ fn initialise(mut initdb: Command, data: &Path) {
 }
 
 /// Starts the server and waits until it is ready; `None` if it stops instead.
-fn listen(mut postgres: Command, data: &Path) -> Option<(Child, u16)> {
+fn listen(mut postgres: Command, data: &Path) -> Option<(Child, u16, Log)> {
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -187,14 +201,21 @@ fn listen(mut postgres: Command, data: &Path) -> Option<(Child, u16)> {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut log = BufReader::new(process.stderr.take().unwrap())
+    let mut lines = BufReader::new(process.stderr.take().unwrap())
         .lines()
         .map_while(Result::ok);
-    if !log.any(|line| line.contains("database system is ready to accept connections")) {
+    if !lines.any(|line| line.contains("database system is ready to accept connections")) {
         process.wait().unwrap();
         return None;
     }
     // The pipe has to be drained, or the server would block on it.
-    std::thread::spawn(move || log.for_each(|_line| {}));
-    Some((process, port))
+    let log = Log::default();
+    let logged = Arc::clone(&log);
+    std::thread::spawn(move || {
+        for line in lines {
+            let mut log = logged.lock().unwrap_or_else(PoisonError::into_inner);
+            log.push(line);
+        }
+    });
+    Some((process, port, log))
 }
