@@ -1,4 +1,5 @@
-//! The commands in the documents: each is understood by the program and run, with small loads.
+//! The commands in the documents: each is understood by the program and run, with small loads. Their scenarios are planned,
+//! and their links followed.
 //!
 //! A shell splits the lines, as a reader's would, with nothing in its path but a program that notes its arguments.
 
@@ -10,6 +11,7 @@ use std::process::Command;
 
 use photofinish_record::Completion;
 
+use crate::certificates::Authority;
 use crate::nginx::nginx_serving;
 use crate::support::{Finished, Sandbox, TINY, program};
 
@@ -53,21 +55,30 @@ fn lines(text: &str) -> Vec<String> {
     lines.filter(starts_it).collect()
 }
 
+/// README and docs, by their path below the root, with their text.
+fn documents() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let docs = fs::read_dir(root.join("docs")).expect("docs");
+    let names = docs.map(|entry| entry.expect("an entry").file_name());
+    let names = names.map(|name| format!("docs/{}", name.display()));
+    let mut names: Vec<_> = names.filter(|name| name.ends_with(".md")).collect();
+    names.push("README.md".to_owned());
+    names.sort();
+    let read = |name: String| {
+        let text = fs::read_to_string(root.join(&name)).expect("a document");
+        (name, text)
+    };
+    names.into_iter().map(read).collect()
+}
+
 /// The commands of README and docs; those that cargo runs belong to this program if it is not told of another.
 fn documented(sandbox: &Sandbox) -> Vec<Documented> {
     for name in ["photofinish", "cargo"] {
         let path = sandbox.write(name, NOTING);
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("executable");
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let docs = fs::read_dir(root.join("docs")).expect("docs");
-    let mut files: Vec<_> = docs.map(|entry| entry.expect("an entry").path()).collect();
-    files.retain(|path| path.extension().is_some_and(|ending| ending == "md"));
-    files.push(root.join("README.md"));
-    files.sort();
     let mut commands: Vec<Documented> = Vec::new();
-    for file in files {
-        let text = fs::read_to_string(&file).expect("a document");
+    for (name, text) in documents() {
         for line in lines(&text) {
             let words = split(sandbox, &line);
             let words = match words.iter().position(|word| word == "--") {
@@ -77,7 +88,7 @@ fn documented(sandbox: &Sandbox) -> Vec<Documented> {
                 _ if line.trim_start().starts_with("cargo") => continue,
                 _ => words,
             };
-            let place = format!("{}: {}", file.display(), line.trim());
+            let place = format!("{name}: {}", line.trim());
             commands.push(Documented { place, words });
         }
     }
@@ -181,6 +192,125 @@ fn needs_more(word: &str) -> bool {
     word.ends_with(".toml")
         || word.contains("python")
         || beginnings.iter().any(|it| word.starts_with(it))
+}
+
+/// Requests with the names that parts of scenarios in the documents use.
+const NAMED_REQUESTS: &str = "
+[[request]]
+name = \"read\"
+send = \"GET /\"
+[[request]]
+name = \"write\"
+send = \"GET /\"
+[[request]]
+name = \"log in\"
+send = \"GET /\"
+[[request]]
+name = \"buy\"
+send = \"GET /\"
+";
+
+/// Goal: what the documents show of scenarios and of the configuration is valid. Method: each block of TOML is planned, with
+/// the files that it names; parts of a scenario with requests added.
+#[test]
+fn every_scenario_in_the_documents_is_planned() {
+    let sandbox = Sandbox::new();
+    let Some(authority) = Authority::new(&sandbox) else {
+        return;
+    };
+    let client = authority.certificate("client", "DNS:client", 30);
+    fs::copy(authority.file(), sandbox.path().join("authority.pem")).expect("copied");
+    assert_eq!(client.cert, sandbox.path().join("client.pem"));
+    sandbox.write("users.csv", "email,password\na@b.test,x\n");
+    sandbox.write("schema.sql", "CREATE TABLE accounts (id int);\n");
+    let (mut planned, mut configured) = (0, 0);
+    for (name, text) in documents() {
+        let blocks = text.split("```toml\n").skip(1);
+        for block in blocks.map(|rest| rest.split("```").next().expect("a block")) {
+            let table: toml::Table = block
+                .parse()
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
+            if table.contains_key("dependencies") {
+                continue;
+            }
+            if table.contains_key("run") {
+                let file = sandbox.write("photofinish.toml", block);
+                let finished = sandbox.run(&["plan", "http-get"]);
+                fs::remove_file(file).expect("removed");
+                assert_eq!(
+                    finished.code,
+                    Some(0),
+                    "{name}\n{block}\n{}",
+                    finished.stderr
+                );
+                configured += 1;
+                continue;
+            }
+            let is_whole = ["workload", "request", "flow", "transaction"]
+                .iter()
+                .any(|key| table.contains_key(*key));
+            let added = if is_whole { "" } else { NAMED_REQUESTS };
+            sandbox.write("shown.toml", &format!("{block}{added}"));
+            let mut plan = vec!["plan", "shown.toml"];
+            if table.contains_key("sql") {
+                plan.extend(["--target", "db=postgres://me@127.0.0.1/shop"]);
+            }
+            if block.contains("response_p99") && table.contains_key("expect") {
+                plan.extend(["--rate", "1000"]);
+            }
+            let mut command = sandbox.command(&plan);
+            let finished = Finished::of(command.env("TOKEN", "secret"));
+            assert_eq!(
+                finished.code,
+                Some(0),
+                "{name}\n{block}\n{}",
+                finished.stderr
+            );
+            planned += 1;
+        }
+    }
+    assert!(planned > 10 && configured == 1, "{planned} {configured}");
+}
+
+/// The anchor that a heading gets: lower case, blanks as hyphens, without punctuation.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim().chars().filter_map(|letter| match letter {
+        ' ' => Some('-'),
+        '-' | '_' => Some(letter),
+        _ if letter.is_alphanumeric() => Some(letter.to_ascii_lowercase()),
+        _ => None,
+    });
+    kept.collect()
+}
+
+#[test]
+fn every_link_between_the_documents_leads_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut followed = 0;
+    for (name, text) in documents() {
+        let prose: String = text.split("```").step_by(2).collect();
+        for link in prose.split("](").skip(1) {
+            let link = link.split(')').next().unwrap_or_default();
+            if link.contains("://") || link.starts_with("mailto:") {
+                continue;
+            }
+            let (file, section) = link.split_once('#').unwrap_or((link, ""));
+            let from = root.join(&name);
+            let path = match file {
+                "" => from,
+                _ => from.parent().expect("a folder").join(file),
+            };
+            assert!(path.exists(), "{name} leads to {link}");
+            if !section.is_empty() {
+                let text = fs::read_to_string(path).expect("a document");
+                let headings = text.lines().filter(|line| line.starts_with('#'));
+                let mut anchors = headings.map(|line| anchor(line.trim_start_matches('#')));
+                assert!(anchors.any(|it| it == section), "{name} leads to {link}");
+            }
+            followed += 1;
+        }
+    }
+    assert!(followed > 50, "{followed}");
 }
 
 /// Options that say how long or how often something is measured, each followed by its value.
