@@ -24,6 +24,85 @@ pub struct Column {
     pub metric: String,
 }
 
+/// What the shipped workloads and probes observe, by subject.
+const MEANINGS: [(&str, &str); 24] = [
+    (
+        "answered past deadline share",
+        "share of operations whose response was there although the deadline had passed",
+    ),
+    (
+        "bystander delay",
+        "how late a timer in a task of its own woke while the operation ran",
+    ),
+    (
+        "client latency",
+        "time from request to response, by the clock of the client that loads this server",
+    ),
+    (
+        "connections left waiting",
+        "connections that were never accepted",
+    ),
+    (
+        "done when ended share",
+        "share of the parts that had run when their operation ended",
+    ),
+    ("file scope", "time of each file, from start to end"),
+    ("files at once", "most files open at the same time"),
+    (
+        "http2 streams",
+        "concurrent requests that the server allowed on a connection",
+    ),
+    ("idle connection", "memory of a connection that waits"),
+    ("idle task", "memory of a task that waits"),
+    (
+        "interleaved",
+        "1 if the counters took turns, 0 if they ran one after the other",
+    ),
+    ("items at once", "most items in progress at the same time"),
+    ("jobs at once", "most jobs in progress at the same time"),
+    (
+        "jobs taken on",
+        "most jobs queued or in progress at the same time",
+    ),
+    ("losers cancelled", "tasks cancelled in time, by lost races"),
+    (
+        "nested",
+        "1 for what happened to a runtime started inside a task: it worked, was refused, or never ran",
+    ),
+    (
+        "probe lag",
+        "how late a task that asks to run every millisecond was scheduled",
+    ),
+    (
+        "queue send",
+        "time to place a job in the queue, with the wait for a free place",
+    ),
+    (
+        "requests at once",
+        "most requests in progress at the same time",
+    ),
+    (
+        "retries per operation",
+        "tries of a transaction after its first, where others conflict with it",
+    ),
+    (
+        "shortest first",
+        "1 if results came by duration, 0 if in the order of their start",
+    ),
+    ("stall", "the longest delay of that timer in a round"),
+    ("timer overshoot", "how late sleeps ended"),
+    ("waits at once", "most waits in progress at the same time"),
+];
+
+/// What the subject of a table means; `None` for a workload of the user's own.
+pub fn meaning(name: &str) -> Option<&'static str> {
+    let known = MEANINGS.iter().find(|(subject, _)| {
+        name.strip_prefix(subject)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    });
+    known.map(|(_, meaning)| *meaning)
+}
+
 /// The percentiles of a time, in column order.
 const PERCENTILES: [&str; 3] = ["p50", "p99", "max"];
 

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use photofinish_record::{Completion, Outcome, Record};
+use photofinish_reports::metrics::named;
+use photofinish_reports::observed::meaning;
 use serde_json::Value;
 
 use crate::support::{Sandbox, TINY};
@@ -73,6 +75,11 @@ fn every_round_is_proved(record: &Record) {
             "{cell:?}: {:?}",
             measured.worker.errors
         );
+        let gauges = measured.worker.gauges.keys();
+        for name in measured.worker.observed.keys().chain(gauges) {
+            let is_explained = named(name).is_some() || meaning(&name.replace('_', " ")).is_some();
+            assert!(is_explained, "{name} is not explained");
+        }
         let targets: BTreeSet<_> = measured.worker.traffic.keys().collect();
         assert_eq!(targets, measured.servers.keys().collect(), "{cell:?}");
         for counts in measured.servers.values() {

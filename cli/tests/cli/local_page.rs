@@ -72,19 +72,19 @@ fn runs_are_served_and_compared_and_nothing_else_is() {
         status == 200 && comparison.contains("throughput"),
         "{comparison}"
     );
-    let target = format!(
-        "GET /runs/{}/record.json HTTP/1.1\r\nHost: {address}\r\n\r\n",
-        ids[1]
-    );
-    let (status, head, record) = answer(&address, &target);
-    assert!(
-        status == 200 && head.contains("attachment; filename="),
-        "{head}"
-    );
-    assert_eq!(
-        record,
-        fs::read(sandbox.latest().join("record.json")).expect("a record")
-    );
+    for name in ["record.json", "rounds.hlog"] {
+        let target = format!(
+            "GET /runs/{}/{name} HTTP/1.1\r\nHost: {address}\r\n\r\n",
+            ids[1]
+        );
+        let (status, head, file) = answer(&address, &target);
+        assert!(
+            status == 200 && head.contains("attachment; filename="),
+            "{head}"
+        );
+        let stored = fs::read(sandbox.latest().join(name)).expect("a file");
+        assert_eq!(file, stored, "{name}");
+    }
     for target in [
         "/runs/../../secret.json",
         "/runs/%2e%2e/secret.json",

@@ -20,7 +20,7 @@ pub(super) static SPEED: Kind = Kind {
     draw: Draw::Record(|report| {
         let panel = Panel {
             title: SPEED.title,
-            subject: "operations per second as a ratio to sync and to threads; hollow: not decided",
+            subject: "operations per second as a ratio to sync and to threads, log axis; hollow: not decided",
             sides: ["async slower", "async faster"],
             mark: |ratios| {
                 let speed = ratios.speed.as_ref()?;
@@ -43,7 +43,7 @@ pub(super) static CPU: Kind = Kind {
     draw: Draw::Record(|report| {
         let panel = Panel {
             title: CPU.title,
-            subject: "per operation, as a ratio to sync and to threads",
+            subject: "per operation, as a ratio to sync and to threads, log axis",
             sides: ["async needs less", "async needs more"],
             mark: |ratios| ratios.cpu.map(Mark::without_interval),
         };
@@ -57,7 +57,7 @@ pub(super) static MEMORY: Kind = Kind {
     draw: Draw::Record(|report| {
         let panel = Panel {
             title: MEMORY.title,
-            subject: "peak of the process, as a ratio to sync and to threads",
+            subject: "peak of the process, as a ratio to sync and to threads, log axis",
             sides: ["async needs less", "async needs more"],
             mark: |ratios| ratios.memory.map(Mark::without_interval),
         };

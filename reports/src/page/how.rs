@@ -89,6 +89,10 @@ pub(super) fn run(record: &Record) -> Markup {
                     dt { "defaults" } dd { code { (defaults) } }
                 }
                 dt { "run" } dd { (record.id) }
+                dt { "in its directory" } dd {
+                    a href="record.json" { "record.json" } ", " a href="rounds.hlog" { "rounds.hlog" } ", charts as PNG in "
+                    code { "charts/" }
+                }
                 dt { "seed" } dd { (record.seed) }
                 dt { "plan hash" } dd { code { (record.plan_hash) } }
                 dt { "tool" } dd { (record.tool.name) " " (record.tool.version) ", " (record.tool.profile) " build" }

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::results::number;
 use super::tables::Table;
-use crate::observed::observations;
+use crate::observed::{meaning, observations};
 use crate::summary::Group;
 
 /// One table for each subject.
@@ -21,7 +21,8 @@ pub(super) fn tables(group: &Group<'_>) -> Markup {
                     }
                 } }
             };
-            (Table::new(&observed.name, std::iter::once("runtime").chain(headings), body).of(group).render())
+            @let table = Table::new(&observed.name, std::iter::once("runtime").chain(headings), body);
+            (table.explained(meaning(&observed.name)).of(group).render())
         }
     }
 }

@@ -15,6 +15,7 @@ pub(super) struct Table<'a> {
     class: &'static str,
     subject: Option<String>,
     group: Option<&'a Group<'a>>,
+    meaning: Option<&'static str>,
 }
 
 impl<'a> Table<'a> {
@@ -30,6 +31,7 @@ impl<'a> Table<'a> {
             class: "details",
             subject: None,
             group: None,
+            meaning: None,
         }
     }
 
@@ -57,6 +59,11 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// A table with an explanation after its caption.
+    pub(super) fn explained(self, meaning: Option<&'static str>) -> Self {
+        Self { meaning, ..self }
+    }
+
     /// A table of one scenario under one load, which scripts find by its attributes.
     pub(super) fn of(self, group: &'a Group<'a>) -> Self {
         let point = describe::point(group.load, group.arm, group.stack);
@@ -77,7 +84,10 @@ impl<'a> Table<'a> {
         html! {
             div.scroll tabindex="0" role="region" aria-label={ (self.caption) (subject) } {
                 table class=(self.class) role=[role("table")] data-scenario=[self.group.map(|group| group.scenario)] data-load=[load] {
-                    caption { (self.caption) }
+                    caption {
+                        (self.caption)
+                        @if let Some(meaning) = self.meaning { ": " (meaning) }
+                    }
                     thead role=[role("rowgroup")] {
                         tr role=[role("row")] {
                             @for heading in &self.headings { th scope="col" role=[role("columnheader")] { (heading) } }

@@ -17,6 +17,7 @@ use crate::commands::runs::result;
 use crate::exit::{Exit, Failure, OrFail};
 use crate::interrupt::Interrupt;
 use crate::output;
+use crate::store::artifacts::HISTOGRAM_LOG;
 use crate::store::past_runs::{self, PastRun};
 use crate::store::run_directory::{RECORD, load};
 use crate::store::run_id;
@@ -73,7 +74,8 @@ impl Site {
             ["compare"] => self.comparison(request),
             // With a slash, so that the page finds the record beside it.
             ["runs", id] | ["runs", id, ""] => self.report(id),
-            ["runs", id, RECORD] => self.record(id),
+            ["runs", id, RECORD] => self.file(id, RECORD, "application/json"),
+            ["runs", id, HISTOGRAM_LOG] => self.file(id, HISTOGRAM_LOG, "text/plain"),
             _ => Ok(not_found()),
         };
         answer.unwrap_or_else(|failure| {
@@ -121,16 +123,18 @@ impl Site {
         Ok(whole(photofinish_reports::page(&Report::of(&record))))
     }
 
-    fn record(&self, id: &str) -> Result<Response, Failure> {
+    /// A file of a run, under the run's name.
+    fn file(&self, id: &str, name: &str, kind: &'static str) -> Result<Response, Failure> {
         let Some(directory) = self.directory(id) else {
             return Ok(not_found());
         };
-        let body = fs::read(directory.join(RECORD)).or_fail("cannot read the record")?;
+        let body = fs::read(directory.join(name)).or_fail(format!("cannot read {name}"))?;
+        let (_, extension) = name.split_once('.').unwrap_or_default();
         Ok(Response {
             status: Status::Ok,
-            kind: "application/json",
+            kind,
             body,
-            file_name: Some(format!("{id}.json")),
+            file_name: Some(format!("{id}.{extension}")),
         })
     }
 
