@@ -30,6 +30,7 @@ mod speedup;
 mod svg;
 mod throughput;
 mod timeline;
+mod timer_error;
 mod where_async_pays;
 
 use photofinish_record::Arm;
@@ -60,6 +61,7 @@ pub static CHARTS: &[&Kind] = &[
     &cpu::KIND,
     &scatter::KIND,
     &memory::PEAK,
+    &timer_error::KIND,
     &timeline::KIND,
     &heat_map::KIND,
     &requests::KIND,

@@ -52,7 +52,10 @@ pub(super) fn comparisons() -> Vec<Comparison> {
             ..nginx
         })
     }));
-    all.push(own_requests(nginx));
+    all.push(own_requests(HttpWork::new(
+        HttpServer::Responder,
+        CONNECTIONS,
+    )));
     all
 }
 

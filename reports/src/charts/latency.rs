@@ -8,7 +8,7 @@ use photofinish_record::latency::Latencies;
 use photofinish_record::load::Load;
 
 use super::curves::{Curve, Frame};
-use super::drawing::{Drawing, at};
+use super::drawing::{Drawing, Ink, Stroke, Type, at};
 use super::scale::{Scale, doubling, nines};
 use super::{Draw, Kind, subject};
 use crate::metrics::Times;
@@ -43,6 +43,12 @@ const TICKS: [(f64, &str); 7] = [
 /// The quantile at which every curve ends.
 const LAST_TICK: f64 = TICKS[TICKS.len() - 1].0;
 
+/// The measuring loop is a line in the chart if this multiple of it reaches the shortest operation; else it is only told.
+const NEAR: f64 = 10.0;
+
+/// Between the line of the measuring loop and its label.
+const LABEL_GAP: f64 = 8.0;
+
 /// A runtime's merged times, and the quantile at which its curve ends.
 struct Distribution {
     runtime: String,
@@ -67,7 +73,11 @@ fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
     let ends = distributions
         .iter()
         .flat_map(|one| [one.at_quantile(0.0), one.at_quantile(one.last_quantile)]);
-    let y = Scale::logarithmic(doubling(ends), (frame.bottom, frame.top));
+    let overhead_ns = overhead_ns(group);
+    let lowest = ends.clone().reduce(f64::min)?;
+    let is_near = overhead_ns.filter(|ns| ns * NEAR >= lowest);
+    let domain = doubling(ends.chain(is_near));
+    let y = Scale::logarithmic(domain, (frame.bottom, frame.top));
     let time = match group.load {
         Load::Closed { .. } => "service",
         Load::Open { .. } => "response",
@@ -81,8 +91,12 @@ fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
         frame.height(),
         KIND.title,
         &format!(
-            "{} · {time} time, log axis · all rounds together",
-            subject(group)
+            "{} · {time} time, log axis · all rounds together{}",
+            subject(group),
+            match (overhead_ns, is_near) {
+                (Some(ns), None) => format!(" · measuring loop {}", units::duration(ns)),
+                _ => String::new(),
+            }
         ),
         describe::list(medians, ", "),
     );
@@ -97,9 +111,25 @@ fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
         }
     }
     frame.x_caption(&mut drawing, "share of operations that took no longer");
+    if let Some(ns) = is_near {
+        let height = y.place(ns);
+        let ends = [at(frame.left, height), at(frame.right, height)];
+        drawing.line(ends[0], ends[1], Stroke::new(Ink::AXIS, 1.5));
+        let label = format!("measuring loop {}", units::duration(ns));
+        let place = at(frame.left + LABEL_GAP, height - LABEL_GAP);
+        drawing.text(place, &label, Type::CAPTION);
+    }
     let curves: Vec<Curve> = distributions.iter().map(|one| one.curve(&x, &y)).collect();
     frame.draw(&mut drawing, &curves);
     Some(drawing)
+}
+
+/// The cost of the measuring loop per operation: that of the runtime with the highest median.
+fn overhead_ns(group: &Group<'_>) -> Option<f64> {
+    let overheads = group.cells.iter();
+    let overheads = overheads.filter_map(|cell| cell.metric("overhead_ns_per_op"));
+    let medians = overheads.map(|overhead| overhead.median);
+    medians.filter(|ns| *ns > 0.0).reduce(f64::max)
 }
 
 impl Distribution {
