@@ -91,12 +91,8 @@ fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
         frame.height(),
         KIND.title,
         &format!(
-            "{} · {time} time, log axis · all rounds together{}",
-            subject(group),
-            match (overhead_ns, is_near) {
-                (Some(ns), None) => format!(" · measuring loop {}", units::duration(ns)),
-                _ => String::new(),
-            }
+            "{} · {time} time, log axis · all rounds together",
+            subject(group)
         ),
         describe::list(medians, ", "),
     );
@@ -110,7 +106,11 @@ fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
             frame.x_tick(&mut drawing, x.place(nines(quantile)), label);
         }
     }
-    frame.x_caption(&mut drawing, "share of operations that took no longer");
+    let mut caption = "share of operations that took no longer".to_owned();
+    if let (Some(ns), None) = (overhead_ns, is_near) {
+        caption += &format!("; the measuring loop takes {}", units::duration(ns));
+    }
+    frame.x_caption(&mut drawing, &caption);
     if let Some(ns) = is_near {
         let height = y.place(ns);
         let ends = [at(frame.left, height), at(frame.right, height)];

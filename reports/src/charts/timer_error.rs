@@ -13,23 +13,20 @@ pub(super) static KIND: Kind = Kind {
     draw: Draw::Load(draw),
 };
 
-/// The observations of timers, the first that a group has, and what was late.
+/// The observations of timers, of which the first that a group has is drawn, and their meanings.
 const TIMERS: [(&str, &str); 3] = [
-    ("timer_overshoot_p99_ns", "how late sleeps ended"),
+    ("timer_overshoot_p99_ns", "how late sleeps end"),
     (
         "bystander_delay_p99_ns",
-        "how late a timer beside the operation woke",
+        "how late a timer beside them wakes",
     ),
-    (
-        "probe_lag_p99_ns",
-        "how late a task due every millisecond ran",
-    ),
+    ("probe_lag_p99_ns", "how late a task due each ms runs"),
 ];
 
 fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
     TIMERS.iter().find_map(|(metric, what)| {
         let rows = Row::of_metric(report, group, metric, units::duration);
-        let about = format!("{what}, p99, less is better");
+        let about = format!("{what}, p99");
         rows::bars(Labels::new(&KIND, group, &about, units::duration), &rows)
     })
 }

@@ -154,6 +154,44 @@ fn open_load_charts_show_response_time_and_no_throughput() {
     );
 }
 
+#[test]
+fn late_timers_and_the_measuring_loop_are_drawn() {
+    let mut record = fixtures::open_loads();
+    let all = charts(&record);
+    let timers = all.iter().find(|it| it.file_stem.ends_with(".timer-error"));
+    let svg = &timers.expect("the probe was late").svg;
+    assert!(
+        svg.contains("how late a task due each ms runs, p99"),
+        "{svg}"
+    );
+    let latency = |record: &Record| {
+        let all = charts(record);
+        let found = all.iter().find(|it| it.file_stem.ends_with(".latency"));
+        found.expect("a latency chart").svg.clone()
+    };
+    // 111 ns an operation, against times of a millisecond and more.
+    let far = latency(&record);
+    assert!(
+        far.contains("no longer; the measuring loop takes 111ns"),
+        "{far}"
+    );
+    for round in &mut record.rounds {
+        let Outcome::Ok(measured) = &mut round.outcome else {
+            continue;
+        };
+        if let Some(overhead) = &mut measured.worker.overhead {
+            overhead.throughput_ops_s = 5e3;
+        }
+    }
+    let near = latency(&record);
+    assert!(near.contains(">measuring loop 200µs<"), "{near}");
+    assert!(
+        !charts(&fixtures::tour())
+            .iter()
+            .any(|it| it.file_stem.ends_with("timer-error"))
+    );
+}
+
 /// Method: the head takes 1.25 times as long under both loads.
 #[test]
 fn a_gate_of_several_loads_has_one_chart_of_them_all() {
