@@ -107,12 +107,12 @@ pub fn serve(
     watch_signals(&events, options.with_parent).map_err(ServeError::start(kind.name))?;
     let server = Server::start(kind, &options, &events)?;
     let mut stdout = stdout;
-    server.announce(&mut stdout)?;
     if options.with_parent {
         thread::Builder::new()
             .spawn(move || forward_commands(stdin, &events))
             .map_err(ServeError::start(kind.name))?;
     }
+    server.announce(&mut stdout)?;
     let outcome = server.live(&happened, &mut stdout);
     server.stop();
     outcome

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use photofinish_harness::os;
 use photofinish_record::load::{Arrivals, Load, RateHz, Stop};
 use photofinish_record::nanoseconds;
 use photofinish_record::protocol::{
@@ -141,7 +142,8 @@ fn stalled_server(bench: &Bench<'_>, runtime: &str) -> Result<Vec<Claim>, Failur
     let (process, effort) = (server.id(), bench.effort);
     let stopper = thread::Builder::new()
         .spawn(move || stall(process, effort))
-        .or_fail("cannot start the thread that stops the server")?;
+        .or_fail("cannot start the thread that stops the server")
+        .map_err(|failure| failure.hint(os::RAISE_THREAD_LIMIT))?;
     let measured = bench.measure(&plan);
     let stall_ns = stopper.join().expect("stopping does not panic");
     let (round, _) = measured?;

@@ -218,9 +218,9 @@ fn every_scenario_in_the_documents_is_planned() {
     let Some(authority) = Authority::new(&sandbox) else {
         return;
     };
-    let client = authority.certificate("client", "DNS:client", 30);
+    // The files `client.pem` and `client.key`.
+    authority.certificate("client", "DNS:client", 30);
     fs::copy(authority.file(), sandbox.path().join("authority.pem")).expect("copied");
-    assert_eq!(client.cert, sandbox.path().join("client.pem"));
     sandbox.write("users.csv", "email,password\na@b.test,x\n");
     sandbox.write("schema.sql", "CREATE TABLE accounts (id int);\n");
     let (mut planned, mut configured) = (0, 0);
@@ -233,25 +233,18 @@ fn every_scenario_in_the_documents_is_planned() {
             if table.contains_key("dependencies") {
                 continue;
             }
-            if table.contains_key("run") {
-                let file = sandbox.write("photofinish.toml", block);
-                let finished = sandbox.run(&["plan", "http-get"]);
-                fs::remove_file(file).expect("removed");
-                assert_eq!(
-                    finished.code,
-                    Some(0),
-                    "{name}\n{block}\n{}",
-                    finished.stderr
-                );
-                configured += 1;
-                continue;
-            }
-            let is_whole = ["workload", "request", "flow", "transaction"]
+            let is_configuration = table.contains_key("run");
+            let is_whole = ["run", "workload", "request", "flow", "transaction"]
                 .iter()
                 .any(|key| table.contains_key(*key));
             let added = if is_whole { "" } else { NAMED_REQUESTS };
-            sandbox.write("shown.toml", &format!("{block}{added}"));
-            let mut plan = vec!["plan", "shown.toml"];
+            let (file, scenario) = if is_configuration {
+                ("photofinish.toml", "http-get")
+            } else {
+                ("shown.toml", "shown.toml")
+            };
+            let file = sandbox.write(file, &format!("{block}{added}"));
+            let mut plan = vec!["plan", scenario];
             if table.contains_key("sql") {
                 plan.extend(["--target", "db=postgres://me@127.0.0.1/shop"]);
             }
@@ -259,14 +252,11 @@ fn every_scenario_in_the_documents_is_planned() {
                 plan.extend(["--rate", "1000"]);
             }
             let mut command = sandbox.command(&plan);
-            let finished = Finished::of(command.env("TOKEN", "secret"));
-            assert_eq!(
-                finished.code,
-                Some(0),
-                "{name}\n{block}\n{}",
-                finished.stderr
-            );
+            let Finished { code, stderr, .. } = Finished::of(command.env("TOKEN", "secret"));
+            assert_eq!(code, Some(0), "{name}\n{block}\n{stderr}");
+            fs::remove_file(file).expect("removed");
             planned += 1;
+            configured += usize::from(is_configuration);
         }
     }
     assert!(planned > 10 && configured == 1, "{planned} {configured}");

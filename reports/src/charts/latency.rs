@@ -113,8 +113,8 @@ fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
     frame.x_caption(&mut drawing, &caption);
     if let Some(ns) = is_near {
         let height = y.place(ns);
-        let ends = [at(frame.left, height), at(frame.right, height)];
-        drawing.line(ends[0], ends[1], Stroke::new(Ink::AXIS, 1.5));
+        let (from, to) = (at(frame.left, height), at(frame.right, height));
+        drawing.line(from, to, Stroke::new(Ink::AXIS, 1.5));
         let label = format!("measuring loop {}", units::duration(ns));
         let place = at(frame.left + LABEL_GAP, height - LABEL_GAP);
         drawing.text(place, &label, Type::CAPTION);

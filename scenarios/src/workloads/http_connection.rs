@@ -253,11 +253,11 @@ impl<R: Runtime> Connection<R> {
                 outcome => outcome,
             }
         } else {
-            let reused = kept && self.was_answered();
             if kept && self.used.elapsed() > IDLE && self.wire.is_stale().await {
                 self.wire.traffic().reconnected();
                 self.wire.close();
             }
+            let reused = self.wire.is_open() && self.was_answered();
             let outcome = self.exchange_once(method, request).await;
             self.used = Instant::now();
             match outcome {
@@ -369,7 +369,7 @@ fn closed_idle(failure: &Failure) -> Failure {
         failure.detail
     );
     Failure::new(Failure::CLOSED_IDLE, detail).hint(
-        "a POST is not sent again, since the server may have carried it out: keep connections open for longer on the server, or limit the requests per connection",
+        "such a request is not sent again, since the server may have carried it out: keep connections open for longer on the server, or limit the requests per connection",
     )
 }
 

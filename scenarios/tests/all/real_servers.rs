@@ -237,6 +237,29 @@ fn a_post_over_a_kept_connection_that_ends_fails_as_closed_idle() {
     }
 }
 
+/// Goal: a connection that has answered nothing is not taken for the one before it, which was found closed. Method: a pause
+/// after each request, which lets the client look; the server closes after each answer, and each second connection without one.
+#[test]
+fn a_post_over_a_new_connection_in_place_of_a_closed_one_fails_as_short() {
+    let request = json!([{ "send": "POST /", "body": { "text": "x" }, "pause": "30ms" }]);
+    let params = json!({ "flow": [{ "request": request }] });
+    for runtime in ["sync", "tokio"] {
+        let (url, _) = http_server(|client, length, number| {
+            if number % 2 == 0 {
+                return echo(client, length).map(|_| false);
+            }
+            let mut body = vec![0; usize::try_from(length).expect("small")];
+            client.read_exact(&mut body)?;
+            Ok(false)
+        });
+        let round = round("http", &params, &url, runtime, OPERATIONS);
+        let kinds: Vec<_> = round.errors.keys().collect();
+        assert_eq!(kinds, ["short"], "{runtime}");
+        assert_eq!(round.failed_ops(), OPERATIONS / 2, "{runtime}");
+        assert!(round.traffic["http"].reconnects > 0, "{runtime}");
+    }
+}
+
 /// Goal: 413 before the body was sent is reported as such, whatever the size. Method: a server that refuses after the
 /// head, and closes with the body unread, which resets the connection.
 #[test]
