@@ -263,15 +263,29 @@ pub struct ParamError {
 }
 
 /// A failed operation: data, not an error of the tool.
+///
+/// Boxed: a result passes through each level of an operation at each of its polls, and this keeps it in a register.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{kind}: {detail}")]
-pub struct Failure {
-    /// Its kind, under which it is counted: one of the constants below or a protocol's own (`status`, `23505`).
+#[error("{}: {}", .0.kind, .0.detail)]
+pub struct Failure(Box<FailureContent>);
+
+/// The content of a [`Failure`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailureContent {
+    /// Its kind, under which it is counted: one of the constants of [`Failure`] or a protocol's own (`status`, `23505`).
     pub kind: &'static str,
     /// Description, free of secrets.
     pub detail: String,
     /// The remedy, if known; shown when this fails a round.
     pub hint: Option<Box<str>>,
+}
+
+impl Deref for Failure {
+    type Target = FailureContent;
+
+    fn deref(&self) -> &FailureContent {
+        &self.0
+    }
 }
 
 impl Failure {
@@ -307,19 +321,39 @@ impl Failure {
     pub const IO: &'static str = "io";
 
     /// A failure of this kind. A detail may quote a server, so it is cut to 1 KiB.
+    #[cold]
     pub fn new(kind: &'static str, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(FailureContent {
             kind,
             detail: cut(detail.into()),
             hint: None,
-        }
+        }))
     }
 
     /// The same failure with a remedy.
     #[must_use]
-    pub fn hint(self, hint: impl Into<Box<str>>) -> Self {
-        let hint = Some(hint.into());
-        Self { hint, ..self }
+    pub fn hint(mut self, hint: impl Into<Box<str>>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// The same failure without a remedy.
+    #[must_use]
+    pub fn without_hint(mut self) -> Self {
+        self.0.hint = None;
+        self
+    }
+
+    /// The same failure with another description.
+    #[must_use]
+    pub fn described(mut self, detail: impl Into<String>) -> Self {
+        self.0.detail = detail.into();
+        self
+    }
+
+    /// Its description alone.
+    pub fn into_detail(self) -> String {
+        self.0.detail
     }
 
     /// A complete answer with the wrong content.
@@ -380,7 +414,7 @@ mod tests {
 
     #[test]
     fn a_long_detail_is_cut_and_its_length_is_reported() {
-        let detail = Failure::wrong_content("ä".repeat(600)).detail;
+        let detail = Failure::wrong_content("ä".repeat(600)).into_detail();
         assert!(detail.ends_with("ä… (1200 bytes in total)"), "{detail}");
         assert_eq!(detail.matches('ä').count(), 512);
         assert_eq!(Failure::wrong_content("short").detail, "short");

@@ -118,7 +118,7 @@ mod tests {
                 code: code.to_owned(),
                 ..ServerError::default()
             };
-            let hint = statement(&error, &config).hint;
+            let hint = statement(&error, &config).hint.clone();
             assert_eq!(hint, exchange(&PgError::Server(error), &config).hint);
             hint.unwrap_or_default()
         };

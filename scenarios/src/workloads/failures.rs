@@ -86,7 +86,7 @@ async fn work<R: Runtime>(
     failing: Option<By>,
 ) -> Result<u32, String> {
     let waited = wait(&runtime, time).await;
-    waited.map_err(|failure| failure.detail)?;
+    waited.map_err(Failure::into_detail)?;
     match failing {
         None => Ok(number),
         Some(By::Error) => Err(MESSAGE.to_owned()),

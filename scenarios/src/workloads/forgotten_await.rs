@@ -106,7 +106,7 @@ impl Workload for ForgottenAwait {
         let checked = exactly(must_be, done, "parts done at the end");
         Ok(checked
             .err()
-            .map(|failure| failure.detail)
+            .map(Failure::into_detail)
             .into_iter()
             .collect())
     }

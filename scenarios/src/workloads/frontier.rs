@@ -131,7 +131,7 @@ mod tests {
         assert!(frontier.take().is_ok());
         (0..MOST_ADDRESSES).for_each(|number| frontier.offer(url(&format!("/more/{number}"))));
         assert_eq!(frontier.seen.len(), MOST_ADDRESSES);
-        let message = frontier.take().expect_err("too many").detail;
+        let message = frontier.take().expect_err("too many").into_detail();
         assert_eq!(
             message,
             "the site has more than 10000 addresses, too many for a crawl"

@@ -163,7 +163,7 @@ impl Fault {
         let kind = self.kind();
         let got = match met {
             Err(failure) if failure.kind == kind => return Ok(()),
-            Err(Failure { kind, detail, .. }) => format!("`{kind}`: {detail}"),
+            Err(failure) => format!("`{}`: {}", failure.kind, failure.detail),
             Ok(()) => "success".to_owned(),
         };
         Err(Failure::wrong_content(format!(
@@ -219,7 +219,7 @@ mod tests {
     fn an_unexpected_or_missing_failure_is_caught() {
         let met = |kind| Err(Failure::new(kind, "as seen"));
         assert_eq!(Fault::Reset.check(&met(Failure::RESET)), Ok(()));
-        let message = |met| Fault::Reset.check(&met).unwrap_err().detail;
+        let message = |met| Fault::Reset.check(&met).unwrap_err().into_detail();
         assert_eq!(
             message(met(Failure::SHORT)),
             "expected failure `reset`, got `short`: as seen"

@@ -193,7 +193,7 @@ mod tests {
         };
         assert_eq!(check_authors(&documents(POST)), Ok(()));
         let foreign = check_authors(&documents(br#"{"userId": 2, "title": "Looms"}"#));
-        let foreign = foreign.unwrap_err().detail;
+        let foreign = foreign.unwrap_err().into_detail();
         assert_eq!(
             foreign,
             "expected posts of the requested user, got `Looms` of user 2"

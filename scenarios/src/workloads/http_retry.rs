@@ -222,7 +222,7 @@ mod tests {
         let check = |at_ms: &[u64]| retry(200).check(&attempts(at_ms), &Ok(()));
         assert_eq!(check(&[0, 10, 30]), Ok(()));
         assert_eq!(check(&[0, 15, 100]), Ok(()));
-        let message = |at_ms| check(at_ms).unwrap_err().detail;
+        let message = |at_ms| check(at_ms).unwrap_err().into_detail();
         assert_eq!(message(&[0, 10]), "expected 3 attempts, got 2");
         assert_eq!(
             message(&[0, 10, 29]),
@@ -235,7 +235,7 @@ mod tests {
         let three = attempts(&[0, 10, 30]);
         let hopeless = retry(500);
         assert_eq!(hopeless.check(&three, &succeeded(500)), Ok(()));
-        let message = |outcome| hopeless.check(&three, &outcome).unwrap_err().detail;
+        let message = |outcome| hopeless.check(&three, &outcome).unwrap_err().into_detail();
         assert_eq!(
             message(succeeded(503)),
             "expected an error (answered with 500), got an error (answered with 503)"

@@ -181,13 +181,13 @@ mod tests {
         assert_eq!(kind(503, b"abc"), Failure::STATUS);
         assert_eq!(kind(200, b"abd"), Failure::WRONG_CONTENT);
         assert_eq!(kind(200, b"abcd"), Failure::WRONG_CONTENT);
-        let detail = check(&reference, 200, b"abd").unwrap_err().detail;
+        let detail = check(&reference, 200, b"abd").unwrap_err().into_detail();
         assert_eq!(
             detail,
             "GET /x answered 3 bytes that differ from the expected 3 at byte 2"
         );
         reference.foreign = true;
-        let detail = check(&reference, 200, b"abd").unwrap_err().detail;
+        let detail = check(&reference, 200, b"abd").unwrap_err().into_detail();
         assert_eq!(
             detail,
             "GET /x differs between two responses (3 bytes, before 3, different at byte 2); \

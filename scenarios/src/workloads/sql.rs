@@ -173,9 +173,9 @@ impl Workload for Sql {
         let start = session.part.start();
         let result = self.try_repeatedly(env, session, transaction).await;
         session.part.end(transaction.part, start, outcome(&result));
-        result.map_err(|failure| Failure {
-            detail: session.values.conceal(&failure.detail),
-            ..failure
+        result.map_err(|failure| {
+            let detail = session.values.conceal(&failure.detail);
+            failure.described(detail)
         })
     }
 
@@ -409,10 +409,7 @@ impl Sql {
     fn without_hint(&self, failure: Failure) -> Failure {
         let of_schema = OF_SCHEMAS.iter().any(|code| failure.detail.contains(code));
         if self.schema.is_none() && of_schema {
-            return Failure {
-                hint: None,
-                ..failure
-            };
+            return failure.without_hint();
         }
         failure
     }
@@ -440,5 +437,5 @@ pub(crate) fn outcome(result: &Result<(), Failure>) -> PartOutcome {
 #[cold]
 pub(crate) fn about(name: &str, failure: Failure) -> Failure {
     let detail = format!("{name}: {}", failure.detail);
-    Failure { detail, ..failure }
+    failure.described(detail)
 }

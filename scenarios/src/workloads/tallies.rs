@@ -133,7 +133,7 @@ pub(super) fn ensure(holds: bool, message: impl FnOnce() -> String) -> Result<()
 /// The detail of a failure, or nothing.
 #[cfg(test)]
 pub(super) fn detail<T>(verdict: Result<T, Failure>) -> String {
-    verdict.map_or_else(|failure| failure.detail, |_| String::new())
+    verdict.map_or_else(Failure::into_detail, |_| String::new())
 }
 
 /// The totals of a round with this traffic to `target`.
@@ -168,7 +168,7 @@ mod tests {
             let ledger = Ledger::new(3);
             noted.iter().for_each(|item| ledger.note(*item));
             assert_eq!(ledger.noted() as usize, noted.len());
-            let found = ledger.each_once("job").map_err(|failure| failure.detail);
+            let found = ledger.each_once("job").map_err(Failure::into_detail);
             assert_eq!(found, expected.map_err(str::to_owned), "{noted:?}");
         };
         check(&[2, 0, 1], Ok(()));

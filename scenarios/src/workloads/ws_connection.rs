@@ -47,7 +47,7 @@ impl Unasked {
         let (count, kept) = &mut *seen;
         *count += 1;
         if *count <= MOST_KEPT {
-            kept.push(describe(text).detail);
+            kept.push(describe(text).into_detail());
         }
     }
 

@@ -231,7 +231,7 @@ impl Walk {
     #[cold]
     fn about(&self, step: &Step, failure: Failure) -> Failure {
         let detail = format!("{}: {}", step.name, self.values.conceal(&failure.detail));
-        Failure { detail, ..failure }
+        failure.described(detail)
     }
 }
 
