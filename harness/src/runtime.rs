@@ -300,12 +300,19 @@ pub trait Session: Send + 'static {
 }
 
 /// Steps `session` until it is finished, yielding after every `steps_per_turn` steps during which it never waited.
-pub async fn run_session<S: Session>(mut session: S, steps_per_turn: Option<NonZeroU32>) -> S {
+pub async fn run_session<S: Session>(session: &mut S, steps_per_turn: Option<NonZeroU32>) {
     loop {
         let mut waited = false;
         for _ in 0..steps_per_turn.map_or(u32::MAX, NonZeroU32::get) {
-            if noticing_waits(session.step(), &mut waited).await == Flow::Finished {
-                return session;
+            // Pinned where it is made: moving it would copy all of it, hundreds of bytes in every operation.
+            let mut step = pin!(session.step());
+            let noticing_waits = poll_fn(|context| {
+                let polled = step.as_mut().poll(context);
+                waited |= polled.is_pending();
+                polled
+            });
+            if noticing_waits.await == Flow::Finished {
+                return;
             }
         }
         // A session that waited has already yielded; yielding again would only lose time between operations.
@@ -326,17 +333,6 @@ fn yield_once() -> impl Future<Output = ()> + Send {
         context.waker().wake_by_ref();
         Poll::Pending
     })
-}
-
-/// Runs `future`, and sets `waited` if it was ever pending.
-async fn noticing_waits<F: Future>(future: F, waited: &mut bool) -> F::Output {
-    let mut future = pin!(future);
-    poll_fn(|context| {
-        let polled = future.as_mut().poll(context);
-        *waited |= polled.is_pending();
-        polled
-    })
-    .await
 }
 
 /// A connection. Dropping it closes it.

@@ -136,11 +136,14 @@ impl<R: Runtime, W: Workload> ErasedSession for SessionLoop<R, W> {
         &mut self.clock
     }
 
-    fn run(self: Box<Self>, steps_per_turn: Option<NonZeroU32>) -> BoxFuture<'static, AnySession> {
+    fn run(
+        mut self: Box<Self>,
+        steps_per_turn: Option<NonZeroU32>,
+    ) -> BoxFuture<'static, AnySession> {
         Box::pin(async move {
-            let session = run_session(*self, steps_per_turn).await;
-            session.clock.returned();
-            let session: AnySession = Box::new(session);
+            run_session(&mut *self, steps_per_turn).await;
+            self.clock.returned();
+            let session: AnySession = self;
             session
         })
     }

@@ -59,8 +59,12 @@ fn countdowns(number: u32, steps: impl Fn(u32) -> u32) -> Vec<Countdown> {
 /// Runs sessions as the measuring loop does, each boxed once.
 fn run<R: Runtime, S: Session>(runtime: &R, sessions: Vec<S>) -> Result<Vec<S>, TaskError> {
     let steps_per_turn = runtime.steps_per_turn(sessions.len() == 1);
-    let boxed =
-        |session| -> BoxFuture<'static, S> { Box::pin(run_session(session, steps_per_turn)) };
+    let boxed = |mut session: S| -> BoxFuture<'static, S> {
+        Box::pin(async move {
+            run_session(&mut session, steps_per_turn).await;
+            session
+        })
+    };
     runtime.block_on(runtime.run_sessions(sessions.into_iter().map(boxed).collect()))
 }
 
