@@ -57,7 +57,7 @@ use self::erased::{AnySession, AnyWorkload, Prepare, overdue, prepare};
 use self::ledger::{Ending, Ledger, Reported, Warmup, snapshots};
 use self::outcome::Phase;
 use self::phase::{PhasePlan, run_phase};
-use self::recordings::Recordings;
+use self::recordings::{Recordings, stripes_for};
 use self::session::SessionClock;
 use self::supervisor::{Step, Supervisor, supervised};
 use self::unfinished::SetUp;
@@ -183,7 +183,8 @@ impl<W: Workload> Visitor for Round<'_, W> {
     fn visit<R: Runtime>(self, runtime: R) -> Self::Output {
         let workload = make_workload::<W>(self.plan)?;
         let sessions = Sessions::of(&runtime, self.plan)?;
-        let parts = Parts::new(workload.parts(), sessions.own)
+        let (own, names) = (sessions.own, workload.parts());
+        let parts = Parts::new(names, own, stripes_for(own))
             .map_err(|error| RoundError::Params(error.to_string()))?;
         let env = environment(runtime.clone(), self.plan, W::ABOUT.targets, parts);
         let context = Context {

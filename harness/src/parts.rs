@@ -2,15 +2,19 @@
 //!
 //! A workload lists its parts once; each session gets a [`PartRecorder`], which counts a part by its index, by the status
 //! of its answer and by the kind of its failure, and keeps the times of successes with two significant digits. Its clock
-//! is in `measure/part_clock.rs`, with all others. Sessions share at most [`Part::MOST_STRIPES`] stripes, so that a session
-//! nearly always has the lock to itself. Nothing is allocated after the first status and failure of each kind.
+//! is in `measure/part_clock.rs`, with all others; a part that is the whole of an operation takes over the operation's time
+//! and result. Sessions share at most [`Part::MOST_STRIPES`] stripes, so that a session nearly always has the lock to itself.
+//! Nothing is allocated after the first status and failure of each kind.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use photofinish_record::latency::LatencyRecorder;
 use photofinish_record::{Part, PartError};
+
+use crate::workload::Failure;
 
 /// The parts of a workload's operations under measurement; clones share them.
 #[derive(Clone, Debug, Default)]
@@ -18,16 +22,24 @@ pub struct Parts {
     names: Arc<[String]>,
     /// Empty if there are no parts.
     stripes: Arc<[Arc<Stripe>]>,
+    /// In the order of the sessions; empty if there are no parts.
+    whole: Arc<[Arc<WholePart>]>,
 }
 
 /// The recordings of some sessions, by index of the part.
 type Stripe = Mutex<Vec<PartRecording>>;
 
+/// The part that is the whole of a session's current operation, if there is one: its number from 1, and the status in the
+/// lower half; 0 for none. In a cache line of its own, since every operation writes it.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct WholePart(AtomicU32);
+
 /// The handle with which one session records parts; clones, in tasks of the session, record to the same place.
 #[derive(Clone, Debug)]
 pub struct PartRecorder {
     /// `None` if the workload has no parts, so that its code need not ask.
-    stripe: Option<Arc<Stripe>>,
+    place: Option<(Arc<Stripe>, Arc<WholePart>)>,
 }
 
 /// The end of a part.
@@ -52,26 +64,36 @@ pub(crate) struct PartRecording {
 struct Counts<K>(Vec<(K, u64)>);
 
 impl Parts {
-    /// The parts with these names, recorded by this many sessions.
-    pub fn new(names: Vec<String>, sessions: NonZeroU32) -> Result<Self, PartError> {
+    /// The parts with these names, recorded by this many sessions in this many stripes, but at most
+    /// [`Part::MOST_STRIPES`].
+    pub fn new(
+        names: Vec<String>,
+        sessions: NonZeroU32,
+        stripes: NonZeroU32,
+    ) -> Result<Self, PartError> {
         Part::check_names(names.iter().map(String::as_str))?;
-        let stripes = if names.is_empty() {
-            0
-        } else {
-            sessions.get().min(Part::MOST_STRIPES)
-        };
+        if names.is_empty() {
+            return Ok(Self::default());
+        }
+        let stripes = stripes.get().min(Part::MOST_STRIPES);
         let stripe = |_| Arc::new(Mutex::new(vec![PartRecording::default(); names.len()]));
         Ok(Self {
             stripes: (0..stripes).map(stripe).collect(),
+            whole: (0..sessions.get()).map(|_| Arc::default()).collect(),
             names: names.into(),
         })
     }
 
     /// The handle of session number `index`.
     pub fn recorder(&self, index: u32) -> PartRecorder {
-        let stripe = (index as usize).checked_rem(self.stripes.len());
+        let index = index as usize;
+        let stripe = index.checked_rem(self.stripes.len());
+        let place = |stripe| {
+            let stripe: &Arc<Stripe> = &self.stripes[stripe];
+            (Arc::clone(stripe), Arc::clone(&self.whole[index]))
+        };
         PartRecorder {
-            stripe: stripe.map(|stripe| Arc::clone(&self.stripes[stripe])),
+            place: stripe.map(place),
         }
     }
 
@@ -98,14 +120,45 @@ impl PartRecorder {
     /// Records that part number `part` took `service_ns`; panics if the workload lists fewer.
     #[inline]
     pub(crate) fn record(&self, part: usize, service_ns: u64, outcome: PartOutcome) {
-        if let Some(stripe) = &self.stripe {
+        if let Some((stripe, _)) = &self.place {
             locked(stripe)[part].record(service_ns, outcome);
         }
     }
 
+    /// Makes the current operation part number `part` as well, with the operation's time and result; it has no other parts
+    /// of this number.
+    #[inline]
+    pub fn is_operation(&self, part: usize, status: Option<u16>) {
+        if let Some((_, whole)) = &self.place {
+            let part = (part as u32 + 1) << u16::BITS;
+            whole
+                .0
+                .store(part | u32::from(status.unwrap_or(0)), Ordering::Relaxed);
+        }
+    }
+
+    /// Records the part that is the operation which has just ended, if one is.
+    #[inline]
+    pub(crate) fn operation_ended(&self, service_ns: u64, result: &Result<(), Failure>) {
+        let Some((stripe, whole)) = &self.place else {
+            return;
+        };
+        let noted = whole.0.load(Ordering::Relaxed);
+        if noted == 0 {
+            return;
+        }
+        whole.0.store(0, Ordering::Relaxed);
+        let status = noted as u16;
+        let outcome = PartOutcome {
+            failure: result.as_ref().err().map(|failure| failure.kind),
+            status: (status != 0).then_some(status),
+        };
+        locked(stripe)[(noted >> u16::BITS) as usize - 1].record(service_ns, outcome);
+    }
+
     /// True if the workload has parts.
     pub(crate) fn is_recording(&self) -> bool {
-        self.stripe.is_some()
+        self.place.is_some()
     }
 }
 
@@ -197,7 +250,7 @@ mod tests {
 
     fn parts() -> Parts {
         let names = ["list", "buy"].map(str::to_owned).to_vec();
-        Parts::new(names, SESSIONS).expect("sound names")
+        Parts::new(names, SESSIONS, SESSIONS).expect("sound names")
     }
 
     fn ended(failure: Option<&'static str>, status: u16) -> PartOutcome {
@@ -257,9 +310,30 @@ mod tests {
 
     #[test]
     fn a_workload_without_parts_has_no_stripes_and_records_nothing() {
-        let none = Parts::new(Vec::new(), SESSIONS).expect("no names");
+        let none = Parts::new(Vec::new(), SESSIONS, SESSIONS).expect("no names");
         none.recorder(3).record(7, 1, PartOutcome::default());
         assert!(none.drain().is_empty() && none.stripes.is_empty());
+    }
+
+    #[test]
+    fn a_part_that_is_the_operation_has_its_time_and_result_once() {
+        let parts = parts();
+        let recorder = parts.recorder(3);
+        recorder.clone().is_operation(1, Some(200));
+        recorder.operation_ended(5_000, &Ok(()));
+        recorder.operation_ended(6_000, &Ok(()));
+        recorder.is_operation(1, None);
+        let failure = Failure::new(Failure::TIMEOUT, "late");
+        recorder.operation_ended(7_000, &Err(failure));
+        parts.recorder(4).operation_ended(8_000, &Ok(()));
+        let figures = parts.figures(&parts.drain());
+        let [list, buy] = &figures[..] else {
+            panic!("{figures:?}")
+        };
+        assert_eq!((list.count(), buy.succeeded, buy.failed), (0, 1, 1));
+        assert_eq!(buy.statuses, [("200".to_owned(), 1)].into());
+        assert_eq!(buy.failures, [("timeout".to_owned(), 1)].into());
+        assert_eq!(buy.service.count(), 1);
     }
 
     #[test]

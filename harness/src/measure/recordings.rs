@@ -1,24 +1,35 @@
 //! The sessions' recordings and activities, shared with the code that sums up a round.
 //!
-//! A session writes to its place once per operation, under a lock that it nearly always has to itself. The holder of
-//! the recordings can sum up whether or not the sessions have returned.
+//! A session writes to its place once per operation, under a lock that it nearly always has to itself. Sessions share
+//! recordings under every runtime alike: one for each would fill a processor's caches with counts. The holder of the
+//! recordings can sum up whether or not the sessions have returned.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::intervals::Ruler;
-use crate::parts::Parts;
+use crate::os;
+use crate::parts::{PartRecorder, Parts};
 use crate::recording::Recording;
 use photofinish_record::Part;
 use photofinish_record::load::Load;
 use photofinish_record::protocol::WorkerPlan;
 
-/// Maximum number of histograms per round; sessions beyond that share one. Each takes 292 KiB, so one for each of
-/// thousands of sessions would dominate the measured memory. Recordings of open loads hold three.
+/// Recordings for each CPU: a session holds the lock for a hundredth of a short operation, so two CPUs hardly ever meet
+/// at one of four.
+const RECORDINGS_PER_CPU: u32 = 4;
+/// Maximum number of histograms per round. Each takes 292 KiB; recordings of open loads hold three.
 const MOST_RECORDINGS: u32 = 64;
 /// Maximum under open load, whose sessions record less often than under closed load.
 const MOST_RECORDINGS_OPEN: u32 = 16;
+
+/// Number of recordings that `sessions` share on the CPUs of this process.
+pub(super) fn stripes_for(sessions: NonZeroU32) -> NonZeroU32 {
+    let cpus = u32::try_from(os::allowed_cpus().len()).unwrap_or(u32::MAX);
+    let most = NonZeroU32::new(cpus.saturating_mul(RECORDINGS_PER_CPU));
+    sessions.min(most.unwrap_or(NonZeroU32::MAX))
+}
 
 /// A session's time at work in a phase.
 #[derive(Clone, Copy, Debug, Default)]
@@ -100,7 +111,7 @@ impl Recordings {
             Load::Closed { .. } => (MOST_RECORDINGS, Recording::default),
             Load::Open { .. } => (MOST_RECORDINGS_OPEN, Recording::of_arrivals),
         };
-        let stripes = most.min(sessions.get());
+        let stripes = most.min(stripes_for(sessions).get());
         let stripe = |index: u32| {
             let recording = make();
             let recording = if plan.audit {
@@ -127,6 +138,11 @@ impl Recordings {
             stripe: Arc::clone(&self.stripes[index % stripes]),
             slot: index / stripes,
         }
+    }
+
+    /// The handle to the parts of session number `index`.
+    pub(super) fn part_recorder(&self, index: u32) -> PartRecorder {
+        self.parts.recorder(index)
     }
 
     /// Begins the intervals of a phase.

@@ -14,6 +14,7 @@ use super::recordings::{Activity, Recordings, SessionSlot, Stripe};
 
 use crate::arrivals::{Arrival, ArrivalQueue};
 use crate::os;
+use crate::parts::PartRecorder;
 use crate::recording::{ArrivalNs, FIRST_WARMUP_OP};
 use crate::runtime::{Flow, Runtime, Session};
 use crate::workload::{Env, Failure, Workload};
@@ -36,6 +37,7 @@ pub(super) enum Goal {
 pub(super) struct SessionClock {
     /// Locked once per operation. Sessions share a recording only if there are more of them than recordings.
     place: SessionSlot,
+    part: PartRecorder,
     /// Its index among the sessions of this process.
     index: usize,
     /// Its number among the sessions of all shards.
@@ -55,6 +57,7 @@ impl SessionClock {
     pub(super) fn new(recordings: &Recordings, index: u32, shard: Shard, all: NonZeroU32) -> Self {
         Self {
             place: recordings.place(index),
+            part: recordings.part_recorder(index),
             index: index as usize,
             number: shard.number(index.into()),
             stride: u64::from(all.get()),
@@ -101,6 +104,7 @@ impl SessionClock {
         let Timed { start, end, result } = timed;
         let service_ns = nanoseconds(end - start);
         let mut stripe = self.place.lock();
+        self.part.operation_ended(service_ns, &result);
         let Stripe {
             recording,
             activities,

@@ -269,7 +269,7 @@ impl Http {
         session.connection.keep(step.keep, same);
         let same = same.map(|body| &**body);
         loop {
-            let start = session.part.start();
+            let start = (!step.is_operation).then(|| session.part.start());
             let sent = session
                 .send(env, &env.shared.begun, step, sending.method)
                 .await;
@@ -278,10 +278,14 @@ impl Http {
             let verdict = session
                 .walk
                 .judge(&self.script, step, &mut sending, outcome, same);
-            let failure = verdict.result.as_ref().err().map(|failure| failure.kind);
-            session
-                .part
-                .end(index, start, PartOutcome { failure, status });
+            match start {
+                None => session.part.is_operation(index, status),
+                Some(start) => {
+                    let failure = verdict.result.as_ref().err().map(|failure| failure.kind);
+                    let outcome = PartOutcome { failure, status };
+                    session.part.end(index, start, outcome);
+                }
+            }
             session.end_request(http.keep_alive.most_requests());
             if !verdict.again {
                 return verdict.result;

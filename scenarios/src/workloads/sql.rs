@@ -170,9 +170,8 @@ impl Workload for Sql {
     ) -> Result<(), Failure> {
         session.values.begin(op)?;
         let transaction = self.script.choose(env.seed, op);
-        let start = session.part.start();
         let result = self.try_repeatedly(env, session, transaction).await;
-        session.part.end(transaction.part, start, outcome(&result));
+        session.part.is_operation(transaction.part, None);
         result.map_err(|failure| {
             let detail = session.values.conceal(&failure.detail);
             failure.described(detail)

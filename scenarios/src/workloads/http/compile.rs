@@ -4,6 +4,7 @@
 //! again in each worker.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use photofinish_record::Part;
 use super::super::params::require;
 use super::Params;
 use super::place::at;
-use super::spec::{HttpSpec, HttpVersion, RequestSpec};
+use super::spec::{Cookies, HttpSpec, HttpVersion, RequestSpec};
 use super::step::Step;
 use crate::data::{Data, FeedOrder, Mix, Scope};
 
@@ -92,7 +93,8 @@ impl Script {
     /// Names of the response header fields that are needed.
     pub(super) fn watched(&self) -> impl Iterator<Item = &str> {
         let watched = self.steps.iter().flat_map(Step::watched);
-        watched.chain(["set-cookie"])
+        let has_cookies = self.http.cookies != Cookies::Enabled(false);
+        watched.chain(has_cookies.then_some("set-cookie"))
     }
 
     /// Time limit of each operation.
@@ -202,6 +204,10 @@ impl Steps<'_> {
 
     /// Adds the steps from `first` on as one item.
     fn item(&mut self, first: usize, weight: Option<u32>) {
+        if let [step] = &mut self.steps[first..] {
+            let is_sent_once = step.tries == NonZeroU32::MIN && self.http.redirects == 0;
+            step.is_operation = is_sent_once && step.pause.is_none();
+        }
         self.items.push(first..self.steps.len());
         self.weights.push(weight.unwrap_or(1));
     }

@@ -46,6 +46,8 @@ pub(super) struct Step {
     pub(super) tries: NonZeroU32,
     /// True if every operation sends the same bytes.
     pub(super) is_fixed: bool,
+    /// True if it is the whole of an operation: alone in it, and sent once.
+    pub(super) is_operation: bool,
     /// True if its bytes differ between rounds.
     is_unique: bool,
 }
@@ -148,6 +150,7 @@ impl Step {
             timeout: spec.timeout.or(http.timeout).map(|limit| limit.0),
             tries: spec.tries.unwrap_or(http.tries),
             is_fixed: false,
+            is_operation: false,
             is_unique: false,
         };
         let has_slots = step
