@@ -71,6 +71,9 @@ pub(crate) struct Peers {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use clap::CommandFactory as _;
 
     use super::*;
@@ -88,5 +91,27 @@ mod tests {
         };
         assert_eq!(peers.selection.only, [Group::Http, Group::Files]);
         assert!(Arguments::try_parse_from(["bench", "peers", "--blocks", "0"]).is_err());
+    }
+
+    #[test]
+    fn every_command_in_the_documents_is_understood() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let documents = fs::read_dir(root.join("docs")).expect("docs");
+        let documents = documents.map(|entry| entry.expect("an entry").path());
+        let mut understood = 0;
+        for path in documents.filter(|path| path.is_file()) {
+            let text = fs::read_to_string(&path).expect("a document");
+            let lines = text
+                .lines()
+                .filter_map(|line| line.split_once("photofinish-bench -- "));
+            for (_, words) in lines {
+                let words = words.split(['#', '`', ')']).next().unwrap_or_default();
+                let words = ["bench"].into_iter().chain(words.split_whitespace());
+                let parsed = Arguments::try_parse_from(words);
+                assert!(parsed.is_ok(), "{}: {parsed:?}", path.display());
+                understood += 1;
+            }
+        }
+        assert!(understood >= 5, "{understood}");
     }
 }

@@ -194,6 +194,103 @@ fn needs_more(word: &str) -> bool {
         || beginnings.iter().any(|it| word.starts_with(it))
 }
 
+/// Commands that tests in other files run: the whole self-test takes minutes, packages come over a network, a merge needs
+/// shards.
+const IN_OTHER_FILES: [&str; 3] = ["selftest", "setup", "merge"];
+
+/// Goal: each command is run by some test. Method: what is left by the tests of this file is run here or listed above.
+#[test]
+fn the_remaining_commands_work_as_documented() {
+    let sandbox = Sandbox::new();
+    let null = ["run", "http-get", "--runtimes", "tokio"];
+    sandbox.run(&[&null[..], &TINY[..]].concat()).check(0, &[]);
+    sandbox.script("browser", "#!/bin/sh\necho \"$1\" >> opened\n");
+    let mut ran = BTreeSet::new();
+    for Documented { place, words } in documented(&sandbox) {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let expected: &[i32] = match words[0] {
+            "open" => &[0],
+            // Whether this machine is fit is not the question.
+            "doctor" => &[0, 4],
+            "run" | "gate" | "import" | "init" => continue,
+            word if QUICK.contains(&word) || IN_OTHER_FILES.contains(&word) => continue,
+            _ => panic!("{place} is run by no test"),
+        };
+        let mut command = sandbox.command(&words);
+        let finished = Finished::of(command.env("BROWSER", "./browser"));
+        let code = finished.code.unwrap_or(-1);
+        assert!(expected.contains(&code), "{place}\n{finished:?}");
+        ran.insert(words[0].to_owned());
+    }
+    assert_eq!(Vec::from_iter(ran), ["doctor", "open"]);
+    let opened = fs::read_to_string(sandbox.path().join("opened")).expect("opened");
+    assert!(opened.contains("/report.html"), "{opened}");
+}
+
+/// Goal: what the documents tell cargo exists. Method: the packages, test targets, examples and scripts that lines of code name.
+#[test]
+fn what_cargo_is_told_in_the_documents_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let manifests = [
+        "bench",
+        "cli",
+        "harness",
+        "harness/record",
+        "reports",
+        "scenarios",
+        "servers",
+    ];
+    let packages: BTreeSet<(String, &str)> = manifests
+        .iter()
+        .map(|folder| {
+            let text =
+                fs::read_to_string(root.join(folder).join("Cargo.toml")).expect("a manifest");
+            let manifest: toml::Table = text.parse().expect("TOML");
+            let name = manifest["package"]["name"].as_str().expect("a name");
+            (name.to_owned(), *folder)
+        })
+        .collect();
+    let mut checked = 0;
+    for (name, text) in documents() {
+        let code = text.replace("\\\n", " ");
+        // Fences are pairs of three.
+        let code = code.split('`').skip(1).step_by(2).flat_map(str::lines);
+        for line in code.filter(|line| line.contains("cargo ")) {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let after = |option: &str| {
+                let at = words.iter().position(|word| *word == option);
+                at.and_then(|at| words.get(at + 1).copied())
+            };
+            let package = after("-p");
+            let folder = package.map(|package| {
+                let found = packages.iter().find(|(name, _)| name == package);
+                let (_, folder) = found.unwrap_or_else(|| panic!("{name}: {line}"));
+                *folder
+            });
+            let exists = |path: String| {
+                let places = [
+                    path.clone() + ".rs",
+                    path.clone() + "/main.rs",
+                    path.clone(),
+                ];
+                let is_there = places.iter().any(|path| root.join(path).exists());
+                assert!(is_there, "{name}: {line}: {path}");
+            };
+            if let Some(test) = after("--test") {
+                exists(format!("{}/tests/{test}", folder.expect("a package")));
+            }
+            if let Some(example) = after("--example") {
+                exists(format!("examples/{}", example.replace('-', "_")));
+            }
+            if let Some(script) = after("python3") {
+                exists(script.to_owned());
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked > 15, "{checked}");
+}
+
 /// Requests with the names that parts of scenarios in the documents use.
 const NAMED_REQUESTS: &str = "
 [[request]]
