@@ -10,7 +10,7 @@ const { start } = require('./chromium.cjs');
 const [program, profile, file] = process.argv.slice(2);
 const MOST_STOPS = 400;
 
-const KEYS = { Tab: 9, Enter: 13, ' ': 32, ArrowRight: 39, ArrowDown: 40, End: 35, Escape: 27 };
+const KEYS = { Tab: 9, Enter: 13, ' ': 32, ArrowRight: 39, ArrowDown: 40, ArrowUp: 38, End: 35, Escape: 27 };
 
 async function main() {
   const problems = [];
@@ -55,12 +55,18 @@ async function use(page, expect) {
   const column = (name) => `[...document.querySelectorAll('.matrix td[data-runtime="${name}"] b')].map((it) => it.textContent)`;
   const shown = (name) => evaluate(`[...document.querySelectorAll('[data-runtime="${name}"]')]
     .filter((it) => it.getClientRects().length).length`);
-  const choose = (label, value) => evaluate(`(() => {
-    const labels = [...document.querySelectorAll('.view label')];
-    const select = labels.find((it) => it.textContent.startsWith(${JSON.stringify(label)})).querySelector('select');
-    select.value = ${JSON.stringify(value)};
-    select.dispatchEvent(new Event('change'));
-  })()`);
+
+  /// Chooses a value in the list with this label.
+  async function choose(label, value) {
+    const distance = await evaluate(`(() => {
+      const labels = [...document.querySelectorAll('.view label')];
+      const select = labels.find((it) => it.textContent.startsWith(${JSON.stringify(label)})).querySelector('select');
+      document.querySelectorAll('select').forEach((it) => it.classList.toggle('chosen', it === select));
+      return [...select.options].findIndex((it) => it.value === ${JSON.stringify(value)}) - select.selectedIndex;
+    })()`);
+    await reach('select.chosen');
+    for (let step = 0; step < Math.abs(distance); step++) await press(distance > 0 ? 'ArrowDown' : 'ArrowUp');
+  }
 
   await ready();
   expect('nothing in the address of an untouched page', await hash(), '');
@@ -117,9 +123,15 @@ async function use(page, expect) {
   // A table is filtered and copied.
   await evaluate(`navigator.clipboard.writeText = async (text) => { window.copied = text; }`);
   const tools = `${first}.parentElement.previousElementSibling`;
-  await evaluate(`${tools}.open = true`);
-  await evaluate(`[...${tools}.querySelectorAll('button')].forEach((it) => { it.click(); window.copies = [...(window.copies || []), window.copied]; })`);
-  const [markdown, csv] = await evaluate('window.copies');
+  await evaluate(`${tools}.classList.add('tools-of-first')`);
+  await reach('.tools-of-first > summary');
+  await press('Enter');
+  const copy = async (number) => {
+    await reach(`.tools-of-first button:nth-of-type(${number})`);
+    await press('Enter');
+    return evaluate('window.copied');
+  };
+  const [markdown, csv] = [await copy(1), await copy(2)];
   const rows = await evaluate(`${first}.tBodies[0].rows.length`);
   expect('rows of Markdown', markdown.trim().split('\n').length, rows + 2);
   expect('rows of CSV', csv.trim().split('\r\n').length, rows + 1);
@@ -128,13 +140,27 @@ async function use(page, expect) {
   // The record is downloaded as it was embedded.
   await evaluate(`URL.createObjectURL = (blob) => { window.blob = blob; return '#'; };
     HTMLAnchorElement.prototype.click = function () { window.download = this.download; }`);
-  await evaluate(`[...document.querySelectorAll('.view button')].find((it) => it.textContent.startsWith('Download')).click()`);
+  await evaluate(`[...document.querySelectorAll('.view button')].find((it) => it.textContent.startsWith('Download')).classList.add('download')`);
+  await reach('button.download');
+  await press('Enter');
   const record = await evaluate(`(async () => {
     while (!window.download) await new Promise((done) => setTimeout(done, 10));
     return JSON.parse(await window.blob.text());
   })()`);
   const id = await evaluate(`document.querySelector('[data-run]').dataset.run`);
   expect('the record', [record.id, await evaluate('window.download')], [id, `${id}.json`]);
+
+  // The tab key stops at everything that can be used, with all details open; of a row of sort buttons at one.
+  await evaluate(`document.querySelectorAll('details').forEach((it) => { it.open = true; });
+    window.stops = new Set();
+    document.addEventListener('focusin', (event) => window.stops.add(event.target));
+    document.activeElement.blur()`);
+  const usable = `[...document.querySelectorAll('a[href], button, input, select, summary, [tabindex]')]
+    .filter((it) => it.tabIndex >= 0 && it.getClientRects().length)`;
+  const stops = await evaluate(`${usable}.length`);
+  for (let stop = 0; stop <= stops; stop++) await press('Tab');
+  expect('not reached by the tab key', await evaluate(`${usable}.filter((it) => !window.stops.has(it)).map((it) => it.outerHTML.slice(0, 200))`), []);
+  expect('there are such elements', stops > 20, true);
 
   // A view survives a reload, and sections stay reachable.
   const section = await evaluate(`document.querySelector('section.scenario').id`);
@@ -163,6 +189,13 @@ async function withoutScripts({ send, evaluate, go }, expect) {
   const { root } = await send('DOM.getDocument', { depth: 0 });
   const count = async (selector) => (await send('DOM.querySelectorAll', { nodeId: root.nodeId, selector })).nodeIds.length;
   expect('without scripts', [await count('table'), await count('button, input, select')], [tables, 0]);
+  const figures = (readFileSync(file, 'utf8').match(/<figure/g) || []).length;
+  const { nodeIds: charts } = await send('DOM.querySelectorAll', { nodeId: root.nodeId, selector: 'figure svg' });
+  const { nodeIds: open } = await send('DOM.querySelectorAll', { nodeId: root.nodeId, selector: ':not(details) > table, :not(details) > div > table' });
+  const isSeen = (nodeId) => send('DOM.getBoxModel', { nodeId }).then(({ model }) => model.width > 0 && model.height > 0, () => false);
+  const seen = async (nodes) => (await Promise.all(nodes.map(isSeen))).filter(Boolean).length;
+  expect('charts in sight without scripts', [charts.length, await seen(charts)], [figures, figures]);
+  expect('tables in sight without scripts', [open.length > 0, await seen(open)], [true, open.length]);
 }
 
 main().catch((error) => { console.error(error); process.exitCode = 1; });
