@@ -7,7 +7,7 @@
 use maud::{Markup, PreEscaped, html};
 
 use super::sections::{Section, load_id};
-use crate::matrix::{Field, Row};
+use crate::matrix::{Best, Field, Row};
 use crate::report::Report;
 use crate::rule::Verdict;
 use crate::summary::{CellSummary, Comparison, Group, Status};
@@ -124,9 +124,20 @@ fn best(report: &Report<'_>, row: &Row, common: Common) -> Markup {
         td.best role="cell" data-label="best median" data-certain=(best.rivals.is_empty()) {
             b { (best.runtime) }
             @if let Some(cell) = cell { small { (value(cell, row)) } }
-            @if common.verdicts { small { (row.certainty(best)) } }
+            @if common.verdicts { (certainty(row, best)) }
         }
     }
+}
+
+/// Whether the best runtime is certain; several others are counted, and named for readers who point at it or hear it.
+fn certainty(row: &Row, best: &Best) -> Markup {
+    let named = row.certainty(best);
+    let [tied, open] = best.tied_and_open();
+    if tied.len() + open.len() <= 1 {
+        return html! { small { (named) } };
+    }
+    let counted = describe::counted_certainty(tied.len(), open.len(), row.others());
+    html! { small title=(named) { span aria-hidden="true" { (counted) } span.sr { (named) } } }
 }
 
 /// The median of the row's metric with its interval.
