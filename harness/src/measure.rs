@@ -183,8 +183,7 @@ impl<W: Workload> Visitor for Round<'_, W> {
     fn visit<R: Runtime>(self, runtime: R) -> Self::Output {
         let workload = make_workload::<W>(self.plan)?;
         let sessions = Sessions::of(&runtime, self.plan)?;
-        let (own, names) = (sessions.own, workload.parts());
-        let parts = Parts::new(names, own, stripes_for(own))
+        let parts = Parts::new(workload.parts(), stripes_for(sessions.own))
             .map_err(|error| RoundError::Params(error.to_string()))?;
         let env = environment(runtime.clone(), self.plan, W::ABOUT.targets, parts);
         let context = Context {

@@ -14,23 +14,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use photofinish_record::latency::LatencyRecorder;
 use photofinish_record::{Part, PartError};
 
-use crate::workload::Failure;
-
 /// The parts of a workload's operations under measurement; clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Parts {
     names: Arc<[String]>,
     /// Empty if there are no parts.
     stripes: Arc<[Arc<Stripe>]>,
-    /// In the order of the sessions; empty if there are no parts.
-    whole: Arc<[Arc<WholePart>]>,
+    /// By the number of the session.
+    places: Arc<Mutex<BTreeMap<u32, SessionParts>>>,
 }
 
 /// The recordings of some sessions, by index of the part.
 type Stripe = Mutex<Vec<PartRecording>>;
 
-/// The part that is the whole of a session's current operation, if there is one: its number from 1, and the status in the
-/// lower half; 0 for none. In a cache line of its own, since every operation writes it.
+/// The part that is the whole of a session's current operation. Upper half: its index plus 1; lower half: its status, or 0.
+/// All zero if there is none. In a cache line of its own, since every operation writes it.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct WholePart(AtomicU32);
@@ -39,8 +37,11 @@ struct WholePart(AtomicU32);
 #[derive(Clone, Debug)]
 pub struct PartRecorder {
     /// `None` if the workload has no parts, so that its code need not ask.
-    place: Option<(Arc<Stripe>, Arc<WholePart>)>,
+    place: Option<SessionParts>,
 }
+
+/// Where one session records its parts.
+type SessionParts = (Arc<Stripe>, Arc<WholePart>);
 
 /// The end of a part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,13 +65,8 @@ pub(crate) struct PartRecording {
 struct Counts<K>(Vec<(K, u64)>);
 
 impl Parts {
-    /// The parts with these names, recorded by this many sessions in this many stripes, but at most
-    /// [`Part::MOST_STRIPES`].
-    pub fn new(
-        names: Vec<String>,
-        sessions: NonZeroU32,
-        stripes: NonZeroU32,
-    ) -> Result<Self, PartError> {
+    /// The parts with these names, recorded in this many stripes, but at most [`Part::MOST_STRIPES`].
+    pub fn new(names: Vec<String>, stripes: NonZeroU32) -> Result<Self, PartError> {
         Part::check_names(names.iter().map(String::as_str))?;
         if names.is_empty() {
             return Ok(Self::default());
@@ -79,22 +75,21 @@ impl Parts {
         let stripe = |_| Arc::new(Mutex::new(vec![PartRecording::default(); names.len()]));
         Ok(Self {
             stripes: (0..stripes).map(stripe).collect(),
-            whole: (0..sessions.get()).map(|_| Arc::default()).collect(),
             names: names.into(),
+            places: Arc::default(),
         })
     }
 
-    /// The handle of session number `index`.
-    pub fn recorder(&self, index: u32) -> PartRecorder {
-        let index = index as usize;
-        let stripe = index.checked_rem(self.stripes.len());
-        let place = |stripe| {
-            let stripe: &Arc<Stripe> = &self.stripes[stripe];
-            (Arc::clone(stripe), Arc::clone(&self.whole[index]))
-        };
-        PartRecorder {
-            place: stripe.map(place),
-        }
+    /// The handle of session `number`, which is its number among the sessions of all shards.
+    pub fn recorder(&self, number: u32) -> PartRecorder {
+        let mut places = locked(&self.places);
+        // Not by the number: those of one shard may have a common factor with the number of stripes.
+        let stripe = places.len().checked_rem(self.stripes.len());
+        let place = stripe.map(|stripe| {
+            let place = || (Arc::clone(&self.stripes[stripe]), Arc::default());
+            places.entry(number).or_insert_with(place).clone()
+        });
+        PartRecorder { place }
     }
 
     /// Merges all stripes and empties them for the next phase.
@@ -125,35 +120,35 @@ impl PartRecorder {
         }
     }
 
-    /// Makes the current operation part number `part` as well, with the operation's time and result; it has no other parts
-    /// of this number.
+    /// Counts the current operation as part `part` too, with the operation's time and result. At most once in an operation,
+    /// and not for a part that is recorded with a clock of its own. An operation cancelled before counts as no part.
     #[inline]
-    pub fn is_operation(&self, part: usize, status: Option<u16>) {
+    pub fn mark_whole(&self, part: usize, status: Option<u16>) {
         if let Some((_, whole)) = &self.place {
             let part = (part as u32 + 1) << u16::BITS;
-            whole
-                .0
-                .store(part | u32::from(status.unwrap_or(0)), Ordering::Relaxed);
+            let mark = part | u32::from(status.unwrap_or(0));
+            whole.0.store(mark, Ordering::Relaxed);
         }
     }
 
-    /// Records the part that is the operation which has just ended, if one is.
+    /// Records the part that is the whole of the operation which has just ended, if one was marked; `failure` is the kind of
+    /// the operation's failure.
     #[inline]
-    pub(crate) fn operation_ended(&self, service_ns: u64, result: &Result<(), Failure>) {
+    pub(crate) fn record_whole(&self, service_ns: u64, failure: Option<&'static str>) {
         let Some((stripe, whole)) = &self.place else {
             return;
         };
-        let noted = whole.0.load(Ordering::Relaxed);
-        if noted == 0 {
+        let mark = whole.0.load(Ordering::Relaxed);
+        if mark == 0 {
             return;
         }
         whole.0.store(0, Ordering::Relaxed);
-        let status = noted as u16;
+        let status = mark as u16;
         let outcome = PartOutcome {
-            failure: result.as_ref().err().map(|failure| failure.kind),
+            failure,
             status: (status != 0).then_some(status),
         };
-        locked(stripe)[(noted >> u16::BITS) as usize - 1].record(service_ns, outcome);
+        locked(stripe)[(mark >> u16::BITS) as usize - 1].record(service_ns, outcome);
     }
 
     /// True if the workload has parts.
@@ -238,8 +233,8 @@ impl<K: Copy + Eq> Counts<K> {
     }
 }
 
-fn locked(stripe: &Stripe) -> MutexGuard<'_, Vec<PartRecording>> {
-    stripe.lock().unwrap_or_else(PoisonError::into_inner)
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -250,7 +245,7 @@ mod tests {
 
     fn parts() -> Parts {
         let names = ["list", "buy"].map(str::to_owned).to_vec();
-        Parts::new(names, SESSIONS, SESSIONS).expect("sound names")
+        Parts::new(names, SESSIONS).expect("sound names")
     }
 
     fn ended(failure: Option<&'static str>, status: u16) -> PartOutcome {
@@ -310,7 +305,7 @@ mod tests {
 
     #[test]
     fn a_workload_without_parts_has_no_stripes_and_records_nothing() {
-        let none = Parts::new(Vec::new(), SESSIONS, SESSIONS).expect("no names");
+        let none = Parts::new(Vec::new(), SESSIONS).expect("no names");
         none.recorder(3).record(7, 1, PartOutcome::default());
         assert!(none.drain().is_empty() && none.stripes.is_empty());
     }
@@ -318,14 +313,15 @@ mod tests {
     #[test]
     fn a_part_that_is_the_operation_has_its_time_and_result_once() {
         let parts = parts();
-        let recorder = parts.recorder(3);
-        recorder.clone().is_operation(1, Some(200));
-        recorder.operation_ended(5_000, &Ok(()));
-        recorder.operation_ended(6_000, &Ok(()));
-        recorder.is_operation(1, None);
-        let failure = Failure::new(Failure::TIMEOUT, "late");
-        recorder.operation_ended(7_000, &Err(failure));
-        parts.recorder(4).operation_ended(8_000, &Ok(()));
+        // Numbers of other shards lie between those of this process.
+        let number = 3 + 7 * SESSIONS.get();
+        let recorder = parts.recorder(number);
+        recorder.clone().mark_whole(1, Some(200));
+        parts.recorder(3).record_whole(4_000, None);
+        parts.recorder(number).record_whole(5_000, None);
+        recorder.record_whole(6_000, None);
+        recorder.mark_whole(1, None);
+        recorder.record_whole(7_000, Some("timeout"));
         let figures = parts.figures(&parts.drain());
         let [list, buy] = &figures[..] else {
             panic!("{figures:?}")
@@ -340,8 +336,12 @@ mod tests {
     fn sessions_beyond_the_stripes_share_them() {
         let parts = parts();
         assert_eq!(parts.stripes.len(), Part::MOST_STRIPES as usize);
-        parts.recorder(0).record(0, 5, PartOutcome::default());
-        parts.recorder(16).record(0, 5, PartOutcome::default());
+        // Numbers as the fourth of sixteen shards has them.
+        let recorders = (0..=Part::MOST_STRIPES).map(|own| parts.recorder(3 + 16 * own));
+        let recorders: Vec<_> = recorders.collect();
+        for recorder in [&recorders[0], &recorders[16]] {
+            recorder.record(0, 5, PartOutcome::default());
+        }
         assert_eq!(locked(&parts.stripes[0])[0].service.count(), 2);
     }
 }

@@ -306,12 +306,12 @@ pub async fn run_session<S: Session>(session: &mut S, steps_per_turn: Option<Non
         for _ in 0..steps_per_turn.map_or(u32::MAX, NonZeroU32::get) {
             // Pinned where it is made: moving it would copy all of it, hundreds of bytes in every operation.
             let mut step = pin!(session.step());
-            let noticing_waits = poll_fn(|context| {
+            let noticed = poll_fn(|context| {
                 let polled = step.as_mut().poll(context);
                 waited |= polled.is_pending();
                 polled
             });
-            if noticing_waits.await == Flow::Finished {
+            if noticed.await == Flow::Finished {
                 return;
             }
         }

@@ -264,7 +264,7 @@ pub struct ParamError {
 
 /// A failed operation: data, not an error of the tool.
 ///
-/// Boxed: a result passes through each level of an operation at each of its polls, and this keeps it in a register.
+/// Boxed, so that a `Result<(), Failure>` fits in a register as it passes up through the levels of an operation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {}", .0.kind, .0.detail)]
 pub struct Failure(Box<FailureContent>);

@@ -3,7 +3,7 @@
 //! A part costs as much as the loop around an operation, which every round measures as its `overhead`, and this lies
 //! within the operation's own service time. Without parts it costs a branch. An operation's times are not derived from
 //! those of its parts: what lies between them (pauses, checks) belongs to the operation alone. A part that is the whole
-//! operation needs no clock ([`PartRecorder::is_operation`]). Recordings are in `crate::parts`.
+//! operation needs no clock ([`PartRecorder::mark_whole`]). Recordings are in `crate::parts`.
 
 use std::future::Future;
 use std::time::Instant;

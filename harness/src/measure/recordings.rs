@@ -1,7 +1,7 @@
 //! The sessions' recordings and activities, shared with the code that sums up a round.
 //!
 //! A session writes to its place once per operation, under a lock that it nearly always has to itself. Sessions share
-//! recordings under every runtime alike: one for each would fill a processor's caches with counts. The holder of the
+//! recordings under every runtime alike: a histogram for each would fill the CPU's caches. The holder of the
 //! recordings can sum up whether or not the sessions have returned.
 
 use std::num::NonZeroU32;
@@ -16,8 +16,8 @@ use photofinish_record::Part;
 use photofinish_record::load::Load;
 use photofinish_record::protocol::WorkerPlan;
 
-/// Recordings for each CPU: a session holds the lock for a hundredth of a short operation, so two CPUs hardly ever meet
-/// at one of four.
+/// Recordings per CPU, up to the maximum. A session holds the lock for about 1 % of a short operation, so there is hardly any
+/// contention.
 const RECORDINGS_PER_CPU: u32 = 4;
 /// Maximum number of histograms per round. Each takes 292 KiB; recordings of open loads hold three.
 const MOST_RECORDINGS: u32 = 64;
@@ -101,7 +101,7 @@ impl SessionSlot {
 #[derive(Clone, Debug)]
 pub(super) struct Recordings {
     stripes: Vec<Arc<Mutex<Stripe>>>,
-    /// Written by the workload itself, under locks of their own.
+    /// Under locks of their own, always taken after a stripe's.
     parts: Parts,
 }
 
@@ -140,9 +140,9 @@ impl Recordings {
         }
     }
 
-    /// The handle to the parts of session number `index`.
-    pub(super) fn part_recorder(&self, index: u32) -> PartRecorder {
-        self.parts.recorder(index)
+    /// The handle to the parts of the session with this number among those of all shards.
+    pub(super) fn part_recorder(&self, number: u32) -> PartRecorder {
+        self.parts.recorder(number)
     }
 
     /// Begins the intervals of a phase.

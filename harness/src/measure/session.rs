@@ -1,7 +1,7 @@
 //! One session under measurement: a step is one operation.
 //!
 //! The only place where time is stamped: two clock reads around [`Workload::operate`] and one histogram record, the same
-//! for every runtime. Under closed load a step is the next operation; under open load it waits for the next arrival
+//! for every runtime, and a second record if the operation is a part as well. Under closed load a step is the next operation; under open load it waits for the next arrival
 //! first. The bookkeeping around the operation ([`SessionClock`]) does not know the workload and is compiled once. Phases
 //! begin and end in `phase`; `erased` hides the workload's type from it.
 
@@ -55,11 +55,12 @@ pub(super) struct SessionClock {
 impl SessionClock {
     /// The clock of session `index` of `shard`, with nothing to do yet; all shards have `all` sessions.
     pub(super) fn new(recordings: &Recordings, index: u32, shard: Shard, all: NonZeroU32) -> Self {
+        let number = shard.number(index.into());
         Self {
             place: recordings.place(index),
-            part: recordings.part_recorder(index),
+            part: recordings.part_recorder(number as u32),
             index: index as usize,
-            number: shard.number(index.into()),
+            number,
             stride: u64::from(all.get()),
             next_op: 0,
             goal: Goal::Ops(0),
@@ -104,7 +105,9 @@ impl SessionClock {
         let Timed { start, end, result } = timed;
         let service_ns = nanoseconds(end - start);
         let mut stripe = self.place.lock();
-        self.part.operation_ended(service_ns, &result);
+        // Under the stripe's lock, so that a drain sees an operation and its part together.
+        let failure = result.as_ref().err().map(|failure| failure.kind);
+        self.part.record_whole(service_ns, failure);
         let Stripe {
             recording,
             activities,

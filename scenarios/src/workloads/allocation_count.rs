@@ -70,7 +70,7 @@ impl<W: Workload> Visitor for Count<W> {
             traffic: [(self.target, TrafficCounter::default())].into(),
             memo: Default::default(),
             observed: Observed::default(),
-            parts: Parts::new(workload.parts(), NonZeroU32::MIN, NonZeroU32::MIN).expect("parts"),
+            parts: Parts::new(workload.parts(), NonZeroU32::MIN).expect("parts"),
         });
         runtime.block_on(async {
             let shared = workload.prepare(&env).await.expect("prepared");

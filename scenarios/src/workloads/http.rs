@@ -279,7 +279,7 @@ impl Http {
                 .walk
                 .judge(&self.script, step, &mut sending, outcome, same);
             match start {
-                None => session.part.is_operation(index, status),
+                None => session.part.mark_whole(index, status),
                 Some(start) => {
                     let failure = verdict.result.as_ref().err().map(|failure| failure.kind);
                     let outcome = PartOutcome { failure, status };

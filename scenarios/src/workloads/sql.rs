@@ -171,7 +171,7 @@ impl Workload for Sql {
         session.values.begin(op)?;
         let transaction = self.script.choose(env.seed, op);
         let result = self.try_repeatedly(env, session, transaction).await;
-        session.part.is_operation(transaction.part, None);
+        session.part.mark_whole(transaction.part, None);
         result.map_err(|failure| {
             let detail = session.values.conceal(&failure.detail);
             failure.described(detail)

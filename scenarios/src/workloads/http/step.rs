@@ -46,7 +46,7 @@ pub(super) struct Step {
     pub(super) tries: NonZeroU32,
     /// True if every operation sends the same bytes.
     pub(super) is_fixed: bool,
-    /// True if it is the whole of an operation: alone in it, and sent once.
+    /// True if it is the whole of an operation: alone in it, sent once, and without a pause.
     pub(super) is_operation: bool,
     /// True if its bytes differ between rounds.
     is_unique: bool,
