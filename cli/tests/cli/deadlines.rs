@@ -495,8 +495,10 @@ fn a_failure_to_start_threads_is_reported_without_a_hang_or_panic() {
             .env("TMPDIR", sandbox.path());
         let finished = Finished::of(&mut command);
         let _ = std::fs::remove_dir_all(sandbox.path().join("photofinish-runs"));
+        // smol's pool keeps an operation whose thread was refused until another one asks for a thread: told as unfinished.
+        let is_kept = finished.code == Some(5) && finished.stderr.contains("still in an operation");
         assert!(
-            matches!(finished.code, Some(0 | 1)),
+            is_kept || matches!(finished.code, Some(0 | 1)),
             "{limit}: {finished:#?}"
         );
         assert!(
