@@ -2,8 +2,8 @@
 //!
 //! A workload lists its parts once; each session gets a [`PartRecorder`], which counts a part by its index, by the status
 //! of its answer and by the kind of its failure, and keeps the times of successes with two significant digits. Its clock
-//! is in `measure/part_clock.rs`, with all others; a part that is the whole of an operation takes over the operation's time
-//! and result. Sessions share at most [`Part::MOST_STRIPES`] stripes, so that a session nearly always has the lock to itself.
+//! is in `measure/part_clock.rs`, with all others; a part that is the whole of an operation has the operation's time and
+//! result. Sessions share at most [`Part::MOST_STRIPES`] stripes, so that a session nearly always has the lock to itself.
 //! Nothing is allocated after the first status and failure of each kind.
 
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ pub struct Parts {
     /// Empty if there are no parts.
     stripes: Arc<[Arc<Stripe>]>,
     /// By the number of the session.
-    places: Arc<Mutex<BTreeMap<u32, SessionParts>>>,
+    places: Arc<Mutex<BTreeMap<u64, SessionParts>>>,
 }
 
 /// The recordings of some sessions, by index of the part.
@@ -81,13 +81,13 @@ impl Parts {
     }
 
     /// The handle of session `number`, which is its number among the sessions of all shards.
-    pub fn recorder(&self, number: u32) -> PartRecorder {
+    pub fn recorder(&self, number: impl Into<u64>) -> PartRecorder {
         let mut places = locked(&self.places);
         // Not by the number: those of one shard may have a common factor with the number of stripes.
         let stripe = places.len().checked_rem(self.stripes.len());
         let place = stripe.map(|stripe| {
             let place = || (Arc::clone(&self.stripes[stripe]), Arc::default());
-            places.entry(number).or_insert_with(place).clone()
+            places.entry(number.into()).or_insert_with(place).clone()
         });
         PartRecorder { place }
     }
@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn a_workload_without_parts_has_no_stripes_and_records_nothing() {
         let none = Parts::new(Vec::new(), SESSIONS).expect("no names");
-        none.recorder(3).record(7, 1, PartOutcome::default());
+        none.recorder(3_u32).record(7, 1, PartOutcome::default());
         assert!(none.drain().is_empty() && none.stripes.is_empty());
     }
 
@@ -317,7 +317,7 @@ mod tests {
         let number = 3 + 7 * SESSIONS.get();
         let recorder = parts.recorder(number);
         recorder.clone().mark_whole(1, Some(200));
-        parts.recorder(3).record_whole(4_000, None);
+        parts.recorder(3_u32).record_whole(4_000, None);
         parts.recorder(number).record_whole(5_000, None);
         recorder.record_whole(6_000, None);
         recorder.mark_whole(1, None);

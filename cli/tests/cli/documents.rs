@@ -231,16 +231,13 @@ fn the_remaining_commands_work_as_documented() {
 #[test]
 fn what_cargo_is_told_in_the_documents_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let manifests = [
-        "bench",
-        "cli",
-        "harness",
-        "harness/record",
-        "reports",
-        "scenarios",
-        "servers",
-    ];
-    let packages: BTreeSet<(String, &str)> = manifests
+    let workspace = fs::read_to_string(root.join("Cargo.toml")).expect("a manifest");
+    let workspace: toml::Table = workspace.parse().expect("TOML");
+    let members = workspace["workspace"]["members"]
+        .as_array()
+        .expect("members");
+    let members: Vec<&str> = members.iter().filter_map(toml::Value::as_str).collect();
+    let packages: BTreeSet<(String, &str)> = members
         .iter()
         .map(|folder| {
             let text =

@@ -141,7 +141,7 @@ impl Recordings {
     }
 
     /// The handle to the parts of the session with this number among those of all shards.
-    pub(super) fn part_recorder(&self, number: u32) -> PartRecorder {
+    pub(super) fn part_recorder(&self, number: u64) -> PartRecorder {
         self.parts.recorder(number)
     }
 

@@ -1,9 +1,10 @@
 //! One session under measurement: a step is one operation.
 //!
 //! The only place where time is stamped: two clock reads around [`Workload::operate`] and one histogram record, the same
-//! for every runtime, and a second record if the operation is a part as well. Under closed load a step is the next operation; under open load it waits for the next arrival
-//! first. The bookkeeping around the operation ([`SessionClock`]) does not know the workload and is compiled once. Phases
-//! begin and end in `phase`; `erased` hides the workload's type from it.
+//! for every runtime, and a second record if the operation is a part as well. Under closed load a step is the next
+//! operation; under open load it waits for the next arrival first. The bookkeeping around the operation ([`SessionClock`])
+//! does not know the workload and is compiled once. Phases begin and end in `phase`; `erased` hides the workload's type
+//! from it.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -58,7 +59,7 @@ impl SessionClock {
         let number = shard.number(index.into());
         Self {
             place: recordings.place(index),
-            part: recordings.part_recorder(number as u32),
+            part: recordings.part_recorder(number),
             index: index as usize,
             number,
             stride: u64::from(all.get()),

@@ -234,3 +234,36 @@ fn name_apart(steps: &mut [Step]) -> Result<(), ParamError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn only_a_lone_request_sent_once_without_a_pause_is_the_whole_operation() {
+        let is_operation = |params: Value| {
+            let params: Params = serde_json::from_value(params).expect("parameters");
+            let script = Script::compile(&params).expect("a script");
+            script.steps.iter().all(|step| step.is_operation)
+        };
+        let get = json!({ "send": "GET /" });
+        let retried = json!({ "send": "GET /", "tries": 2 });
+        assert!(is_operation(json!({ "request": [get, get] })));
+        assert!(is_operation(json!({ "flow": [{ "request": [get] }] })));
+        assert!(!is_operation(
+            json!({ "flow": [{ "request": [get, get] }] })
+        ));
+        assert!(!is_operation(json!({ "request": [retried] })));
+        assert!(!is_operation(
+            json!({ "http": { "tries": 2 }, "request": [get] })
+        ));
+        assert!(!is_operation(
+            json!({ "http": { "redirects": 1 }, "request": [get] })
+        ));
+        assert!(!is_operation(
+            json!({ "request": [{ "send": "GET /", "pause": "1ms" }] })
+        ));
+    }
+}

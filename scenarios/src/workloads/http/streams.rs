@@ -107,7 +107,7 @@ impl<R: Runtime> Streams<R> {
         shared: &Shared,
         step: usize,
     ) -> Result<&[u8], Failure> {
-        self.part = Parts::default().recorder(0);
+        self.part = Parts::default().recorder(0_u32);
         self.lanes[0].begin_steps(script, step..step + 1);
         self.run(script, shared).await?;
         Ok(self.lanes[0].body())
