@@ -1,4 +1,5 @@
 import asyncio
+import itertools
 import sys
 
 import websockets
@@ -10,12 +11,16 @@ url, clients, seconds = sys.argv[1:]
 async def main():
     connections = [await websockets.connect(url, compression=None) for _ in range(int(clients))]
 
-    async def operate(connection):
-        await connection.send("message 1")
+    # Each message of a connection is another, so that a lost echo would show.
+    async def operate(session):
+        connection, numbers = session
+        message = f"message {next(numbers)}"
+        await connection.send(message)
         async with asyncio.timeout(5):
-            assert await connection.recv() == "message 1"
+            assert await connection.recv() == message
 
-    await measure_async(operate, connections, float(seconds))
+    sessions = [(connection, itertools.count(1)) for connection in connections]
+    await measure_async(operate, sessions, float(seconds))
     for connection in connections:
         await connection.close()
 

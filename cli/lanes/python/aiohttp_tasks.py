@@ -52,12 +52,7 @@ class Client:
         self.traffic.connections += 1
         return socket.socket(family, kind, protocol)
 
-    async def exchange(self, method, path, body=None):
-        """The status and the body of one response."""
-        status, _, content = await self.ask(method, path, body)
-        return status, content
-
-    async def ask(self, method, path, body=None, headers=None):
+    async def exchange(self, method, path, body=None, headers=None):
         """The status, the header and the body of one response."""
         if body is not None:
             headers = {"Content-Type": "application/json", **(headers or {})}

@@ -46,12 +46,9 @@ class Database(Workload):
         """The answer to one request, counted. Preparing a statement is not one: the server ends no transaction after it."""
         alone = not connection.is_in_transaction()
         result = await answer
-        self.add_request(alone)
-        return result
-
-    def add_request(self, alone):
         self.traffic.requests += 1
         self.traffic.transactions += alone
+        return result
 
     async def fetchval(self, connection, sql, *arguments):
         return await self.asked(connection, connection.fetchval(sql, *arguments))
@@ -105,6 +102,7 @@ class Database(Workload):
 
 class DbSelect(Database):
     def statements(self):
+        self.items = db_content.drawn_items(self.round)
         return db_content.items(self.params["rows"])
 
     async def open(self):
@@ -115,11 +113,13 @@ class DbSelect(Database):
         await session[0].close()
 
     async def operate(self, session, op):
-        connection, statement = session
-        key = db_content.drawn_item(self.round, op)
+        _, statement = session
+        key = self.items.at(op) + 1
         # Never within a transaction; `asked` would be a coroutine more.
         row = await statement.fetchrow(key)
-        self.add_request(True)
+        traffic = self.traffic
+        traffic.requests += 1
+        traffic.transactions += 1
         db_content.check_item(key, row)
 
 

@@ -1,4 +1,4 @@
-"""HTTP workloads under an event loop. A lane has the client: `exchange` gives the status and the body of one request."""
+"""HTTP workloads under an event loop. A lane has the client: `exchange` gives the status, the header and the body of one response."""
 
 import asyncio
 import json
@@ -35,14 +35,14 @@ class Http(Workload):
         client = self.client(1)
         bodies = {}
         for path in dict.fromkeys(paths):
-            status, bodies[path] = await client.exchange("GET", path)
+            status, _, bodies[path] = await client.exchange("GET", path)
             self.expectation.check_status(f"GET {path}", status)
         await client.close()
         return bodies
 
     async def get(self, client, path, expected):
-        status, body = await client.exchange("GET", path)
-        self.expectation.check("GET " + path, status, body, expected)
+        status, _, body = await client.exchange("GET", path)
+        self.expectation.check(path, status, body, expected)
 
     def violations(self, totals):
         return totals.wrong_requests("http", self.requests)
@@ -78,7 +78,7 @@ class HttpPost(Http):
 
     async def operate(self, session, op):
         sent = {"operation": op, "filling": self.filling}
-        status, body = await session.exchange("POST", self.path, json.dumps(sent).encode())
+        status, _, body = await session.exchange("POST", self.path, json.dumps(sent).encode())
         self.expectation.check_status("POST " + self.path, status)
         if self.expectation.compares:
             content.check_echo(sent, body)
@@ -98,8 +98,8 @@ class HttpStream(Http):
             yield path, await client.exchange("GET", path)
 
     async def operate(self, session, op):
-        async for path, (status, body) in self.answers(session):
-            self.expectation.check("GET " + path, status, body, self.expected[path])
+        async for path, (status, _, body) in self.answers(session):
+            self.expectation.check(path, status, body, self.expected[path])
 
 
 class FanOut(Http):
@@ -141,7 +141,7 @@ class HttpJson(FanOut):
         self.documents = content.Documents(self.all_paths, self.expected, self.expectation)
 
     async def part(self, client, path, expected):
-        status, body = await client.exchange("GET", path)
+        status, _, body = await client.exchange("GET", path)
         self.documents.check(path, status, body)
 
 
@@ -248,7 +248,7 @@ class HttpRetry(Http):
             if attempt > 1:
                 await asyncio.sleep(back_off.seconds_before(attempt))
             begun = frame.clock()
-            status, _ = await session.exchange("GET", path)
+            status, _, _ = await session.exchange("GET", path)
             back_off.note(begun, frame.clock())
             if status == 200:
                 break
@@ -291,7 +291,7 @@ class HttpErrors(Http):
 
     async def fail(self, client, kind, path):
         try:
-            status, _ = await client.exchange("GET", path)
+            status, _, _ = await client.exchange("GET", path)
             if status >= 400:
                 raise Failure("status", f"GET {path} answered {status}")
         except Exception as error:

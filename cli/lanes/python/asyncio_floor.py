@@ -96,7 +96,7 @@ class Connection(asyncio.Protocol):
             self.fail(TimeoutError(f"no answer in {TIMEOUT_S} s"))
 
     async def ask(self, request):
-        """Status and body of the response."""
+        """The status, nothing of the header, and the body of the response."""
         self.answer = self.loop.create_future()
         self.asked_at = self.loop.time()
         self.transport.write(request)
@@ -131,7 +131,7 @@ class Connection(asyncio.Protocol):
         if not is_kept:
             self.close()
         if self.is_awaited():
-            self.answer.set_result((status, body))
+            self.answer.set_result((status, None, body))
 
     def is_awaited(self):
         """False if no request was sent, or if its operation was given up."""
@@ -179,7 +179,7 @@ class Client:
         return connection
 
     async def exchange(self, method, path, body=None):
-        """The status and the body of one response."""
+        """The status, nothing of the header, and the body of one response."""
         request = f"{method} {path} HTTP/1.1\r\nHost: {self.target.authority}\r\n"
         if body is not None:
             request += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"

@@ -112,12 +112,7 @@ class Client:
         for connection in self.idle:
             await connection.connect()
 
-    async def exchange(self, method, path, body=None):
-        """The status and the body of one response."""
-        status, _, answer = await self.ask(method, path, body)
-        return status, answer
-
-    async def ask(self, method, path, body=None, headers=None):
+    async def exchange(self, method, path, body=None, headers=None):
         """The status, the header and the body of one response."""
         connection = self.idle.pop()
         try:

@@ -118,9 +118,10 @@ class DbSelect(Database):
     def prepare(self):
         super().prepare()
         self.select = self.sql(db_content.SELECT_ITEM)
+        self.items = db_content.drawn_items(self.round)
 
     def operate(self, session, op):
-        key = db_content.drawn_item(self.round, op)
+        key = self.items.at(op) + 1
         db_content.check_item(key, self.run(session, self.select, [integer(key)]))
 
 

@@ -61,12 +61,7 @@ class Client:
         for connection in self.idle:
             connection.connect()
 
-    def exchange(self, method, path, body=None):
-        """The status and the body of one response."""
-        status, _, content = self.ask(method, path, body)
-        return status, content
-
-    def ask(self, method, path, body=None, headers=None):
+    def exchange(self, method, path, body=None, headers=None):
         """The status, the header and the body of one response."""
         connection = self.idle.pop()
         try:
@@ -107,14 +102,14 @@ class Http(Workload):
         client = self.client(1)
         bodies = {}
         for path in dict.fromkeys(paths):
-            status, bodies[path] = client.exchange("GET", path)
+            status, _, bodies[path] = client.exchange("GET", path)
             self.expectation.check_status(f"GET {path}", status)
         client.close()
         return bodies
 
     def get(self, client, path, expected):
-        status, body = client.exchange("GET", path)
-        self.expectation.check("GET " + path, status, body, expected)
+        status, _, body = client.exchange("GET", path)
+        self.expectation.check(path, status, body, expected)
 
     def violations(self, totals):
         return totals.wrong_requests("http", self.requests)
@@ -168,7 +163,7 @@ class HttpPost(Single):
 
     def operate(self, session, op):
         sent = {"operation": op, "filling": self.filling}
-        status, body = session.exchange("POST", self.path, json.dumps(sent).encode())
+        status, _, body = session.exchange("POST", self.path, json.dumps(sent).encode())
         self.expectation.check_status("POST " + self.path, status)
         if self.expectation.compares:
             content.check_echo(sent, body)
@@ -228,7 +223,7 @@ class HttpJson(FanOut):
         self.documents = content.Documents(self.all_paths, self.expected, self.expectation)
 
     def part(self, client, path, expected):
-        status, body = client.exchange("GET", path)
+        status, _, body = client.exchange("GET", path)
         self.documents.check(path, status, body)
 
 
@@ -340,7 +335,7 @@ class HttpRetry(Single):
             if attempt > 1:
                 time.sleep(back_off.seconds_before(attempt))
             begun = frame.clock()
-            status, _ = session.exchange("GET", path)
+            status, _, _ = session.exchange("GET", path)
             back_off.note(begun, frame.clock())
             if status == 200:
                 break
@@ -385,7 +380,7 @@ class HttpErrors(Http):
 
     def fail(self, client, kind, path):
         try:
-            status, _ = client.exchange("GET", path)
+            status, _, _ = client.exchange("GET", path)
             if status >= 400:
                 raise Failure("status", f"GET {path} answered {status}")
         except Exception as error:

@@ -19,11 +19,11 @@ class Site(Http):
         os.makedirs(self.round.work_dir, exist_ok=True)
 
     def report(self, client):
-        status, _, body = client.ask("GET", "/site-report", headers=site_content.headers("report"))
+        status, _, body = client.exchange("GET", "/site-report", headers=site_content.headers("report"))
         return site_content.report(status, body)
 
     def body(self, client, path, name):
-        status, _, body = client.ask("GET", path, headers=site_content.headers(name))
+        status, _, body = client.exchange("GET", path, headers=site_content.headers(name))
         self.expectation.check_status(f"GET {path}", status)
         return body
 
@@ -130,7 +130,7 @@ class Crawl(Site):
             if attempt:
                 time.sleep(wait_s * 2 ** (attempt - 1))
             with under_way:
-                answer = client.ask("GET", site_content.path_of(address), headers=site_content.headers(name))
+                answer = client.exchange("GET", site_content.path_of(address), headers=site_content.headers(name))
             if answer[0] < 500:
                 break
         return answer

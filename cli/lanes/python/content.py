@@ -91,15 +91,14 @@ class RandomBlocks:
     """The blocks of `file-random`: each operation reads the one that its number draws."""
 
     def __init__(self, round_):
-        self.seed = round_.seed
         self.size = size_in_bytes(round_.params["block"])
         file_size = size_in_bytes(round_.params["file_size"])
         self.path = known_path(round_.work_dir, file_size)
-        self.count = file_size // self.size
+        self.draws = frame.Draws(round_.seed, file_size // self.size)
         self.known = KnownBlocks(self.size)
 
     def offset(self, op):
-        return frame.draw_below(self.seed, op, self.count) * self.size
+        return self.draws.at(op) * self.size
 
     def check(self, offset, block):
         exactly(self.size, len(block), "bytes of a block")
@@ -248,10 +247,12 @@ class Expectation:
         if status not in self.statuses:
             raise Failure("status", f"{request} answered {status}")
 
-    def check(self, request, status, body, expected):
-        self.check_status(request, status)
+    def check(self, path, status, body, expected):
+        """Raises unless a GET of `path` was answered as before."""
+        if status not in self.statuses:
+            self.check_status(f"GET {path}", status)
         if self.compares and body != expected:
-            raise wrong_content(f"{request}: expected {len(expected)} bytes as before, got {len(body)} that differ")
+            raise wrong_content(f"GET {path}: expected {len(expected)} bytes as before, got {len(body)} that differ")
 
 
 class Documents:

@@ -82,12 +82,15 @@ def items(rows):
     ]
 
 
-def drawn_item(round_, op):
-    return frame.draw_below(round_.seed, op, round_.params["rows"]) + 1
+def drawn_items(round_):
+    """The items that operations select, counted from 0."""
+    return frame.Draws(round_.seed, round_.params["rows"])
 
 
 def check_item(key, row):
-    exactly((key, f"item {key}", key % QUANTITIES), row and tuple(row), "as the row of its id")
+    got = row and tuple(row)
+    if got != (key, f"item {key}", key % QUANTITIES):
+        raise wrong_content(f"expected item {key}, got {got}")
 
 
 def check_entry(key, label, amount, row):

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use photofinish_record::draw::draw_below;
 use photofinish_record::{Outcome, Record};
 
 use crate::databases::{installed, world_readable_sandbox};
@@ -138,6 +139,37 @@ fn python_lanes_do_the_same_work_with_equal_counts_on_both_sides() {
     assert_eq!(of_floor.count(), 2);
     let few = ["http-delay", "db-select", "ws-echo", "tasks", "spawn"];
     measure(&few, "--runtimes=python-sync,uvloop", 10);
+}
+
+/// Goal: a block of draws holds what the formula gives one by one. Method: seeds, bounds and indices at the ends of their ranges
+/// and on both sides of a block's end.
+#[test]
+fn python_lanes_draw_in_blocks_by_the_published_formula() {
+    let Some(python) = python("asyncio", "asyncio") else {
+        return;
+    };
+    let lanes = Path::new(env!("CARGO_MANIFEST_DIR")).join("lanes/python");
+    let seeds = [0, 1, 0x9e37_79b9_7f4a_7c15, u64::MAX];
+    let bounds = [1, 97, 10_000, 1 << 32, u64::MAX];
+    let indices = [0, 255, 256, 99_999, (1 << 48) + 3, u64::MAX >> 1];
+    let script = format!(
+        "import json, frame\nprint(json.dumps([frame.Draws(seed, bound).at(index) \
+         for seed in {seeds:?} for bound in {bounds:?} for index in {indices:?}]))"
+    );
+    let output = Command::new(python)
+        .args(["-c", &script])
+        .env("PYTHONPATH", lanes)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()
+        .expect("python");
+    let drawn: Vec<u64> = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+    let expected: Vec<u64> = seeds
+        .iter()
+        .flat_map(|seed| bounds.iter().map(move |bound| (seed, bound)))
+        .flat_map(|(seed, bound)| indices.map(|index| draw_below(*seed, index, *bound)))
+        .collect();
+    assert_eq!(drawn, expected);
 }
 
 /// Counts against servers of others: the log of nginx, and PostgreSQL's own count of transactions.
