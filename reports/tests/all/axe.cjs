@@ -1,5 +1,6 @@
 // Opens pages in headless Chromium, wide and narrow, light and dark, and prints everything that is wrong with them as JSON:
-// violations that axe finds, console messages, requests beyond the page itself, and pages wider than the window.
+// violations that axe finds, console messages, requests beyond the page itself, pages wider than the window, and matrices
+// that end below the first screen.
 //
 // node axe.cjs CHROMIUM PROFILE PAGE...; needs axe-core and ws (NODE_PATH).
 'use strict';
@@ -9,6 +10,7 @@ const { start } = require('./chromium.cjs');
 
 const AXE = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 const WIDTHS = [1280, 390];
+const HEIGHT = 800;
 
 const [program, profile, ...pages] = process.argv.slice(2);
 
@@ -26,10 +28,14 @@ async function check(browser, page, problems) {
   let view = 'load';
   const report = (kind, text) => problems.push({ page, view, kind, text });
   const { send, evaluate, close } = await browser.open(page, report);
+  await send('Emulation.setDeviceMetricsOverride', { width: WIDTHS[0], height: HEIGHT, deviceScaleFactor: 1, mobile: false });
+  view = 'first screen';
+  const bottom = await evaluate(`Math.round(document.querySelector('.matrix')?.getBoundingClientRect().bottom ?? 0)`);
+  if (bottom > HEIGHT) report('scroll', `the matrix ends at ${bottom} of ${HEIGHT} pixels`);
   await evaluate(AXE);
   await evaluate(PREPARE);
   for (const width of WIDTHS) {
-    await send('Emulation.setDeviceMetricsOverride', { width, height: 800, deviceScaleFactor: 1, mobile: false });
+    await send('Emulation.setDeviceMetricsOverride', { width, height: HEIGHT, deviceScaleFactor: 1, mobile: false });
     const wide = await evaluate('document.documentElement.scrollWidth');
     view = `${width}`;
     if (wide > width) report('overflow', `${wide} pixels wide in a window of ${width}`);

@@ -86,10 +86,11 @@ fn browse(path: &Path) -> Option<Shown> {
 
 /// A page with a fault of each kind.
 const FAULTY: &str = "<!DOCTYPE html><title>Faulty</title><img src=\"nothing.png\"><p style=\"width: 3000px\">wide</p>\
+                      <table class=\"matrix\" style=\"height: 900px\"></table>\
                       <script>console.log(1)</script>";
 
-/// Goal: no barrier, no complaint of the browser, no request, and no page wider than its window, wide and narrow, light and
-/// dark. Method: axe in headless Chromium over pages of each form; a page with faults shows that they would be found.
+/// Goal: no barrier, no complaint of the browser, no request, no page wider than its window, wide and narrow, light and dark,
+/// and the matrix on the first screen. Method: axe in headless Chromium over pages of each form; a page with faults shows that they would be found.
 #[test]
 fn axe_finds_no_barrier_and_the_browser_nothing_to_complain_of() {
     let (Some(node), Some(browser)) = (foreign::node("axe-core"), browser()) else {
@@ -103,6 +104,7 @@ fn axe_finds_no_barrier_and_the_browser_nothing_to_complain_of() {
     let compared = comparison_page(&RecordComparison::of(sweep, &slower));
     let pages = [
         write("faulty", FAULTY),
+        write_page("tour"),
         write_page("open-loads"),
         write_page("failures"),
         write_page("search"),
@@ -122,7 +124,7 @@ fn axe_finds_no_barrier_and_the_browser_nothing_to_complain_of() {
     let problems: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
     let is_faulty = |problem: &&Value| problem["page"].as_str() == pages[0].to_str();
     let (faults, others): (Vec<&Value>, Vec<&Value>) = problems.iter().partition(is_faulty);
-    for kind in ["violation", "console", "request", "overflow"] {
+    for kind in ["violation", "console", "request", "overflow", "scroll"] {
         assert!(
             faults.iter().any(|fault| fault["kind"] == kind),
             "{kind}: {faults:#?}"
