@@ -19,7 +19,8 @@ import subprocess
 import tempfile
 import time
 
-RELEASE = os.path.join(os.path.dirname(__file__), "..", "target", "release")
+TARGET = os.environ.get("CARGO_TARGET_DIR") or os.path.join(os.path.dirname(__file__), "..", "target")
+RELEASE = os.path.join(TARGET, "release")
 WORK = 100_000
 SLOWER = WORK * 115 // 100
 
