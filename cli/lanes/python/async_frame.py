@@ -82,11 +82,10 @@ async def run(workload, round_):
         round_.executor.prepare(round_, calls)
     opened = [await workload.open() for _ in range(round_.sessions)]
     before = copy.deepcopy(round_.traffic)
+    histogram = frame.AuditedHistogram if round_.audited else frame.Histogram
 
     async def phase(stop, first_op, operate):
-        part = Phase(stop, first_op, round_.sessions)
-        if round_.audited:
-            part.audit()
+        part = Phase(stop, first_op, round_.sessions, on_one_thread=True, histogram=histogram)
         sessions = (part.run_async(operate, session, index) for index, session in enumerate(opened))
         await asyncio.gather(*(asyncio.create_task(session) for session in sessions))
         return part
@@ -96,9 +95,7 @@ async def run(workload, round_):
     round_.forget()
     cost = frame.Cost(round_.executor.usage)
     if "arrivals" in round_.plan:
-        measured = OpenPhase(round_.plan, round_.sessions)
-        if round_.audited:
-            measured.audit()
+        measured = OpenPhase(round_.plan, round_.sessions, histogram)
         await run_open(measured, workload.operate, opened)
     else:
         measured = await phase(round_.plan["stop"], 0, workload.operate)

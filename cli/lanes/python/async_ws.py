@@ -39,6 +39,10 @@ class WebSockets(Workload):
 
 
 class WsEcho(WebSockets):
+    async def prepare(self):
+        await super().prepare()
+        self.messages = self.params["messages"]
+
     async def open(self):
         return ws_content.Conversation(await self.connect(self.target.path(self.params["path"])))
 
@@ -46,16 +50,17 @@ class WsEcho(WebSockets):
         await self.disconnect(session.socket)
 
     async def operate(self, session, op):
-        for _ in range(self.params["messages"]):
+        socket = session.socket
+        for _ in range(self.messages):
             message = session.next()
-            await session.socket.send(message)
+            await socket.send(message)
             async with asyncio.timeout(ws_content.PATIENCE_S):
-                answer = await session.socket.recv()
+                answer = await socket.recv()
             self.traffic.requests += 1
             ws_content.check_echo(message, answer)
 
     def violations(self, totals):
-        return super().violations(totals) + totals.wrong_requests("ws", self.params["messages"])
+        return super().violations(totals) + totals.wrong_requests("ws", self.messages)
 
 
 class WsChat(WebSockets):

@@ -97,11 +97,10 @@ def run(workload, round_):
     sessions = lane.sessions(round_)
     opened = [workload.open() for _ in range(sessions)]
     before = copy.deepcopy(round_.traffic)
+    histogram = frame.AuditedHistogram if round_.audited else frame.Histogram
 
     def phase(stop, first_op, operate):
-        part = Phase(stop, first_op, sessions)
-        if round_.audited:
-            part.audit()
+        part = Phase(stop, first_op, sessions, histogram=histogram)
         lane.run_sessions(part, operate, opened)
         return part
 
@@ -110,9 +109,7 @@ def run(workload, round_):
     round_.forget()
     cost = frame.Cost()
     if "arrivals" in round_.plan:
-        measured = OpenPhase(round_.plan, sessions)
-        if round_.audited:
-            measured.audit()
+        measured = OpenPhase(round_.plan, sessions, histogram)
         run_open(measured, workload.operate, opened)
     else:
         measured = phase(round_.plan["stop"], 0, workload.operate)

@@ -88,9 +88,8 @@ def drawn_items(round_):
 
 
 def check_item(key, row):
-    got = row and tuple(row)
-    if got != (key, f"item {key}", key % QUANTITIES):
-        raise wrong_content(f"expected item {key}, got {got}")
+    if row is None or tuple(row) != (key, f"item {key}", key % QUANTITIES):
+        raise wrong_content(f"expected item {key}, got {row and tuple(row)}")
 
 
 def check_entry(key, label, amount, row):

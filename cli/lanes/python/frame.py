@@ -116,8 +116,10 @@ class Draws:
 
     def at(self, index):
         number = index >> 8
-        block = self.blocks.get(number) or self.fill(number)
-        return block[index & 255]
+        try:
+            return self.blocks[number][index & 255]
+        except KeyError:
+            return self.fill(number)[index & 255]
 
     def fill(self, number):
         first = self.seed + number * self.BLOCK * GOLDEN & MASK
@@ -333,10 +335,10 @@ class Totals:
 
 
 class Tally:
-    """The results of one session in one phase. Filled by the session alone, so that nothing is shared while it runs."""
+    """The results of one session in one phase. Filled by the session alone; the histogram may be that of others, too."""
 
-    def __init__(self):
-        self.service = Histogram()
+    def __init__(self, service):
+        self.service = service
         self.succeeded = 0
         self.failures = {}
         self.first_start = 0
@@ -359,19 +361,16 @@ class Phase:
     # Operations in flight when the phase was given up.
     unfinished = 0
 
-    def __init__(self, stop, first_op, sessions):
+    def __init__(self, stop, first_op, sessions, on_one_thread=False, histogram=Histogram):
+        """Sessions share a histogram if all run on one thread: a thousand of them take 200 MB."""
         self.first_op = first_op
         self.sessions = sessions
         self.duration_ns = stop.get("duration_ns")
         self.ops = stop.get("ops")
-        self.tallies = [Tally() for _ in range(sessions)]
+        self.services = [histogram() for _ in range(1 if on_one_thread else sessions)]
+        self.tallies = [Tally(self.services[index % len(self.services)]) for index in range(sessions)]
         self.start = clock()
         self.until = self.start + self.duration_ns if self.duration_ns else None
-
-    def audit(self):
-        """Keeps service times one by one."""
-        for tally in self.tallies:
-            tally.service = AuditedHistogram()
 
     def operations(self, index):
         """The numbers of a session's operations, and the time after which it starts none."""
@@ -460,8 +459,8 @@ class Phase:
 
     def service(self):
         merged = Histogram()
-        for tally in self.tallies:
-            merged.add(tally.service)
+        for histogram in self.services:
+            merged.add(histogram)
         return merged
 
     def failures(self):
@@ -533,7 +532,7 @@ def facts():
 
 def measurement(round_, warmup, overhead, measured, cost, worker_threads, violations):
     if round_.audited:
-        round_.samples = [ns for tally in measured.tallies for ns in tally.service.samples]
+        round_.samples = [ns for histogram in measured.services for ns in histogram.samples]
     errors = {
         kind: {"count": count, "example": example, "service": service.encoded()}
         for kind, (count, example, service) in measured.failures().items()

@@ -19,8 +19,8 @@ MOST_TALLIES = 16
 class OpenTally(Tally):
     """The results of some sessions."""
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, service):
+        super().__init__(service)
         self.lock = threading.Lock()
         self.response = Histogram()
         self.lag = Histogram()
@@ -31,13 +31,14 @@ class OpenTally(Tally):
 class OpenPhase(Phase):
     """The arrivals of a schedule, which the parent process keeps, and what became of them."""
 
-    def __init__(self, plan, sessions):
+    def __init__(self, plan, sessions, histogram):
         self.path = plan["arrivals"]
         self.length_ns = plan["schedule_ns"]
         self.drain_ns = plan["drain_ns"]
         self.late_ns = plan["late_ns"]
         self.sessions = sessions
-        self.tallies = [OpenTally() for _ in range(min(sessions, MOST_TALLIES))]
+        self.services = [histogram() for _ in range(min(sessions, MOST_TALLIES))]
+        self.tallies = [OpenTally(service) for service in self.services]
         # Of each session: the due time of the arrival in flight, its first start and its last end.
         self.in_flight = [None] * sessions
         self.starts = [0] * sessions

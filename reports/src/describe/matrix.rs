@@ -15,13 +15,13 @@ pub fn metric_with_direction(metric: &str, by: &str) -> String {
     }
 }
 
-/// Captions the matrix: `Throughput, more is better, as a multiple of that of sync`; without a reference the metric alone.
+/// Captions the matrix: `Throughput, more is better; sync is 1×`; without a reference the metric alone.
 pub fn matrix_caption(metric: &str, reference: Option<&str>) -> String {
     let mut characters = metric.chars();
     let first = characters.next().map(|first| first.to_ascii_uppercase());
     let metric: String = first.into_iter().chain(characters).collect();
     match reference {
-        Some(reference) => format!("{metric}, as a multiple of that of {reference}"),
+        Some(reference) => format!("{metric}; {reference} is 1×"),
         None => metric,
     }
 }
@@ -67,7 +67,12 @@ pub fn checks(findings: &[Finding], level: FindingLevel) -> String {
             checks.push(&finding.check);
         }
     }
-    checks.join(", ").replace('-', " ")
+    let words = |check: &str| match check {
+        // The one profile that is bad.
+        "build-profile" => "debug build".to_owned(),
+        check => check.replace('-', " "),
+    };
+    checks.into_iter().map(words).collect::<Vec<_>>().join(", ")
 }
 
 /// The machine's fitness in a few words, with the checks that were worse than good.
@@ -127,7 +132,7 @@ mod tests {
             finding("other-work", FindingLevel::Bad),
             finding("steal", FindingLevel::Caution),
         ];
-        let expected = "Machine unfit for measuring: other work, build profile";
+        let expected = "Machine unfit for measuring: other work, debug build";
         assert_eq!(fitness(&findings), expected);
         assert_eq!(checks(&findings, FindingLevel::Good), "");
     }
@@ -153,7 +158,7 @@ mod tests {
         let metric = metric_with_direction(THROUGHPUT, "throughput");
         assert_eq!(
             matrix_caption(&metric, Some("sync")),
-            "Throughput, more is better, as a multiple of that of sync"
+            "Throughput, more is better; sync is 1×"
         );
         let metric = metric_with_direction("response_p99_ns", "response p99");
         assert_eq!(

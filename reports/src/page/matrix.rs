@@ -121,7 +121,7 @@ fn best(report: &Report<'_>, row: &Row, common: Common) -> Markup {
     let mut cells = fields.filter_map(|field| report.summary.cells.get(field.cell));
     let cell = cells.find(|cell| cell.runtime == best.runtime);
     html! {
-        td.best role="cell" data-label="best median" data-certain=(best.rivals.is_empty()) {
+        td.best role="cell" data-label="best median" data-certain=(common.verdicts && best.rivals.is_empty()) {
             b { (best.runtime) }
             @if let Some(cell) = cell { small { (value(cell, row)) } }
             @if common.verdicts { (certainty(row, best)) }
