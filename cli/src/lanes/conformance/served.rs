@@ -24,7 +24,11 @@ pub(super) fn counts(bench: &Bench<'_>) -> Result<(), Outcome> {
     let traffic = measured.traffic.get("http").copied().unwrap_or_default();
     equal("operations", 50, measured.ops)?;
     equal("requests", seen.paths.len() as u64, traffic.requests)?;
-    equal("connections", seen.connections, traffic.connections)?;
+    // The server may have accepted what the worker had not seen open yet: a client may connect ahead of its requests.
+    let most = traffic.connections + traffic.abandoned_connections;
+    if !(traffic.connections..=most).contains(&seen.connections) {
+        equal("connections", seen.connections, traffic.connections)?;
+    }
     Ok(())
 }
 
