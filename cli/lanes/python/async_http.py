@@ -1,4 +1,4 @@
-"""HTTP workloads under an event loop. A lane has the client: `exchange` gives the status, the header and the body of one response."""
+"""HTTP workloads under an event loop. A lane has the client: `exchange` gives status, header and body of one response."""
 
 import asyncio
 import json

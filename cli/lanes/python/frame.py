@@ -380,7 +380,10 @@ class Phase:
         return range(first, self.first_op + self.ops, self.sessions), MASK
 
     def run(self, operate, session, index):
-        """One session's part under blocking code: two clock reads around each operation."""
+        """One session's part under blocking code: two clock reads around each operation.
+
+        Written out here and in `run_async`: what both share would be a call in each operation.
+        """
         operations, until = self.operations(index)
         tally = self.tallies[index]
         record = tally.service.record

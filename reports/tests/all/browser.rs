@@ -90,7 +90,8 @@ const FAULTY: &str = "<!DOCTYPE html><title>Faulty</title><img src=\"nothing.png
                       <script>console.log(1)</script>";
 
 /// Goal: no barrier, no complaint of the browser, no request, no page wider than its window, wide and narrow, light and dark,
-/// and the matrix on the first screen. Method: axe in headless Chromium over pages of each form; a page with faults shows that they would be found.
+/// and the matrix on the first screen. Method: axe in headless Chromium over pages of each form; a page with faults shows that
+/// they would be found.
 #[test]
 fn axe_finds_no_barrier_and_the_browser_nothing_to_complain_of() {
     let (Some(node), Some(browser)) = (foreign::node("axe-core"), browser()) else {

@@ -64,8 +64,8 @@ pub(super) fn cpu_time(bench: &Bench<'_>) -> Result<(), Outcome> {
                 "the machine was too busy: of {longer:?} more, the worker ran {} ms",
                 counted_ns / 1_000_000
             ))),
-            Err(Outcome::Failed(reason)) => Err(Outcome::Failed(reason)),
-            other => return other.map(drop),
+            Err(failed @ Outcome::Failed(_)) => Err(failed),
+            Err(other) => return Err(other),
         };
     }
     result
