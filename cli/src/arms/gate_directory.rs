@@ -14,6 +14,7 @@ use photofinish_record::hex;
 use sha2::{Digest, Sha256};
 
 use crate::exit::{Failure, OrFail};
+use crate::store::files::FileLock;
 use crate::store::past_runs::{self, Leftover};
 
 /// The lock of a place. It holds the path of the repository; it is empty if the place belongs to a single run.
@@ -28,7 +29,7 @@ const UNLOCKED: Duration = Duration::from_mins(1);
 /// A directory that no other gate uses while this value lives.
 pub struct GateDirectory {
     directory: PathBuf,
-    _lock: File,
+    _lock: FileLock,
     /// Removes the directory of a single run.
     _run: Option<tempfile::TempDir>,
 }
@@ -107,7 +108,7 @@ fn leftover(place: &Path) -> Option<Leftover> {
     let found = path.symlink_metadata().ok()?;
     let is_own = found.is_file() && found.uid() == geteuid().as_raw();
     let lock = File::open(&path).ok().filter(|_| is_own)?;
-    lock.try_lock().ok()?;
+    let lock = FileLock::claim(lock).ok()??;
     let place = place.to_owned();
     Some(Leftover {
         what: place.display().to_string(),
@@ -138,11 +139,9 @@ fn claim(directory: PathBuf, owner: &[u8]) -> io::Result<Option<GateDirectory>> 
         .truncate(false)
         .write(true)
         .open(&path)?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(fs::TryLockError::WouldBlock) => return Ok(None),
-        Err(fs::TryLockError::Error(error)) => return Err(error),
-    }
+    let Some(lock) = FileLock::claim(lock)? else {
+        return Ok(None);
+    };
     if !path.exists() {
         // Another gate has just removed it.
         return Ok(None);
@@ -171,7 +170,7 @@ fn sweep(root: &Path) {
             "" => is_older_than(UNLOCKED),
             repository => !Path::new(repository).exists() || is_older_than(UNUSED),
         };
-        if abandoned && File::open(&lock).is_ok_and(|lock| lock.try_lock().is_ok()) {
+        if abandoned && let Ok(Some(_lock)) = File::open(&lock).and_then(FileLock::claim) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }

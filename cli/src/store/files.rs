@@ -4,7 +4,7 @@
 //! followed. Only a path that the user typed may be a link, a pipe or a device.
 
 use std::ffi::OsStr;
-use std::fs::{self, Permissions};
+use std::fs::{self, Permissions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -86,10 +86,44 @@ fn unwritable(path: &Path, error: io::Error) -> Failure {
         .hint("use --out to choose a writable directory")
 }
 
+/// The lock of an open file, held while this value lives.
+pub struct FileLock(fs::File);
+
+impl FileLock {
+    /// `None` if somebody else holds the lock.
+    pub fn claim(file: fs::File) -> io::Result<Option<Self>> {
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+impl Drop for FileLock {
+    /// Closing the file would not be enough: a child process keeps it open until it executes its program.
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_released_lock_is_free_though_a_child_process_still_has_the_file_open() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("lock");
+        let file = fs::File::create(&path).expect("a file");
+        let _inherited = file.try_clone().expect("a copy");
+        let again = || FileLock::claim(fs::File::open(&path).expect("it exists")).expect("a lock");
+        let held = FileLock::claim(file).expect("a lock").expect("free");
+        assert!(again().is_none());
+        drop(held);
+        assert!(again().is_some());
+    }
 
     /// Goal: a typed path is never replaced by something else. Method: a link to a file, and one to a named pipe.
     #[test]

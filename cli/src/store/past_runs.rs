@@ -17,6 +17,7 @@ use photofinish_reports::{describe, units};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
+use crate::store::files::FileLock;
 use crate::store::run_directory::{
     LOCK, RECORD, WORK, count_partial_rounds, hidden_name, load, load_head, remove_own_files,
 };
@@ -193,7 +194,7 @@ pub fn size_bytes(path: &Path) -> u64 {
 /// The hidden directory of a killed run. While this value lives, no other process claims it.
 struct LeftBehind {
     path: PathBuf,
-    _lock: File,
+    _lock: FileLock,
 }
 
 impl LeftBehind {
@@ -210,10 +211,9 @@ impl LeftBehind {
             return None;
         }
         let lock = File::open(path.join(LOCK)).ok()?;
-        lock.try_lock().ok()?;
         Some(Self {
             path: path.to_owned(),
-            _lock: lock,
+            _lock: FileLock::claim(lock).ok()??,
         })
     }
 
