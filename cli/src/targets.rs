@@ -46,6 +46,8 @@ struct TargetKind {
     name: &'static str,
     /// Embedded server for a scenario that names none.
     server: &'static str,
+    /// Schemes of its URLs.
+    schemes: &'static [&'static str],
     /// URL template for a server known only by its address, which replaces [`ADDRESS`].
     url: &'static str,
     /// The same with TLS; `None` if the kind does not support it.
@@ -153,6 +155,14 @@ pub fn url_at(target: &str, address: &str) -> Option<String> {
 /// Like [`url_at`], with TLS; `None` if the kind of target does not support it.
 pub fn secure_url_at(target: &str, address: &str) -> Option<String> {
     Some(kind(target)?.secure_url?.replace(ADDRESS, address))
+}
+
+/// True for a URL with one of the target's schemes.
+pub fn is_url_of(target: &str, url: &str) -> bool {
+    let url = Url::parse(url);
+    kind(target)
+        .zip(url.ok())
+        .is_some_and(|(kind, url)| kind.schemes.contains(&url.scheme()))
 }
 
 /// Accepted values of `--target`, for messages.

@@ -220,6 +220,17 @@ class AuditedHistogram(Histogram):
 class Traffic:
     """Requests answered, connections opened and transactions ended, of one target."""
 
+    # Each operation counts here: faster than in a dictionary.
+    __slots__ = (
+        "requests",
+        "transactions",
+        "connections",
+        "abandoned",
+        "abandoned_connections",
+        "bytes_out",
+        "bytes_in",
+    )
+
     def __init__(self):
         self.requests = 0
         self.transactions = 0

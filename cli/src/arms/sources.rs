@@ -455,15 +455,21 @@ fn quoted(text: &str) -> String {
 
 /// URL of an arm's server, with [`PORT`] in place of its port.
 pub fn server_url(own: Option<&str>, target: &str) -> Result<String, Failure> {
-    let usual = || targets::url_at(target, &format!("127.0.0.1:{PORT}"));
-    let url = own.map(str::to_owned).or_else(usual).ok_or_else(|| {
-        Failure::usage(format!("no default URL for target `{target}`")).hint("add --server-url")
-    })?;
-    if !url.contains(PORT) || !url.contains("127.0.0.1") {
-        return Err(
-            Failure::usage("--server-url must lead to 127.0.0.1 and the port {port}")
-                .hint("such as http://127.0.0.1:{port}/items"),
-        );
+    let usual = targets::url_at(target, &format!("127.0.0.1:{PORT}"));
+    let Some(own) = own else {
+        return usual.ok_or_else(|| {
+            Failure::usage(format!("no default URL for target `{target}`")).hint("add --server-url")
+        });
+    };
+    let usual = usual.unwrap_or_default();
+    let wrong = |message: &str| {
+        Failure::usage(format!("--server-url: {message}")).hint(format!("such as {usual}"))
+    };
+    if !own.contains(PORT) || !own.contains("127.0.0.1") {
+        return Err(wrong("expected a URL with 127.0.0.1 and {port}"));
     }
-    Ok(url)
+    if !targets::is_url_of(target, &own.replace(PORT, "1")) {
+        return Err(wrong(&format!("not a URL of the target `{target}`")));
+    }
+    Ok(own.to_owned())
 }

@@ -364,6 +364,7 @@ impl Gate {
         let written = measuring::write(&Report::of(&record), directory);
         // A failure that says nothing about the arms comes without a verdict.
         if let Some(failure) = failure.take_if(|failure| failure.exit() != Exit::Unfit) {
+            say_where(&written);
             return Err(failure);
         }
         let exit = self.tell(&record, stored, Some(written))?;
@@ -391,17 +392,10 @@ impl Gate {
         } else {
             output::emit(&rendered(&report, &self.format)?)?;
         }
-        let mut failures = Vec::new();
-        match &written {
-            Some(Ok(_)) if output::is_quiet() => {}
-            Some(Ok(path)) => output::advise(&format!(
-                "Report: {}\nRecord: {}",
-                path.join(PAGE).display(),
-                path.join(RECORD).display()
-            )),
-            Some(Err(failure)) => failures.push(failure.to_string()),
-            None => {}
+        if let Some(written) = &written {
+            say_where(written);
         }
+        let mut failures = Vec::new();
         let kept = |name: &String| self.arms.keep(name, record).err();
         let is_whole = written.is_some() && record.completion == Completion::Complete;
         let baseline = self
@@ -436,6 +430,19 @@ impl Gate {
             (GateVerdict::Regression, None) => Exit::Missed,
             (GateVerdict::Inconclusive | GateVerdict::Unfit, None) => Exit::Unfit,
         }
+    }
+}
+
+/// Says where the run was written, or why it was not.
+fn say_where(written: &Result<PathBuf, Failure>) {
+    match written {
+        Ok(_) if output::is_quiet() => {}
+        Ok(path) => output::advise(&format!(
+            "Report: {}\nRecord: {}",
+            path.join(PAGE).display(),
+            path.join(RECORD).display()
+        )),
+        Err(failure) => output::advise(&failure.to_string()),
     }
 }
 

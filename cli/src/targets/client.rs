@@ -5,6 +5,7 @@ use super::TargetKind;
 pub(super) static KIND: TargetKind = TargetKind {
     name: "client",
     server: "client",
+    schemes: &["http"],
     url: "http://{address}",
     secure_url: None,
     options: &[],

@@ -9,6 +9,7 @@ use crate::exit::Failure;
 pub(super) static KIND: TargetKind = TargetKind {
     name: "db",
     server: "postgres",
+    schemes: &["postgres", "postgresql"],
     // The embedded server accepts any user; the name appears in its log.
     url: "postgres://photofinish@{address}/photofinish",
     secure_url: Some("postgres://photofinish@{address}/photofinish?sslmode=verify-full"),

@@ -23,6 +23,7 @@ const LONGEST_ANSWER: usize = 64 * 1024;
 pub(super) static KIND: TargetKind = TargetKind {
     name: "http",
     server: "http",
+    schemes: &["http", "https"],
     url: "http://{address}",
     secure_url: Some("https://{address}"),
     options: &[STATUS, "ca", "cert", "key", "server-name", "insecure"],

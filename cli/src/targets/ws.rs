@@ -14,6 +14,7 @@ use crate::store::redaction;
 pub(super) static KIND: TargetKind = TargetKind {
     name: "ws",
     server: "ws",
+    schemes: &["ws", "wss"],
     url: "ws://{address}",
     secure_url: Some("wss://{address}"),
     options: &tls::OPTIONS,
