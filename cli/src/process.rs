@@ -1,10 +1,11 @@
 //! Processes that the orchestrator starts and ends.
 //!
 //! Workers (`worker`) and embedded servers (`server`) are this same program. Other servers run under a guard (`guard`),
-//! which ends them when its stdin closes.
+//! which ends them when its stdin closes. A worker can be sampled (`profiler`).
 
 mod child;
 pub mod guard;
+pub mod profiler;
 pub mod server;
 pub mod worker;
 

@@ -9,6 +9,7 @@ mod concurrency;
 mod cpu;
 mod curves;
 mod drawing;
+mod flame;
 mod font;
 mod gate;
 mod heat_map;
@@ -59,6 +60,7 @@ pub static CHARTS: &[&Kind] = &[
     &latency::KIND,
     &speedup::KIND,
     &cpu::KIND,
+    &flame::KIND,
     &scatter::KIND,
     &memory::PEAK,
     &timer_error::KIND,

@@ -19,6 +19,7 @@ use crate::arms::command::ServerArguments;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::output;
+use crate::process::profiler::Profiler;
 use crate::request::shards::ShardArguments;
 use crate::request::{Request, SearchGoal};
 use crate::run::course::{PlannedCourse, SearchCourse};
@@ -80,6 +81,10 @@ pub struct Run {
     #[command(flatten)]
     shards: ShardArguments,
 
+    /// Sample the worker's stacks in one more round of each cell, for flame graphs in the report; needs `perf`
+    #[arg(long, help_heading = "What to measure")]
+    profile: bool,
+
     /// Parent of the run directories
     #[arg(
         long,
@@ -121,10 +126,17 @@ impl Run {
         self.server.enter(&mut prepared.plan);
         let allow_remote = self.request.allows_remote();
         prepared.shard = self.shards.request(&mut prepared, allow_remote)?;
+        if self.profile && prepared.shard.is_some() {
+            return Err(Failure::usage("--profile is not for a shard").hint(
+                "sample a run on one machine: where the CPU time goes does not depend on the others",
+            ));
+        }
+        let profiler = self.profile.then(Profiler::find).transpose()?;
         let interrupt = Interrupt::on_signals()?;
         let search = prepared.search.clone();
         let missed = |record: &Record| is_missed_for_good(&record.plan, &record.rounds);
-        let run = ReadyRun::begin(prepared, &self.out, &interrupt, &|text| self.tell(text))?;
+        let mut run = ReadyRun::begin(prepared, &self.out, &interrupt, &|text| self.tell(text))?;
+        run.profiler = profiler;
         let FinishedRun {
             record,
             directory,

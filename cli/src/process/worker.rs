@@ -79,11 +79,13 @@ pub enum WorkerProgram<'a> {
     Lane(Command),
 }
 
-/// Runs `worker` until it ends, or until a server dies. The process has ended when this returns.
+/// Runs `worker` until it ends, or until a server dies. The process has ended when this returns. `started` gets its
+/// process id before the worker gets its plan.
 pub fn measure(
     worker: WorkerProgram<'_>,
     plan: &WorkerPlan,
     interrupt: &Interrupt,
+    started: &dyn Fn(u32) -> Result<(), Failure>,
     servers_live: &mut dyn FnMut() -> bool,
 ) -> Result<WorkerResult, Failure> {
     let paces_itself = matches!(worker, WorkerProgram::Own(_));
@@ -111,6 +113,7 @@ pub fn measure(
     command.arg("worker").env("RUST_BACKTRACE", "0");
     let worker = LineProcess::spawn(command, interrupt);
     let mut worker = worker.map_err(|error| unstarted(&error))?;
+    started(worker.id())?;
     if worker.tell(&plan_line).is_err() {
         return Err(failed(&worker.how_it_ended()));
     }

@@ -24,6 +24,7 @@ use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 use crate::lanes::Launches;
 use crate::output;
+use crate::process::profiler::Profiler;
 use crate::request::PreparedRun;
 use crate::request::limits;
 use crate::request::redo::RedoBudget;
@@ -33,6 +34,7 @@ use crate::run::course::Course;
 use crate::run::dependencies;
 use crate::run::fitness;
 use crate::run::preview;
+use crate::run::profiling;
 use crate::run::progress::Progress;
 use crate::run::round::{self, RoundContext};
 use crate::run::shards::ShardedRun;
@@ -150,6 +152,7 @@ fn blank_record(prepared: PreparedRun, run: RunId, fitness: Vec<Finding>) -> Rec
         search: None,
         shards: None,
         rounds: Vec::new(),
+        profiles: Vec::new(),
     }
 }
 
@@ -167,6 +170,8 @@ pub struct ReadyRun<'a> {
     targets: ReadyTargets,
     redos: RedoBudget,
     sharded: Option<ShardedRun>,
+    /// Samples each cell after the last block, if the user asked for that.
+    pub profiler: Option<Profiler>,
     interrupt: &'a Interrupt,
 }
 
@@ -237,6 +242,7 @@ impl<'a> ReadyRun<'a> {
             targets,
             redos,
             sharded: None,
+            profiler: None,
             interrupt,
         })
     }
@@ -252,6 +258,7 @@ impl<'a> ReadyRun<'a> {
         let work_dir = self.directory.work_dir();
         let run = self.record.id.clone();
         let mut warnings = BTreeSet::new();
+        let sampling = RefCell::new(None);
         let mut context = RoundContext {
             programs: &self.programs,
             warnings: &mut warnings,
@@ -265,6 +272,7 @@ impl<'a> ReadyRun<'a> {
             run: &run,
             round: 0,
             interrupt: self.interrupt,
+            started: &|_| Ok(()),
             runtimes: &self.original.runtimes,
             lanes: &self.lanes,
             sharded: self.sharded.as_ref(),
@@ -284,6 +292,38 @@ impl<'a> ReadyRun<'a> {
             silent: SilentTargets::default(),
         }
         .execute();
+        let profiler = self
+            .profiler
+            .filter(|_| self.record.completion == Completion::Complete);
+        let sample = |profiler: &Profiler, worker| {
+            let begun = profiler.sample(worker, &work_dir, self.interrupt)?;
+            sampling.replace(Some(begun));
+            Ok(())
+        };
+        if let Some(profiler) = profiler {
+            let started = |worker| sample(&profiler, worker);
+            let mut context = RoundContext {
+                started: &started,
+                ..context
+            };
+            profiling::sample_cells(
+                &mut self.record,
+                self.interrupt,
+                &sampling,
+                &mut |record, cell| {
+                    let cell = &record.plan.cells[cell];
+                    let named = |scenario: &&PlannedScenario| scenario.name == cell.scenario;
+                    let scenario = record
+                        .plan
+                        .scenarios
+                        .iter()
+                        .find(named)
+                        .expect("of a scenario");
+                    let (scenario, cell) = with_secrets(&self.original, scenario, cell);
+                    round::run(scenario, &cell, &mut context)
+                },
+            );
+        }
         drop(self.targets);
         if let Some(sharded) = &self.sharded {
             match (&failure, &self.record.completion) {

@@ -50,6 +50,8 @@ pub struct RoundContext<'a> {
     /// This run as a shard; `None` for a run on one machine.
     pub sharded: Option<&'a ShardedRun>,
     pub interrupt: &'a Interrupt,
+    /// Called with the process id of each worker before it gets its plan.
+    pub started: &'a dyn Fn(u32) -> Result<(), Failure>,
     /// The programs that the arms' servers ran.
     pub programs: &'a RefCell<ArmPrograms>,
     /// Warnings for the user, each given once.
@@ -158,7 +160,8 @@ fn measure(
         Some(command) => WorkerProgram::Lane(command?),
         None => WorkerProgram::Own(&program),
     };
-    let result = worker::measure(worker, &plan, context.interrupt, &mut || servers.live());
+    let live = &mut || servers.live();
+    let result = worker::measure(worker, &plan, context.interrupt, context.started, live);
     drop(share);
     // Their counts are those of all shards.
     let finished = served.map_or(Ok(()), |served| served.finish(context.interrupt));

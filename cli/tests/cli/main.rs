@@ -46,6 +46,7 @@ mod parts;
 mod past_runs;
 mod pgbench;
 mod process_pool;
+mod profile;
 mod reaching_targets;
 mod revisions;
 mod schemas;

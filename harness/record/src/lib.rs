@@ -26,6 +26,7 @@ pub mod merge;
 mod part;
 mod peer_address;
 mod plan;
+mod profile;
 mod read;
 mod round;
 mod runtime_traits;
@@ -48,6 +49,7 @@ pub use peer_address::{NotAnAddress, PeerAddress};
 pub use plan::{
     Cell, InFlight, Placement, PlacementKind, Plan, PlannedScenario, PlannedServer, Variant,
 };
+pub use profile::{MOST_FUNCTIONS, MOST_STACKS, Profile};
 pub use read::{Unreadable, read};
 pub use round::{Conditions, Measured, Outcome, Round};
 pub use runtime_traits::{ExpectedSystemCalls, ForeignWorker, RuntimeFamily, RuntimeTraits};
@@ -102,6 +104,9 @@ pub struct Record {
     pub shards: Option<ShardSet>,
     /// All rounds, in the order they ran.
     pub rounds: Vec<Round>,
+    /// Where the CPU time of each cell went, if that was requested.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub profiles: Vec<Profile>,
 }
 
 /// An option from a configuration file or the environment.

@@ -59,6 +59,15 @@ impl Record {
         if let Some(shards) = &self.shards {
             shards.check().map_err(Unreadable)?;
         }
+        for profile in &self.profiles {
+            if profile.cell >= cells {
+                return wrong(format!(
+                    "a profile is of cell {}, and there are {cells}",
+                    profile.cell
+                ));
+            }
+            profile.check().map_err(Unreadable)?;
+        }
         for round in &self.rounds {
             if round.cell >= cells {
                 return wrong(format!(

@@ -16,9 +16,9 @@ use photofinish_record::shard::{ClockOffset, CommonStart, ShardMember, ShardSet}
 use photofinish_record::{
     Arm, ArmKind, ArmSource, Cell, Completion, Conditions, Cost, ExpectedSystemCalls, Failures,
     Gate, GateTerm, LoopOverhead, Measured, Measurement, OpenLoad, Outcome, Part, Placement,
-    PlacementKind, Plan, PlannedScenario, PlannedServer, RECORD_SCHEMA, Record, Requirement, Round,
-    RuntimeFamily, RuntimeTraits, Search, SearchResult, SearchRound, SearchStep, ServerCounts,
-    SourceLocation, Threshold, Tool, Traffic,
+    PlacementKind, Plan, PlannedScenario, PlannedServer, Profile, RECORD_SCHEMA, Record,
+    Requirement, Round, RuntimeFamily, RuntimeTraits, Search, SearchResult, SearchRound,
+    SearchStep, ServerCounts, SourceLocation, Threshold, Tool, Traffic,
 };
 use photofinish_reports::summary::{CellSummary, Summary};
 use serde_json::json;
@@ -84,7 +84,25 @@ pub(crate) fn tour() -> Record {
         "The load average was 1.7 on 2 CPUs when the run began; other processes were busy."
             .to_owned(),
     );
+    record.profiles = [0, 3].map(profile).to_vec();
     record
+}
+
+/// The stacks of a worker that sends, receives and waits.
+fn profile(cell: usize) -> Profile {
+    const SEND: &str = "runtime::Runtime::block_on;photofinish_scenarios::workloads::Get::operate;wire::Wire::write;__send";
+    const READ: &str = "runtime::Runtime::block_on;photofinish_scenarios::workloads::Get::operate;wire::Wire::read;recv";
+    Profile {
+        cell,
+        throughput_ops_s: Some(2_000.0),
+        stacks: vec![
+            format!("{SEND};__sys_sendto_[k];tcp_sendmsg_[k] 310"),
+            format!("{READ};__sys_recvfrom_[k];tcp_recvmsg_[k] 120"),
+            format!("{READ} 20"),
+            "runtime::Runtime::block_on;runtime::park;epoll_wait;do_epoll_wait_[k] 140".to_owned(),
+            "[rare stacks] 9".to_owned(),
+        ],
+    }
 }
 
 /// Every way for a cell to have no numbers, and errors within the budget.
@@ -1130,5 +1148,6 @@ fn base() -> Record {
         search: None,
         shards: None,
         rounds: Vec::new(),
+        profiles: Vec::new(),
     }
 }
