@@ -36,6 +36,9 @@ const POLL: Duration = Duration::from_millis(2);
 /// Maximum length of a function's name, in bytes.
 const LONGEST_NAME: usize = 120;
 
+/// The event that `perf` falls back to if it may not sample the kernel.
+const USER_ONLY: &str = " cpu-clock:u: ";
+
 /// Functions that call what they are given, whatever it is.
 const CALLERS: [&str; 16] = [
     "__clone3",
@@ -139,19 +142,25 @@ impl Profiler {
 }
 
 impl Sampling {
-    /// The folded stacks of the worker, which has ended.
-    pub fn stacks(mut self) -> Result<Vec<String>, Failure> {
+    /// The folded stacks of the worker, which has ended, and whether the kernel's functions are missing.
+    pub fn stacks(mut self) -> Result<(Vec<String>, bool), Failure> {
         if !self.perf.end_within(ENDING) {
             return Err(Failure::could_not_run("`perf` did not end with its worker"));
         }
         let script = perf("script")
-            .args(["--force", "--no-inline", "--fields=comm,ip,sym", "--input"])
+            .args([
+                "--force",
+                "--no-inline",
+                "--fields=comm,event,ip,sym",
+                "--input",
+            ])
             .arg(&self.data)
             .stdin(Stdio::null())
             .output();
         let _ = fs::remove_file(&self.data);
         let script = script.or_fail("cannot start `perf`")?;
-        Ok(folded(&String::from_utf8_lossy(&script.stdout)))
+        let script = String::from_utf8_lossy(&script.stdout);
+        Ok((folded(&script), script.contains(USER_ONLY)))
     }
 }
 

@@ -53,9 +53,10 @@ pub fn sample_cells(
             _ => None,
         };
         match stacks {
-            Ok(stacks) => record.profiles.push(Profile {
+            Ok((stacks, user_only)) => record.profiles.push(Profile {
                 cell,
                 throughput_ops_s,
+                user_only,
                 stacks,
             }),
             Err(failure) => {

@@ -16,6 +16,9 @@ pub struct Profile {
     pub cell: usize,
     /// Operations per second of the sampled round; `None` if unknown.
     pub throughput_ops_s: Option<f64>,
+    /// True if the kernel was not sampled, for lack of a permission.
+    #[serde(default)]
+    pub user_only: bool,
     /// Folded stacks, as flame graph tools read them: functions from the outermost inwards, separated by `;`, then a
     /// space and the number of samples. Functions of the kernel end in `_[k]`.
     pub stacks: Vec<String>,
@@ -49,7 +52,7 @@ impl Profile {
 
 fn split(line: &str) -> Option<(std::str::Split<'_, char>, u64)> {
     let (functions, count) = line.rsplit_once(' ')?;
-    Some((functions.split(';'), count.parse().ok()?))
+    Some((functions.split(';'), count.parse::<u32>().ok()?.into()))
 }
 
 #[cfg(test)]
@@ -61,6 +64,7 @@ mod tests {
         let profile = |stack: &str| Profile {
             cell: 0,
             throughput_ops_s: None,
+            user_only: false,
             stacks: vec![stack.to_owned()],
         };
         let good = profile("main;<T as Trait>::run;tcp_sendmsg_[k] 42");
@@ -77,6 +81,7 @@ mod tests {
             "main",
             "main -1",
             "main;run x",
+            "main 99999999999",
             &format!("{} 1", "a;".repeat(300)),
         ] {
             profile(bad).check().expect_err(bad);

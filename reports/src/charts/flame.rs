@@ -2,9 +2,10 @@
 //!
 //! A function's width is its CPU time per operation, callees included, on one scale for all runtimes. The outer functions
 //! that have all of it are left out, and so are functions that leave nearly everything to another one of their crate,
-//! but for the first of them. Functions of the kernel are grey.
+//! but for the first of them. Functions of the kernel are pale.
 
 use std::collections::BTreeMap;
+use std::mem;
 
 use photofinish_record::Profile;
 
@@ -31,12 +32,15 @@ const ROW: f64 = 15.0;
 const BELOW: f64 = 10.0;
 /// Maximum number of functions below each other.
 const MOST_ROWS: usize = 18;
+/// Maximum number of functions of the kernel below each other: what a system call does first.
+const KERNEL_ROWS: usize = 3;
 /// Functions narrower than this are left out, as are names in functions narrower than that.
-const NARROWEST: (f64, f64) = (1.0, 24.0);
+const NARROWEST: (f64, f64) = (1.0, 36.0);
 /// A function that leaves at least this share of its samples to another one says nothing of its own.
 const COMMON: f64 = 0.95;
-/// Opacity of functions, in turn from row to row.
-const OPACITY: [f64; 2] = [0.3, 0.42];
+/// Opacity of functions, in turn from row to row, and of those of the kernel.
+const OPACITY: [f64; 2] = [0.38, 0.5];
+const PALE: [f64; 2] = [0.1, 0.17];
 /// The ending of a function of the kernel.
 const KERNEL: &str = "_[k]";
 
@@ -50,6 +54,7 @@ struct Node<'a> {
 /// One runtime's profile.
 struct Flame<'a> {
     runtime: String,
+    /// Its CPU time per operation, and the kernel's share.
     heading: String,
     ink: Rgb,
     /// The first function that does not leave nearly everything to another.
@@ -57,8 +62,6 @@ struct Flame<'a> {
     samples: u64,
     /// CPU time per operation, in ns.
     cpu_ns: f64,
-    /// Share of the samples in the kernel.
-    kernel: f64,
     rows: usize,
 }
 
@@ -78,7 +81,11 @@ fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
             let index = report.rounds.index_of(cell)?;
             let mut profiles = report.record.profiles.iter();
             let profile = profiles.find(|profile| profile.cell == index)?;
-            let cpu_ns = cell.metrics.get("cpu_ns_per_op")?.median;
+            let sampled = match profile.user_only {
+                true => "cpu_user_ns_per_op",
+                false => "cpu_ns_per_op",
+            };
+            let cpu_ns = cell.metrics.get(sampled)?.median;
             Flame::of(report, &cell.runtime, profile, cpu_ns)
         })
         .collect();
@@ -87,12 +94,12 @@ fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
         return None;
     }
     let height: f64 = flames.iter().map(Flame::height).sum();
-    let about = "width: CPU time per operation, callers above; grey: kernel; one sampled round";
+    let about = "width: CPU time per operation; pale: in the kernel";
     let mut drawing = Drawing::new(
         TOP + height,
         KIND.title,
         &format!("{} · {about}", subject(group)),
-        describe::list(flames.iter().map(Flame::described), ", "),
+        describe::list(flames.iter().map(|flame| flame.heading.clone()), ", "),
     );
     drawing.shown = flames.iter().map(|flame| flame.runtime.clone()).collect();
     let mut top = TOP;
@@ -118,14 +125,15 @@ impl<'a> Flame<'a> {
             return None;
         }
         let samples = root.samples;
-        let kernel = in_kernel as f64 / samples as f64;
+        let share = units::percent(in_kernel as f64 / samples as f64);
+        let kernel = match profile.user_only {
+            true => "without the kernel".to_owned(),
+            false => format!("{share} of it in the kernel"),
+        };
         let root = root.without_common().without_chains();
-        let heading = format!(
-            "{}: {}, {} of it in the kernel ({samples} samples)",
-            report.label(runtime),
-            units::duration(cpu_ns),
-            units::percent(kernel)
-        );
+        let root = root.without_deep_kernel(KERNEL_ROWS);
+        let (label, cpu) = (report.label(runtime), units::duration(cpu_ns));
+        let heading = format!("{label}: {cpu}, {kernel} ({samples} samples)");
         Some(Self {
             heading,
             samples,
@@ -134,20 +142,11 @@ impl<'a> Flame<'a> {
             ink: runtimes::look(&report.record.plan, runtime).light,
             root,
             cpu_ns,
-            kernel,
         })
     }
 
     fn height(&self) -> f64 {
         HEADING + ROW * self.rows as f64 + BELOW
-    }
-
-    fn described(&self) -> String {
-        let (cpu, kernel) = (units::duration(self.cpu_ns), units::percent(self.kernel));
-        format!(
-            "{}: {cpu} CPU time per operation, {kernel} of it in the kernel",
-            self.runtime
-        )
     }
 
     fn draw(&self, drawing: &mut Drawing, top: f64, widest: f64) {
@@ -162,15 +161,17 @@ impl<'a> Flame<'a> {
         frames.sort_by_key(style);
         for one in &frames {
             let (is_kernel, turn) = style(one);
-            let ink = if is_kernel { Ink::AXIS } else { Ink(self.ink) };
-            drawing.rectangle(one.from, one.to, ink, OPACITY[turn]);
+            let opacity = if is_kernel { PALE } else { OPACITY };
+            drawing.rectangle(one.from, one.to, Ink(self.ink), opacity[turn]);
         }
         for one in frames
             .iter()
             .filter(|one| one.to.x - one.from.x >= NARROWEST.1)
         {
             let room = one.to.x - one.from.x - 6.0;
-            let name = Type::SMALL.fit(short(one.name), room);
+            let (long, name) = names(one.name);
+            let fits = Type::SMALL.width(long) <= room;
+            let name = Type::SMALL.fit(if fits { long } else { name }, room);
             let middle = at(one.from.x + 3.0, (one.from.y + one.to.y) / 2.0);
             drawing.text(
                 middle,
@@ -247,6 +248,17 @@ impl<'a> Node<'a> {
         self.callees.remove(next)
     }
 
+    /// Itself with at most `left` functions of the kernel below each other.
+    fn without_deep_kernel(mut self, left: usize) -> Self {
+        self.callees
+            .retain(|name, _| left > 0 || !name.ends_with(KERNEL));
+        for (name, callee) in &mut self.callees {
+            let left = left - usize::from(name.ends_with(KERNEL));
+            *callee = mem::take(callee).without_deep_kernel(left);
+        }
+        self
+    }
+
     fn depth(&self) -> usize {
         self.callees
             .values()
@@ -292,15 +304,12 @@ fn library(name: &str) -> &str {
     name.split_once("::").map_or("", |(library, _)| library)
 }
 
-/// The last two parts of a function's path: its type and its name.
-fn short(name: &str) -> &str {
-    let name = name.strip_suffix(KERNEL).unwrap_or(name);
-    let parts = name.rmatch_indices("::").map(|(index, _)| index + 2);
-    parts
-        .take(2)
-        .last()
-        .filter(|_| name.matches("::").count() > 1)
-        .map_or(name, |start| &name[start..])
+/// A function's name, with its type or module and without.
+fn names(path: &str) -> (&str, &str) {
+    let path = path.strip_suffix(KERNEL).unwrap_or(path);
+    let mut starts = path.rmatch_indices("::").map(|(index, _)| index + 2);
+    let (name, of_type) = (starts.next().unwrap_or(0), starts.next().unwrap_or(0));
+    (&path[of_type..], &path[name..])
 }
 
 #[cfg(test)]
@@ -309,13 +318,13 @@ mod tests {
 
     #[test]
     fn a_function_is_named_by_its_type_and_itself() {
-        for (name, expected) in [
-            ("tcp_sendmsg_[k]", "tcp_sendmsg"),
-            ("memcpy", "memcpy"),
-            ("a::f", "a::f"),
-            ("a::b::Type::f", "Type::f"),
+        for (path, expected) in [
+            ("tcp_sendmsg_[k]", ("tcp_sendmsg", "tcp_sendmsg")),
+            ("memcpy", ("memcpy", "memcpy")),
+            ("a::f", ("a::f", "f")),
+            ("a::b::Type::f", ("Type::f", "f")),
         ] {
-            assert_eq!(short(name), expected);
+            assert_eq!(names(path), expected);
         }
     }
 
@@ -330,6 +339,7 @@ mod tests {
         assert_eq!((below.samples, below.depth()), (100, 1));
         assert_eq!(below.callees["read_[k]"].samples, 98);
         assert_eq!(compact.callees["b::j"].samples, 50);
+        assert_eq!(compact.without_deep_kernel(0).depth(), 1);
     }
 
     #[test]

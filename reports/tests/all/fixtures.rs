@@ -95,6 +95,7 @@ fn profile(cell: usize) -> Profile {
     Profile {
         cell,
         throughput_ops_s: Some(2_000.0),
+        user_only: cell == 3,
         stacks: vec![
             format!("{SEND};__sys_sendto_[k];tcp_sendmsg_[k] 310"),
             format!("{READ};__sys_recvfrom_[k];tcp_recvmsg_[k] 120"),
