@@ -40,7 +40,7 @@ impl Profile {
         }
         for line in &self.stacks {
             let functions = split(line).map(|(functions, _)| functions.count());
-            if !functions.is_some_and(|count| count <= MOST_FUNCTIONS) {
+            if functions.is_none_or(|count| count > MOST_FUNCTIONS) {
                 return Err(format!(
                     "a profile has a stack that is not at most {MOST_FUNCTIONS} functions and a count"
                 ));
