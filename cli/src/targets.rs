@@ -46,7 +46,6 @@ struct TargetKind {
     name: &'static str,
     /// Embedded server for a scenario that names none.
     server: &'static str,
-    /// Schemes of its URLs.
     schemes: &'static [&'static str],
     /// URL template for a server known only by its address, which replaces [`ADDRESS`].
     url: &'static str,

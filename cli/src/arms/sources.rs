@@ -461,7 +461,7 @@ pub fn server_url(own: Option<&str>, target: &str) -> Result<String, Failure> {
             Failure::usage(format!("no default URL for target `{target}`")).hint("add --server-url")
         });
     };
-    let usual = usual.unwrap_or_default();
+    let usual = usual.unwrap_or_else(|| "a URL".to_owned());
     let wrong = |message: &str| {
         Failure::usage(format!("--server-url: {message}")).hint(format!("such as {usual}"))
     };

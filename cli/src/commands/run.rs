@@ -19,9 +19,9 @@ use crate::arms::command::ServerArguments;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::output;
-use crate::process::profiler::Profiler;
+use crate::process::profiler;
 use crate::request::shards::ShardArguments;
-use crate::request::{Request, SearchGoal};
+use crate::request::{PreparedRun, Request, SearchGoal};
 use crate::run::course::{PlannedCourse, SearchCourse};
 use crate::run::measuring::{self, FinishedRun, ReadyRun};
 use crate::run::shards::ShardedRun;
@@ -126,17 +126,14 @@ impl Run {
         self.server.enter(&mut prepared.plan);
         let allow_remote = self.request.allows_remote();
         prepared.shard = self.shards.request(&mut prepared, allow_remote)?;
-        if self.profile && prepared.shard.is_some() {
-            return Err(Failure::usage("--profile is not for a shard").hint(
-                "sample a run on one machine: where the CPU time goes does not depend on the others",
-            ));
-        }
-        let profiler = self.profile.then(Profiler::find).transpose()?;
         let interrupt = Interrupt::on_signals()?;
+        if self.profile {
+            check_profile(&prepared, &interrupt)?;
+        }
         let search = prepared.search.clone();
         let missed = |record: &Record| is_missed_for_good(&record.plan, &record.rounds);
         let mut run = ReadyRun::begin(prepared, &self.out, &interrupt, &|text| self.tell(text))?;
-        run.profiler = profiler;
+        run.with_profiles = self.profile;
         let FinishedRun {
             record,
             directory,
@@ -247,6 +244,27 @@ impl Run {
         let next = path.map(|path| format!("\n{}", next_steps::after(report.record, path)));
         next.map_or(Ok(()), |next| self.tell(&next))
     }
+}
+
+/// Checks that the cells of a run can be sampled.
+fn check_profile(prepared: &PreparedRun, interrupt: &Interrupt) -> Result<(), Failure> {
+    let wrong = |option: &str, hint: &str| {
+        Err(Failure::usage(format!("--profile cannot be used with {option}")).hint(hint))
+    };
+    if prepared.shard.is_some() {
+        return wrong("--shard", "run it on one machine");
+    }
+    if prepared.search.is_some() {
+        return wrong("--find-max", "run it with the rate that was found: --rate");
+    }
+    let runtimes = &prepared.plan.runtimes;
+    let is_own = |name: &str| {
+        runtimes
+            .get(name)
+            .is_none_or(|traits| traits.worker.is_none())
+    };
+    let mut cells = prepared.plan.cells.iter();
+    profiler::check(cells.any(|cell| is_own(&cell.runtime)), interrupt)
 }
 
 /// Checks the arguments of a run without running anything.

@@ -181,6 +181,11 @@ impl LineProcess {
         }
     }
 
+    /// True if the child ended by itself with exit code 0. Waits for it.
+    pub fn succeeded(&mut self) -> bool {
+        self.end_within(ENDING) && self.child.wait().is_ok_and(|status| status.success())
+    }
+
     /// The way in which the child ended, with the last lines of its stderr: `was killed by SIGKILL`. Waits for it.
     pub fn how_it_ended(&mut self) -> String {
         self.end_within(ENDING);

@@ -1,177 +1,223 @@
-//! `perf` of Linux, which samples the stacks of a worker: on whose behalf a CPU was busy, kernel included.
+//! Sampling a worker's stacks, kernel included, with `perf` of Linux.
 //!
-//! It samples by a clock, which virtual machines have as well, and unwinds by DWARF, since few programs keep frame
-//! pointers. The samples of a stack are folded into one line of the record, without what every stack has in common.
+//! By a software clock, since virtual machines often lack hardware counters, and unwound by DWARF, since few programs
+//! keep frame pointers. `fold` makes lines of the record of what `perf` prints.
 
-use std::collections::BTreeMap;
+mod fold;
+
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use photofinish_record::{MOST_FUNCTIONS, MOST_STACKS};
-
 use crate::cleaning;
-use crate::exit::{Failure, OrFail as _};
+use crate::exit::{Exit, Failure, OrFail as _};
 use crate::interrupt::Interrupt;
-use crate::process::{LineProcess, this_program};
+use crate::process::{LineProcess, NoLine, this_program};
+use fold::Fold;
 
-/// Samples per second of CPU time: prime, so that it is in step with nothing.
-pub const SAMPLES_HZ: u32 = 499;
+/// Samples per second of CPU time: prime, to avoid lockstep with periodic work.
+const SAMPLES_HZ: u32 = 499;
 
 /// Bytes of each stack that are kept for unwinding; functions further out are lost.
 const STACK: &str = "dwarf,16384";
 
-/// Time within which `perf` must have begun.
-const BEGINNING: Duration = Duration::from_secs(10);
+/// Time within which `perf` must begin, or end after its worker.
+const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Time within which `perf` must end after its worker.
-const ENDING: Duration = Duration::from_secs(30);
+/// Time within which `perf` must print the next line; it first reads all samples.
+const READING: Duration = Duration::from_secs(60);
 
-/// Pause between two looks at the file of `perf`.
+/// Pause between two looks at `perf`.
 const POLL: Duration = Duration::from_millis(2);
 
-/// Maximum length of a function's name, in bytes.
-const LONGEST_NAME: usize = 120;
-
-/// The event that `perf` falls back to if it may not sample the kernel.
-const USER_ONLY: &str = " cpu-clock:u: ";
-
-/// Functions that call what they are given, whatever it is.
-const CALLERS: [&str; 16] = [
-    "__clone3",
-    "__libc_start",
-    "__rust_try",
-    "_start",
-    "alloc::boxed::",
-    "clone3",
-    "core::future::",
-    "core::ops::function::",
-    "core::panic::",
-    "core::pin::",
-    "start_thread",
-    "std::panic",
-    "std::rt::",
-    "std::sys::backtrace::",
-    "std::sys::thread::",
-    "std::thread::",
-];
-
-/// The kernel's functions between a system call's instruction and its own function.
-const ENTRIES: [&str; 4] = [
-    "do_syscall_64",
-    "entry_SYSCALL_64",
-    "el0t_64_sync",
-    "x64_sys_call",
-];
-
-/// `perf`, found and allowed to sample.
-pub struct Profiler(());
-
-/// A worker that is being sampled.
-pub struct Sampling {
-    perf: LineProcess,
+/// Samples the workers of rounds that are not among the results.
+pub struct Sampler {
     data: PathBuf,
+    interrupt: Interrupt,
+    current: RefCell<Option<LineProcess>>,
 }
 
-impl Profiler {
-    /// Checks that `perf` is installed and may sample, and that this program has names for its functions.
-    pub fn find() -> Result<Self, Failure> {
-        let probed = perf("record")
-            .args(["--event=cpu-clock", "--output=/dev/null", "true"])
-            .stdin(Stdio::null())
-            .output();
-        match probed {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(Failure::could_not_run("--profile needs `perf`, which is not installed")
-                    .hint("install it with `apt install linux-perf` (Debian), `apt install linux-tools-generic` (Ubuntu) or `dnf install perf`"));
-            }
-            Err(error) => {
-                return Err(Failure::could_not_run("`perf` cannot be started").caused_by(error));
-            }
-            Ok(probed) if !probed.status.success() => {
-                let said = String::from_utf8_lossy(&probed.stderr);
-                let first = said.lines().find(|line| !line.trim().is_empty());
-                let first = cleaning::cut(first.unwrap_or_default().trim(), 200);
-                return Err(Failure::could_not_run(format!("`perf` cannot sample here: {first}"))
-                    .hint("as root, `sysctl kernel.perf_event_paranoid=2` allows it; containers also need the capability PERFMON"));
-            }
-            Ok(_) => {}
+/// The folded stacks of a worker.
+pub struct Stacks {
+    pub folded: Vec<String>,
+    /// True if the kernel was not sampled.
+    pub user_only: bool,
+}
+
+/// Checks that `perf` is installed and may sample, and, if one `of_this_program` is to be sampled, that this program has
+/// symbols.
+pub fn check(of_this_program: bool, interrupt: &Interrupt) -> Result<(), Failure> {
+    let mut probe = perf("record");
+    probe.args(["--event=cpu-clock", "--output=/dev/null", "true"]);
+    let mut probe = match LineProcess::spawn(probe, interrupt) {
+        Ok(probe) => probe,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(Failure::could_not_run("--profile needs `perf`, which is not installed").hint(
+                "install it with `apt install linux-perf` (Debian), `apt install linux-tools-generic` (Ubuntu) or `dnf install perf`",
+            ));
         }
-        if !has_names(&this_program()?).unwrap_or(true) {
-            return Err(Failure::could_not_run(
-                "this program has no names of functions, so that a profile could not tell them apart",
+        Err(error) => {
+            return Err(Failure::could_not_run("`perf` cannot be started").caused_by(error));
+        }
+    };
+    if !ends(&mut probe, interrupt)? {
+        return Err(Failure::could_not_run("`perf` did not end within 10 s"));
+    }
+    if !probe.succeeded() {
+        let how = cleaning::cut(&probe.how_it_ended(), 400);
+        let denied = ["perf_event_paranoid", "ermission", "not permitted"];
+        let hint = if how.contains("not found for kernel") {
+            Some("install the one of this kernel: `apt install linux-tools-$(uname -r)`")
+        } else if denied.iter().any(|word| how.contains(word)) {
+            Some(
+                "as root, `sysctl kernel.perf_event_paranoid=2` allows it; containers also need the capability PERFMON",
             )
-            .hint("build one that has: `cargo run --profile profiling -- run … --profile`"));
+        } else {
+            None
+        };
+        let failure = Failure::could_not_run(format!("`perf` cannot sample here: it {how}"));
+        return Err(failure.maybe_hint(hint.map(str::to_owned)));
+    }
+    if of_this_program && !has_symbols(&this_program()?).unwrap_or(true) {
+        return Err(Failure::could_not_run(
+            "this build has no symbols, so a profile would show no names of functions",
+        )
+        .hint(
+            "run it from a build with symbols: `cargo run --profile profiling -- run … --profile`",
+        ));
+    }
+    Ok(())
+}
+
+impl Sampler {
+    /// A sampler with its files in `directory`.
+    pub fn new(directory: &Path, interrupt: &Interrupt) -> Self {
+        Self {
+            data: directory.join("perf.data"),
+            interrupt: interrupt.clone(),
+            current: RefCell::default(),
         }
-        Ok(Self(()))
     }
 
-    /// Begins to sample `worker`, with files in `directory`.
-    pub fn sample(
-        &self,
-        worker: u32,
-        directory: &Path,
-        interrupt: &Interrupt,
-    ) -> Result<Sampling, Failure> {
-        let data = directory.join("perf.data");
-        // An old file would look like one that has been begun.
-        let _ = fs::remove_file(&data);
+    /// Begins to sample a worker.
+    pub fn begin(&self, worker: u32) -> Result<(), Failure> {
+        // A leftover file would look like a started recording.
+        let _ = fs::remove_file(&self.data);
         let mut command = perf("record");
         command
             .args(["--event=cpu-clock", "--call-graph", STACK])
             .arg(format!("--freq={SAMPLES_HZ}"))
             .arg(format!("--pid={worker}"))
             .arg("--output")
-            .arg(&data);
-        let mut perf = LineProcess::spawn(command, interrupt).or_fail("cannot start `perf`")?;
+            .arg(&self.data);
+        let perf = LineProcess::spawn(command, &self.interrupt);
+        let mut perf = perf.or_fail("`perf` cannot be started")?;
         perf.hang_up();
-        let deadline = Instant::now() + BEGINNING;
-        // It writes its first bytes once it has its events.
-        while !fs::metadata(&data).is_ok_and(|data| data.len() > 0) {
-            if perf.has_ended() || Instant::now() > deadline {
+        let deadline = Instant::now() + PATIENCE;
+        // It writes its header once its events are open.
+        while !fs::metadata(&self.data).is_ok_and(|data| data.len() > 0) {
+            if self.interrupt.requested() {
+                return Err(Failure::new(Exit::Interrupted, "interrupted"));
+            }
+            if perf.has_ended() {
                 let how = perf.how_it_ended();
-                return Err(Failure::could_not_run(format!("`perf` {how}")));
+                return Err(Failure::could_not_run(format!(
+                    "before sampling, `perf` {how}"
+                )));
+            }
+            if Instant::now() > deadline {
+                return Err(Failure::could_not_run("`perf` did not begin within 10 s"));
             }
             thread::sleep(POLL);
         }
-        Ok(Sampling { perf, data })
+        self.current.replace(Some(perf));
+        Ok(())
     }
-}
 
-impl Sampling {
-    /// The folded stacks of the worker, which has ended, and whether the kernel's functions are missing.
-    pub fn stacks(mut self) -> Result<(Vec<String>, bool), Failure> {
-        if !self.perf.end_within(ENDING) {
-            return Err(Failure::could_not_run("`perf` did not end with its worker"));
+    /// The stacks of the worker, which has ended.
+    pub fn end(&self) -> Result<Stacks, Failure> {
+        let perf = self.current.take();
+        let mut perf = perf.ok_or_else(|| Failure::could_not_run("no worker was started"))?;
+        if !ends(&mut perf, &self.interrupt)? {
+            return Err(Failure::could_not_run(
+                "`perf` was still running 10 s after its worker ended",
+            ));
         }
-        let script = perf("script")
+        let stacks = self.read();
+        let _ = fs::remove_file(&self.data);
+        stacks
+    }
+
+    fn read(&self) -> Result<Stacks, Failure> {
+        let mut command = perf("script");
+        command
             .args([
                 "--force",
                 "--no-inline",
                 "--fields=comm,event,ip,sym",
                 "--input",
             ])
-            .arg(&self.data)
-            .stdin(Stdio::null())
-            .output();
-        let _ = fs::remove_file(&self.data);
-        let script = script.or_fail("cannot start `perf`")?;
-        let script = String::from_utf8_lossy(&script.stdout);
-        Ok((folded(&script), script.contains(USER_ONLY)))
+            .arg(&self.data);
+        let script = LineProcess::spawn(command, &self.interrupt);
+        let mut script = script.or_fail("`perf` cannot be started")?;
+        script.hang_up();
+        let mut fold = Fold::default();
+        let how = loop {
+            match script.next_line(READING) {
+                Ok(line) => fold.line(&line),
+                Err(NoLine::Ended(how)) => break how,
+                Err(NoLine::TimedOut(_)) => {
+                    return Err(Failure::could_not_run(
+                        "`perf script` printed nothing for 60 s",
+                    ));
+                }
+                Err(NoLine::Interrupted) => {
+                    return Err(Failure::new(Exit::Interrupted, "interrupted"));
+                }
+            }
+        };
+        if !script.succeeded() {
+            let how = cleaning::cut(&how, 400);
+            return Err(Failure::could_not_run(format!("`perf script` {how}")));
+        }
+        let user_only = fold.is_user_only();
+        let folded = fold.stacks();
+        if folded.is_empty() {
+            return Err(Failure::could_not_run(
+                "`perf` has no sample: the worker used no CPU time",
+            ));
+        }
+        Ok(Stacks { folded, user_only })
     }
+}
+
+/// True if a process ends by itself in time.
+fn ends(process: &mut LineProcess, interrupt: &Interrupt) -> Result<bool, Failure> {
+    let deadline = Instant::now() + PATIENCE;
+    while !process.has_ended() {
+        if interrupt.requested() {
+            return Err(Failure::new(Exit::Interrupted, "interrupted"));
+        }
+        if Instant::now() > deadline {
+            return Ok(false);
+        }
+        thread::sleep(POLL);
+    }
+    Ok(true)
 }
 
 fn perf(command: &str) -> Command {
     let mut perf = Command::new("perf");
-    perf.args([command]).env("LC_ALL", "C");
+    perf.arg(command).env("LC_ALL", "C");
     perf
 }
 
 /// True if an executable, in ELF of 64 bits, has a table of symbols.
-fn has_names(program: &Path) -> io::Result<bool> {
+fn has_symbols(program: &Path) -> io::Result<bool> {
     const SECTION: usize = 64;
     const SYMBOLS: u32 = 2;
     let mut file = File::open(program)?;
@@ -182,94 +228,8 @@ fn has_names(program: &Path) -> io::Result<bool> {
     let mut table = vec![0; SECTION * usize::from(count)];
     file.seek(SeekFrom::Start(sections))?;
     file.read_exact(&mut table)?;
-    let types = table.chunks(SECTION).map(|section| &section[4..8]);
-    Ok(types.into_iter().any(|kind| kind == SYMBOLS.to_ne_bytes()))
-}
-
-/// The stacks in the output of `perf script`, the most frequent first, each with its number of samples.
-fn folded(script: &str) -> Vec<String> {
-    let mut stacks: BTreeMap<String, u64> = BTreeMap::new();
-    for sample in script.split("\n\n").filter(|sample| sample.contains('\t')) {
-        let innermost_first = sample.lines().filter(|line| line.starts_with('\t'));
-        let mut functions: Vec<String> = innermost_first.filter_map(function).collect();
-        functions.truncate(MOST_FUNCTIONS);
-        functions.reverse();
-        functions.dedup();
-        if functions.is_empty() {
-            functions.push("[unknown]".to_owned());
-        }
-        *stacks.entry(functions.join(";")).or_default() += 1;
-    }
-    let mut stacks: Vec<(String, u64)> = stacks.into_iter().collect();
-    stacks.sort_by_key(|(_, samples)| std::cmp::Reverse(*samples));
-    let rest = stacks.split_off(stacks.len().min(MOST_STACKS - 1));
-    let rest: u64 = rest.into_iter().map(|(_, samples)| samples).sum();
-    let rest = (rest > 0).then(|| ("[rare stacks]".to_owned(), rest));
-    stacks
-        .into_iter()
-        .chain(rest)
-        .map(|(functions, samples)| format!("{functions} {samples}"))
-        .collect()
-}
-
-/// The function of one line, `ffffffff81000130 tcp_sendmsg`; `None` if it only calls what matters, or has no name.
-fn function(line: &str) -> Option<String> {
-    let (address, name) = line.trim().split_once(' ')?;
-    let is_kernel = address.len() == 16 && address.starts_with("ffff");
-    let is_entry = || ENTRIES.iter().any(|entry| name.starts_with(entry));
-    if name == "[unknown]" || (is_kernel && is_entry()) {
-        return None;
-    }
-    let name = if is_kernel {
-        format!("{}_[k]", name.split('.').next().unwrap_or(name))
-    } else {
-        path(name)
-    };
-    let is_caller = |caller: &&str| name.starts_with(caller);
-    let named = !name.is_empty() && name != "main" && !CALLERS.iter().any(is_caller);
-    // A semicolon separates functions.
-    named.then(|| cleaning::cut(&cleaning::one_line(&name).replace(';', ":"), LONGEST_NAME))
-}
-
-/// The path of a function without its generic arguments, traits and closures:
-/// `<a::B<C> as d::E>::f::{{closure}}` is `a::B::f`.
-fn path(name: &str) -> String {
-    let implemented = name.strip_prefix('<').and_then(|rest| {
-        let (inner, after) = rest.split_at(closing(rest)?);
-        let implementor = outside_generics(inner).split(" as ").next()?.to_owned();
-        Some(implementor + &outside_generics(&after[1..]))
-    });
-    let plain = implemented.unwrap_or_else(|| outside_generics(name));
-    let parts = plain.split("::");
-    let parts = parts.filter(|part| !part.is_empty() && !part.starts_with('{'));
-    parts.collect::<Vec<_>>().join("::")
-}
-
-/// The index of the bracket that closes one before `text`.
-fn closing(text: &str) -> Option<usize> {
-    depths(text)
-        .find(|(_, _, depth)| *depth < 0)
-        .map(|(index, _, _)| index)
-}
-
-fn outside_generics(text: &str) -> String {
-    let outside = depths(text).filter(|(_, letter, depth)| *depth == 0 && *letter != '>');
-    outside.map(|(_, letter, _)| letter).collect()
-}
-
-/// The letters of `text` with their indices, and how many angle brackets are open after each.
-fn depths(text: &str) -> impl Iterator<Item = (usize, char, i32)> {
-    let (mut depth, mut last) = (0, ' ');
-    text.char_indices().map(move |(index, letter)| {
-        match letter {
-            '<' => depth += 1,
-            // Not the end of an arrow.
-            '>' if last != '-' => depth -= 1,
-            _ => {}
-        }
-        last = letter;
-        (index, letter, depth)
-    })
+    let mut kinds = table.chunks(SECTION).map(|section| &section[4..8]);
+    Ok(kinds.any(|kind| kind == SYMBOLS.to_ne_bytes()))
 }
 
 #[cfg(test)]
@@ -277,44 +237,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_function_is_its_path_alone() {
-        let check = |name: &str, expected: &str| assert_eq!(path(name), expected);
-        check("_PyEval_EvalFrameDefault", "_PyEval_EvalFrameDefault");
-        check(
-            "photofinish::commands::run::Run::conclude",
-            "photofinish::commands::run::Run::conclude",
-        );
-        check("a::b::{{closure}}::{{closure}}", "a::b");
-        check("a::Vec<T,A>::push<U>", "a::Vec::push");
-        check("a::f::<b::C<D>>", "a::f");
-        check("<a::B<C> as d::E<F>>::f::{{closure}}", "a::B::f");
-        check("<a::B>::f", "a::B::f");
-        check("<fn() -> a::B<C> as d::E>::f", "fn() - a::B::f");
-    }
-
-    #[test]
-    fn samples_of_one_stack_are_one_line() {
-        let script = "photofinish \n\t    55d0 std::panicking::try\n\t    55d1 main\n\t    7f00 [unknown]\n\n\
-                      photofinish \n\tffffffff81000130 tcp_sendmsg.isra.0\n\tffffffff81000131 do_syscall_64\n\
-                      \t    55d2 <a::B<C> as d::E>::f\n\t    55d1 main\n\n\
-                      photofinish \n\tffffffff81000130 tcp_sendmsg\n\t    55d2 a::B::f::{{closure}}\n\t    55d3 a::B::f\n\n";
-        assert_eq!(folded(script), ["a::B::f;tcp_sendmsg_[k] 2", "[unknown] 1"]);
-        assert_eq!(folded(""), [""; 0]);
-    }
-
-    #[test]
-    fn rare_stacks_beyond_the_maximum_are_one_line() {
-        let sample = |name: usize| format!("w \n\t 1 f{name}\n\n");
-        let script: String = (0..MOST_STACKS + 50).map(sample).collect();
-        let stacks = folded(&script);
-        assert_eq!(stacks.len(), MOST_STACKS);
-        assert_eq!(stacks.last().map(String::as_str), Some("[rare stacks] 51"));
-    }
-
-    #[test]
-    fn this_test_has_names_and_an_installed_program_has_none() {
+    fn this_test_has_symbols_and_an_installed_program_has_none() {
         let program = std::env::current_exe().expect("a path");
-        assert!(has_names(&program).expect("read"));
-        assert!(!has_names(Path::new("/bin/sh")).expect("read"));
+        assert!(has_symbols(&program).expect("read"));
+        assert!(!has_symbols(Path::new("/bin/sh")).expect("read"));
     }
 }

@@ -17,6 +17,7 @@ use crate::cleaning;
 use crate::exit::{Exit, Failure, OrFail as _};
 use crate::interrupt::Interrupt;
 use crate::process::child::{LineProcess, NoLine, no_answer};
+use crate::process::profiler::Sampler;
 use crate::process::this_program;
 use crate::store::redaction;
 
@@ -79,13 +80,12 @@ pub enum WorkerProgram<'a> {
     Lane(Command),
 }
 
-/// Runs `worker` until it ends, or until a server dies. The process has ended when this returns. `started` gets its
-/// process id before the worker gets its plan.
+/// Runs `worker` until it ends, or until a server dies. The process has ended when this returns.
 pub fn measure(
     worker: WorkerProgram<'_>,
     plan: &WorkerPlan,
     interrupt: &Interrupt,
-    started: &dyn Fn(u32) -> Result<(), Failure>,
+    sampler: Option<&Sampler>,
     servers_live: &mut dyn FnMut() -> bool,
 ) -> Result<WorkerResult, Failure> {
     let paces_itself = matches!(worker, WorkerProgram::Own(_));
@@ -113,7 +113,9 @@ pub fn measure(
     command.arg("worker").env("RUST_BACKTRACE", "0");
     let worker = LineProcess::spawn(command, interrupt);
     let mut worker = worker.map_err(|error| unstarted(&error))?;
-    started(worker.id())?;
+    if let Some(sampler) = sampler {
+        sampler.begin(worker.id())?;
+    }
     if worker.tell(&plan_line).is_err() {
         return Err(failed(&worker.how_it_ended()));
     }

@@ -24,7 +24,7 @@ use crate::exit::Failure;
 use crate::interrupt::Interrupt;
 use crate::lanes::Launches;
 use crate::output;
-use crate::process::profiler::Profiler;
+use crate::process::profiler::Sampler;
 use crate::request::PreparedRun;
 use crate::request::limits;
 use crate::request::redo::RedoBudget;
@@ -170,8 +170,8 @@ pub struct ReadyRun<'a> {
     targets: ReadyTargets,
     redos: RedoBudget,
     sharded: Option<ShardedRun>,
-    /// Samples each cell after the last block, if the user asked for that.
-    pub profiler: Option<Profiler>,
+    /// True if each cell is sampled after the last block.
+    pub with_profiles: bool,
     interrupt: &'a Interrupt,
 }
 
@@ -242,7 +242,7 @@ impl<'a> ReadyRun<'a> {
             targets,
             redos,
             sharded: None,
-            profiler: None,
+            with_profiles: false,
             interrupt,
         })
     }
@@ -258,7 +258,7 @@ impl<'a> ReadyRun<'a> {
         let work_dir = self.directory.work_dir();
         let run = self.record.id.clone();
         let mut warnings = BTreeSet::new();
-        let sampling = RefCell::new(None);
+        let sampler = Sampler::new(&work_dir, self.interrupt);
         let mut context = RoundContext {
             programs: &self.programs,
             warnings: &mut warnings,
@@ -272,7 +272,7 @@ impl<'a> ReadyRun<'a> {
             run: &run,
             round: 0,
             interrupt: self.interrupt,
-            started: &|_| Ok(()),
+            sampler: None,
             runtimes: &self.original.runtimes,
             lanes: &self.lanes,
             sharded: self.sharded.as_ref(),
@@ -292,38 +292,23 @@ impl<'a> ReadyRun<'a> {
             silent: SilentTargets::default(),
         }
         .execute();
-        let profiler = self
-            .profiler
-            .filter(|_| self.record.completion == Completion::Complete);
-        let sample = |profiler: &Profiler, worker| {
-            let begun = profiler.sample(worker, &work_dir, self.interrupt)?;
-            sampling.replace(Some(begun));
-            Ok(())
-        };
-        if let Some(profiler) = profiler {
-            let started = |worker| sample(&profiler, worker);
-            let mut context = RoundContext {
-                started: &started,
-                ..context
+        let failure = failure.or_else(|| {
+            let is_complete = self.record.completion == Completion::Complete;
+            if !(self.with_profiles && is_complete) {
+                return None;
+            }
+            // The results must not depend on what follows.
+            let _ = self.directory.keep_record(&self.record);
+            context.sampler = Some(&sampler);
+            let measure = &mut |record: &Record, cell: usize| {
+                let plan = &record.plan;
+                let cell = &plan.cells[cell];
+                let scenario = plan.scenario_of(cell);
+                let (scenario, cell) = with_secrets(&self.original, scenario, cell);
+                round::run(scenario, &cell, &mut context)
             };
-            profiling::sample_cells(
-                &mut self.record,
-                self.interrupt,
-                &sampling,
-                &mut |record, cell| {
-                    let cell = &record.plan.cells[cell];
-                    let named = |scenario: &&PlannedScenario| scenario.name == cell.scenario;
-                    let scenario = record
-                        .plan
-                        .scenarios
-                        .iter()
-                        .find(named)
-                        .expect("of a scenario");
-                    let (scenario, cell) = with_secrets(&self.original, scenario, cell);
-                    round::run(scenario, &cell, &mut context)
-                },
-            );
-        }
+            profiling::sample_cells(&mut self.record, self.interrupt, &sampler, measure)
+        });
         drop(self.targets);
         if let Some(sharded) = &self.sharded {
             match (&failure, &self.record.completion) {

@@ -21,6 +21,7 @@ use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::lanes::Launches;
 use crate::output;
+use crate::process::profiler::Sampler;
 use crate::process::server::{ServerProcess, own_address};
 use crate::process::worker::WorkerProgram;
 use crate::process::{this_program, worker};
@@ -50,8 +51,8 @@ pub struct RoundContext<'a> {
     /// This run as a shard; `None` for a run on one machine.
     pub sharded: Option<&'a ShardedRun>,
     pub interrupt: &'a Interrupt,
-    /// Called with the process id of each worker before it gets its plan.
-    pub started: &'a dyn Fn(u32) -> Result<(), Failure>,
+    /// Samples the workers of profiled rounds.
+    pub sampler: Option<&'a Sampler>,
     /// The programs that the arms' servers ran.
     pub programs: &'a RefCell<ArmPrograms>,
     /// Warnings for the user, each given once.
@@ -161,7 +162,7 @@ fn measure(
         None => WorkerProgram::Own(&program),
     };
     let live = &mut || servers.live();
-    let result = worker::measure(worker, &plan, context.interrupt, context.started, live);
+    let result = worker::measure(worker, &plan, context.interrupt, context.sampler, live);
     drop(share);
     // Their counts are those of all shards.
     let finished = served.map_or(Ok(()), |served| served.finish(context.interrupt));

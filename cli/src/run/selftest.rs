@@ -328,7 +328,7 @@ impl Bench<'_> {
         worker: worker::WorkerProgram<'_>,
         plan: &WorkerPlan,
     ) -> Result<(Measurement, Audit), Failure> {
-        match worker::measure(worker, plan, self.interrupt, &|_| Ok(()), &mut || true)? {
+        match worker::measure(worker, plan, self.interrupt, None, &mut || true)? {
             WorkerResult::Ok { measurement, audit } => {
                 Ok((*measurement, audit.unwrap_or_default()))
             }

@@ -267,7 +267,7 @@ fn remove_if_file(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Creates a file and locks it; `None` if the file system has no locks.
+/// Creates a file and locks it until this process ends; `None` if the file system has no locks.
 fn lock(path: &Path) -> io::Result<Option<File>> {
     let file = File::create_new(path)?;
     if file.lock().is_err() {

@@ -1,8 +1,10 @@
-//! Profiles: a round more of each cell, sampled by `perf`, and what is said without it.
+//! Profiles: one more round per cell, sampled by `perf`; the messages without `perf`, and with one that fails.
 
 use std::process::Command;
 
-use crate::support::{Finished, Sandbox, read_record, skip_without};
+use photofinish_record::Completion;
+
+use crate::support::{Finished, Sandbox, Started, skip_without, wait_for};
 
 /// A short run with a profile.
 const PROFILED: [&str; 8] = [
@@ -29,7 +31,7 @@ fn each_cell_is_sampled_in_a_round_that_is_not_among_the_results() {
     }
     let finished = finished.check(0, &[]);
     assert!(
-        finished.stderr.contains("sampling 2 rounds more"),
+        finished.stderr.contains("sampling 2 more rounds"),
         "{finished:#?}"
     );
     let record = sandbox.record();
@@ -42,10 +44,7 @@ fn each_cell_is_sampled_in_a_round_that_is_not_among_the_results() {
         let functions = profile.samples().flat_map(|(functions, _)| functions);
         let of_loop = |name: &str| name.starts_with("photofinish_harness::measure::");
         assert!(functions.into_iter().any(of_loop), "{own}: {profile:#?}");
-        assert!(
-            profile.throughput_ops_s.is_some_and(|rate| rate > 0.0),
-            "{profile:#?}"
-        );
+        assert!(profile.throughput_ops_s > 0.0, "{profile:#?}");
     }
     let page = std::fs::read_to_string(sandbox.latest().join("report.html")).expect("a page");
     assert!(page.contains("Where the CPU time goes"));
@@ -60,7 +59,6 @@ fn each_cell_is_sampled_in_a_round_that_is_not_among_the_results() {
     );
     let report = sandbox.run(&["report", path.to_str().expect("UTF-8")]);
     report.check(1, &["a profile is of cell 7, and there are 2"]);
-    read_record(&sandbox.latest().join("record.json"));
 }
 
 /// Whether `perf` may sample; `None` if it is not installed.
@@ -77,4 +75,85 @@ fn without_perf_the_run_says_how_to_install_it_and_measures_nothing() {
     let finished = Finished::of(command.env("PATH", sandbox.path()));
     finished.check(1, &["needs `perf`", "apt install linux-perf"]);
     assert!(!sandbox.path().join("photofinish-runs").exists());
+}
+
+/// A run with a `perf` that records nothing and whose `script` is this shell code.
+fn with_fake(sandbox: &Sandbox, script: &str) -> Command {
+    let fake = format!(
+        "#!/bin/sh\n\
+         for word; do case $word in --pid=*) pid=${{word#--pid=}};; esac; last=$word; done\n\
+         case $1 in\n\
+         record) [ -z \"$pid\" ] || {{ echo data >\"$last\"; while kill -0 $pid 2>/dev/null; do sleep 0.05; done; }};;\n\
+         script) {script};;\n\
+         esac\n"
+    );
+    sandbox.script("perf", &fake);
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut command = sandbox.command(&PROFILED);
+    command.env("PATH", format!("{}:{path}", sandbox.path().display()));
+    command
+}
+
+#[test]
+fn a_cell_that_cannot_be_sampled_is_a_warning() {
+    for (script, reason) in [
+        (
+            "echo broken >&2; exit 3",
+            "exit code 3; end of its stderr: broken",
+        ),
+        ("exit 0", "`perf` has no sample"),
+    ] {
+        let sandbox = Sandbox::new();
+        Finished::of(&mut with_fake(&sandbox, script)).check(0, &[]);
+        let record = sandbox.record();
+        assert_eq!(record.profiles, []);
+        let is_told = |warning: &&String| {
+            warning.starts_with("no profile of null / ") && warning.contains(reason)
+        };
+        assert_eq!(
+            record.warnings.iter().filter(is_told).count(),
+            2,
+            "{:?}",
+            record.warnings
+        );
+    }
+}
+
+#[test]
+fn ctrl_c_while_sampling_keeps_the_results() {
+    let sandbox = Sandbox::new();
+    let begun = sandbox.path().join("begun");
+    let script = format!("touch '{}'; exec sleep 60", begun.display());
+    let mut run = Started::of(with_fake(&sandbox, &script));
+    wait_for("perf script", || begun.exists().then_some(()));
+    run.signal("INT");
+    let finished = run
+        .finish()
+        .check(130, &["interrupted while sampling", "results are complete"]);
+    assert!(finished.stdout.contains("Report:"), "{finished:#?}");
+    let record = sandbox.record();
+    assert_eq!(
+        (record.completion, record.rounds.len()),
+        (Completion::Complete, 2)
+    );
+    let warning = "profiles: interrupted after 0 of 2";
+    assert!(
+        record.warnings.iter().any(|it| it == warning),
+        "{:?}",
+        record.warnings
+    );
+}
+
+#[test]
+fn a_profile_of_a_search_is_refused() {
+    let sandbox = Sandbox::new();
+    let search = [
+        "run",
+        "http-get",
+        "--find-max=response_p99 < 20ms",
+        "--profile",
+    ];
+    sandbox
+        .run(&search)
+        .check(2, &["--profile cannot be used with --find-max", "hint:"]);
 }

@@ -49,7 +49,7 @@ pub use peer_address::{NotAnAddress, PeerAddress};
 pub use plan::{
     Cell, InFlight, Placement, PlacementKind, Plan, PlannedScenario, PlannedServer, Variant,
 };
-pub use profile::{MOST_FUNCTIONS, MOST_STACKS, Profile};
+pub use profile::{KERNEL_SUFFIX, MOST_FUNCTIONS, MOST_STACKS, Profile};
 pub use read::{Unreadable, read};
 pub use round::{Conditions, Measured, Outcome, Round};
 pub use runtime_traits::{ExpectedSystemCalls, ForeignWorker, RuntimeFamily, RuntimeTraits};
@@ -104,7 +104,7 @@ pub struct Record {
     pub shards: Option<ShardSet>,
     /// All rounds, in the order they ran.
     pub rounds: Vec<Round>,
-    /// Where the CPU time of each cell went, if that was requested.
+    /// Profiles of the cells, if they were requested.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub profiles: Vec<Profile>,
 }

@@ -9,18 +9,21 @@ pub const MOST_STACKS: usize = 2_000;
 /// Maximum number of functions in a stack.
 pub const MOST_FUNCTIONS: usize = 256;
 
+/// Ending of a function of the kernel.
+pub const KERNEL_SUFFIX: &str = "_[k]";
+
 /// The stacks of a cell's worker, sampled in a round that is not among the results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Profile {
     /// Index of the cell in the plan.
     pub cell: usize,
-    /// Operations per second of the sampled round; `None` if unknown.
-    pub throughput_ops_s: Option<f64>,
+    /// Operations per second of the sampled round.
+    pub throughput_ops_s: f64,
     /// True if the kernel was not sampled, for lack of a permission.
     #[serde(default)]
     pub user_only: bool,
     /// Folded stacks, as flame graph tools read them: functions from the outermost inwards, separated by `;`, then a
-    /// space and the number of samples. Functions of the kernel end in `_[k]`.
+    /// space and the number of samples. Functions of the kernel end in [`KERNEL_SUFFIX`].
     pub stacks: Vec<String>,
 }
 
@@ -42,7 +45,7 @@ impl Profile {
             let functions = split(line).map(|(functions, _)| functions.count());
             if functions.is_none_or(|count| count > MOST_FUNCTIONS) {
                 return Err(format!(
-                    "a profile has a stack that is not at most {MOST_FUNCTIONS} functions and a count"
+                    "a stack in a profile is not `FUNCTION;… COUNT` with at most {MOST_FUNCTIONS} functions"
                 ));
             }
         }
@@ -63,7 +66,7 @@ mod tests {
     fn stacks_are_functions_and_a_count() {
         let profile = |stack: &str| Profile {
             cell: 0,
-            throughput_ops_s: None,
+            throughput_ops_s: 1.0,
             user_only: false,
             stacks: vec![stack.to_owned()],
         };

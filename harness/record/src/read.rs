@@ -59,12 +59,18 @@ impl Record {
         if let Some(shards) = &self.shards {
             shards.check().map_err(Unreadable)?;
         }
-        for profile in &self.profiles {
-            if profile.cell >= cells {
+        for (index, profile) in self.profiles.iter().enumerate() {
+            let cell = profile.cell;
+            if cell >= cells {
                 return wrong(format!(
-                    "a profile is of cell {}, and there are {cells}",
-                    profile.cell
+                    "a profile is of cell {cell}, and there are {cells}"
                 ));
+            }
+            if self.profiles[..index]
+                .iter()
+                .any(|other| other.cell == cell)
+            {
+                return wrong(format!("cell {cell} has two profiles"));
             }
             profile.check().map_err(Unreadable)?;
         }

@@ -265,6 +265,8 @@ pub(super) struct Drawing {
     pub(super) spans: Vec<Span>,
     /// The runtimes that it shows.
     pub(super) shown: Vec<String>,
+    /// What the other runtimes lack: `numbers`.
+    pub(super) lacking: &'static str,
 }
 
 impl Drawing {
@@ -283,6 +285,7 @@ impl Drawing {
             width,
             height,
             description,
+            lacking: "numbers",
             ..Self::default()
         };
         drawing.rectangle(at(0.0, 0.0), at(width, height), Ink::PAPER, 1.0);
@@ -294,7 +297,11 @@ impl Drawing {
         if runtimes.is_empty() {
             return;
         }
-        let note = format!("not shown, for lack of numbers: {}", runtimes.join(", "));
+        let note = format!(
+            "not shown, for lack of {}: {}",
+            self.lacking,
+            runtimes.join(", ")
+        );
         let title_end = MARGIN + WIDTH * 0.45;
         let fitting = Type::CAPTION.fit(&note, WIDTH - MARGIN - title_end);
         self.text(at(WIDTH - MARGIN, 22.0), &fitting, Type::CAPTION.end());

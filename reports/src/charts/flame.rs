@@ -1,13 +1,13 @@
 //! Where the CPU time goes: for each profiled runtime the functions of its worker, each below its caller.
 //!
-//! A function's width is its CPU time per operation, callees included, on one scale for all runtimes. The outer functions
-//! that have all of it are left out, and so are functions that leave nearly everything to another one of their crate,
-//! but for the first of them. Functions of the kernel are pale.
+//! A function's width is its CPU time per operation, callees included, on one scale for all runtimes. Omits the outer
+//! functions common to nearly all samples, and keeps only the first of a chain of calls within one crate. Functions of the
+//! kernel are pale.
 
 use std::collections::BTreeMap;
 use std::mem;
 
-use photofinish_record::Profile;
+use photofinish_record::{KERNEL_SUFFIX as KERNEL, Profile};
 
 use super::drawing::{Drawing, Ink, MARGIN, Point, Type, WIDTH, at};
 use super::{Draw, Kind, subject};
@@ -34,15 +34,13 @@ const BELOW: f64 = 10.0;
 const MOST_ROWS: usize = 18;
 /// Maximum number of functions of the kernel below each other: what a system call does first.
 const KERNEL_ROWS: usize = 3;
-/// Functions narrower than this are left out, as are names in functions narrower than that.
+/// Minimum width of a function, and of one with its name.
 const NARROWEST: (f64, f64) = (1.0, 36.0);
-/// A function that leaves at least this share of its samples to another one says nothing of its own.
+/// Share of samples from which a callee replaces its caller.
 const COMMON: f64 = 0.95;
 /// Opacity of functions, in turn from row to row, and of those of the kernel.
 const OPACITY: [f64; 2] = [0.38, 0.5];
 const PALE: [f64; 2] = [0.1, 0.17];
-/// The ending of a function of the kernel.
-const KERNEL: &str = "_[k]";
 
 /// A function with those that it calls.
 #[derive(Default)]
@@ -94,13 +92,14 @@ fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
         return None;
     }
     let height: f64 = flames.iter().map(Flame::height).sum();
-    let about = "width: CPU time per operation; pale: in the kernel";
+    let about = "width: CPU time per operation; pale: kernel; with set-up";
     let mut drawing = Drawing::new(
         TOP + height,
         KIND.title,
         &format!("{} · {about}", subject(group)),
         describe::list(flames.iter().map(|flame| flame.heading.clone()), ", "),
     );
+    drawing.lacking = "a profile";
     drawing.shown = flames.iter().map(|flame| flame.runtime.clone()).collect();
     let mut top = TOP;
     for flame in &flames {
@@ -130,7 +129,9 @@ impl<'a> Flame<'a> {
             true => "without the kernel".to_owned(),
             false => format!("{share} of it in the kernel"),
         };
-        let root = root.without_common().without_chains();
+        let root = root
+            .without_common(COMMON * samples as f64)
+            .without_chains();
         let root = root.without_deep_kernel(KERNEL_ROWS);
         let (label, cpu) = (report.label(runtime), units::duration(cpu_ns));
         let heading = format!("{label}: {cpu}, {kernel} ({samples} samples)");
@@ -211,14 +212,17 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Its first descendant that does not leave nearly everything to one callee.
-    fn without_common(mut self) -> Self {
-        let least = COMMON * self.samples as f64;
+    /// Its first descendant without a callee that has `least` samples.
+    fn without_common(mut self, least: f64) -> Self {
+        let is_common =
+            |callee: &Node<'_>| callee.samples as f64 >= least && !callee.callees.is_empty();
         let mut callees = self.callees.iter();
-        let common = callees
-            .find(|(_, callee)| callee.samples as f64 >= least && !callee.callees.is_empty());
-        match common.map(|(name, _)| *name) {
-            Some(name) => self.callees.remove(name).map_or(self, Self::without_common),
+        let common = callees.find(|(_, callee)| is_common(callee));
+        match common
+            .map(|(name, _)| *name)
+            .and_then(|name| self.callees.remove(name))
+        {
+            Some(callee) => callee.without_common(least),
             None => self,
         }
     }
@@ -352,7 +356,7 @@ mod tests {
         ] {
             root.add(stack.split(';'), samples);
         }
-        let root = root.without_common();
+        let root = root.without_common(0.95 * 92.0);
         assert_eq!((root.samples, root.depth()), (90, 2));
         let mut frames = Vec::new();
         root.frames(at(0.0, 0.0), 2.0, 0, &mut frames);

@@ -94,7 +94,7 @@ fn profile(cell: usize) -> Profile {
     const READ: &str = "runtime::Runtime::block_on;photofinish_scenarios::workloads::Get::operate;wire::Wire::read;recv";
     Profile {
         cell,
-        throughput_ops_s: Some(2_000.0),
+        throughput_ops_s: 2_000.0,
         user_only: cell == 3,
         stacks: vec![
             format!("{SEND};__sys_sendto_[k];tcp_sendmsg_[k] 310"),
