@@ -6,7 +6,7 @@ from measured import measure
 
 url, _, seconds = sys.argv[1:]
 parts = urlsplit(url)
-connection = http.client.HTTPConnection(parts.hostname, parts.port)
+connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
 
 
 def get():
