@@ -50,13 +50,13 @@ class WsEcho(WebSockets):
         await self.disconnect(session.socket)
 
     async def operate(self, session, op):
-        socket = session.socket
+        socket, traffic = session.socket, self.traffic
         for _ in range(self.messages):
             message = session.next()
             await socket.send(message)
             async with asyncio.timeout(ws_content.PATIENCE_S):
                 answer = await socket.recv()
-            self.traffic.requests += 1
+            traffic.requests += 1
             ws_content.check_echo(message, answer)
 
     def violations(self, totals):
