@@ -158,10 +158,11 @@ pub fn secure_url_at(target: &str, address: &str) -> Option<String> {
 
 /// True for a URL with one of the target's schemes.
 pub fn is_url_of(target: &str, url: &str) -> bool {
-    let url = Url::parse(url);
-    kind(target)
-        .zip(url.ok())
-        .is_some_and(|(kind, url)| kind.schemes.contains(&url.scheme()))
+    Url::parse(url).is_ok_and(|url| has_scheme_of(target, &url))
+}
+
+fn has_scheme_of(target: &str, url: &Url) -> bool {
+    kind(target).is_some_and(|kind| kind.schemes.contains(&url.scheme()))
 }
 
 /// Accepted values of `--target`, for messages.
@@ -273,7 +274,7 @@ fn server_url(scheme: &str, text: &str) -> Result<Url, Failure> {
             .hint(format!("write --target {scheme}={scheme}://HOST:PORT/")));
     }
     let mut url = Url::parse(text).map_err(|error| wrong(&format!("not a URL: {error}")))?;
-    if url.scheme() != scheme && url.scheme().strip_suffix('s') != Some(scheme) {
+    if !has_scheme_of(scheme, &url) {
         return Err(wrong(&format!(
             "the URL must begin with {scheme}:// or {scheme}s://"
         )));

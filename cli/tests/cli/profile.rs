@@ -77,13 +77,13 @@ fn without_perf_the_run_says_how_to_install_it_and_measures_nothing() {
     assert!(!sandbox.path().join("photofinish-runs").exists());
 }
 
-/// A run with a `perf` that records nothing and whose `script` is this shell code.
-fn with_fake(sandbox: &Sandbox, script: &str) -> Command {
+/// A run with a `perf` that does this while it records the worker `$pid`, and this to print its samples.
+fn with_fake(sandbox: &Sandbox, record: &str, script: &str) -> Command {
     let fake = format!(
         "#!/bin/sh\n\
          for word; do case $word in --pid=*) pid=${{word#--pid=}};; esac; last=$word; done\n\
          case $1 in\n\
-         record) [ -z \"$pid\" ] || {{ echo data >\"$last\"; while kill -0 $pid 2>/dev/null; do sleep 0.05; done; }};;\n\
+         record) [ -z \"$pid\" ] || {{ echo data >\"$last\"; {record}; while kill -0 $pid 2>/dev/null; do sleep 0.05; done; }};;\n\
          script) {script};;\n\
          esac\n"
     );
@@ -96,15 +96,22 @@ fn with_fake(sandbox: &Sandbox, script: &str) -> Command {
 
 #[test]
 fn a_cell_that_cannot_be_sampled_is_a_warning() {
-    for (script, reason) in [
+    let sample = r"printf 'w cpu-clock: \n\t 1 f\n\n'";
+    for (record, script, reason) in [
         (
+            "true",
             "echo broken >&2; exit 3",
             "exit code 3; end of its stderr: broken",
         ),
-        ("exit 0", "`perf` has no sample"),
+        ("true", "exit 0", "`perf` has no sample"),
+        (
+            "kill -KILL $pid",
+            sample,
+            "the worker was killed by SIGKILL",
+        ),
     ] {
         let sandbox = Sandbox::new();
-        Finished::of(&mut with_fake(&sandbox, script)).check(0, &[]);
+        Finished::of(&mut with_fake(&sandbox, record, script)).check(0, &[]);
         let record = sandbox.record();
         assert_eq!(record.profiles, []);
         let is_told = |warning: &&String| {
@@ -124,7 +131,7 @@ fn ctrl_c_while_sampling_keeps_the_results() {
     let sandbox = Sandbox::new();
     let begun = sandbox.path().join("begun");
     let script = format!("touch '{}'; exec sleep 60", begun.display());
-    let mut run = Started::of(with_fake(&sandbox, &script));
+    let mut run = Started::of(with_fake(&sandbox, "true", &script));
     wait_for("perf script", || begun.exists().then_some(()));
     run.signal("INT");
     let finished = run

@@ -34,8 +34,10 @@ const BELOW: f64 = 10.0;
 const MOST_ROWS: usize = 18;
 /// Maximum number of functions of the kernel below each other: what a system call does first.
 const KERNEL_ROWS: usize = 3;
-/// Minimum width of a function, and of one with its name.
-const NARROWEST: (f64, f64) = (1.0, 36.0);
+/// Minimum width of a function.
+const NARROWEST: f64 = 1.0;
+/// Minimum width of a function with its name.
+const NARROWEST_NAMED: f64 = 36.0;
 /// Share of samples from which a callee replaces its caller.
 const COMMON: f64 = 0.95;
 /// Opacity of functions, in turn from row to row, and of those of the kernel.
@@ -167,7 +169,7 @@ impl<'a> Flame<'a> {
         }
         for one in frames
             .iter()
-            .filter(|one| one.to.x - one.from.x >= NARROWEST.1)
+            .filter(|one| one.to.x - one.from.x >= NARROWEST_NAMED)
         {
             let room = one.to.x - one.from.x - 6.0;
             let (long, name) = names(one.name);
@@ -281,7 +283,7 @@ impl<'a> Node<'a> {
         let mut left = corner.x;
         for (name, callee) in callees {
             let width = per_sample * callee.samples as f64;
-            if width < NARROWEST.0 {
+            if width < NARROWEST {
                 break;
             }
             let from = at(left, corner.y + ROW * row as f64);
