@@ -43,7 +43,7 @@ fn share(whole: &WorkerPlan, index: u32, store: &Path, limit: Duration) -> Worke
                 store: store.to_owned(),
                 limit_ns: limit.as_nanos() as u64,
                 // Several looks, which are up to 50 ms apart on an idle machine.
-                margin_ns: 250_000_000,
+                margin_ns: 1_000_000_000,
             },
         }),
         ..whole.clone()
