@@ -143,8 +143,11 @@ fn own(name: &str, scenario: OwnScenario, role: Role, work: Work) -> Contestant 
 /// The runtime of HTTP comparisons: one thread, as the rivals have.
 const HTTP_RUNTIME: &str = "tokio-current-thread";
 
-/// The same over io_uring, in programs that are built with it.
-const IO_URING_RUNTIME: &str = "compio";
+/// Over io_uring, in programs that are built with it; and the same runtime over epoll.
+const COMPIO: [&str; 2] = ["compio", "compio-epoll"];
+
+/// The floors over readiness and over completions. The second needs a program that is built with it.
+const FLOORS: [&str; 2] = ["epoll", "uring"];
 
 /// All comparisons, in the order in which they run.
 pub(crate) fn all() -> Vec<Comparison> {
@@ -201,7 +204,8 @@ mod tests {
     fn what_is_not_there_takes_no_part_and_the_others_do() {
         let names = |has_runtime: bool, has_rival: bool| -> Vec<String> {
             let comparison = all().swap_remove(0);
-            let has_runtime = |name: &str| has_runtime || name != IO_URING_RUNTIME;
+            let optional = [COMPIO[0], COMPIO[1], FLOORS[1]];
+            let has_runtime = |name: &str| has_runtime || !optional.contains(&name);
             let has_rival = |rival: &Rival| has_rival || rival.name != "oha";
             let contestants = comparison.available(&has_runtime, &has_rival).contestants;
             contestants
@@ -211,8 +215,14 @@ mod tests {
         };
         let (all, none) = (names(true, true), names(false, false));
         let missing: Vec<_> = all.iter().filter(|name| !none.contains(name)).collect();
-        assert_eq!(missing, ["photofinish compio", "oha"]);
-        assert!(none.contains(&"wrk".to_owned()) && none.len() == all.len() - 2);
+        let expected = [
+            "photofinish compio",
+            "photofinish compio-epoll",
+            "photofinish uring (floor)",
+            "oha",
+        ];
+        assert_eq!(missing, expected);
+        assert!(none.contains(&"wrk".to_owned()) && none.len() == all.len() - 4);
     }
 
     #[test]

@@ -8,10 +8,15 @@ mod async_std;
 mod blocking;
 #[cfg(feature = "compio")]
 mod compio;
+#[cfg(feature = "compio")]
+mod compio_epoll;
 mod epoll;
+mod floor;
 mod listen;
 mod panics;
 mod pool;
+#[cfg(any(feature = "compio", feature = "uring"))]
+mod ring_flags;
 mod smol;
 mod socket;
 mod sync;
@@ -19,6 +24,8 @@ mod threads;
 mod tokio;
 mod tokio_current_thread;
 mod transfer;
+#[cfg(feature = "uring")]
+mod uring;
 
 pub(crate) use self::panics::message as panic_message;
 
@@ -77,6 +84,10 @@ runtimes![
     epoll,
     #[cfg(feature = "compio")]
     compio,
+    #[cfg(feature = "compio")]
+    compio_epoll,
+    #[cfg(feature = "uring")]
+    uring,
 ];
 
 /// The runtimes that are compared by default: all but floors, which nobody can choose.
@@ -91,8 +102,12 @@ pub fn floors() -> impl Iterator<Item = &'static Descriptor> {
     DESCRIPTORS.iter().copied().filter(is_floor)
 }
 
-/// Runtimes that need the Cargo feature of the same name.
-pub const OPTIONAL: [&str; 1] = ["compio"];
+/// Runtimes that need a Cargo feature, beside it.
+pub const OPTIONAL: [(&str, &str); 3] = [
+    ("compio", "compio"),
+    ("compio-epoll", "compio"),
+    ("uring", "uring"),
+];
 
 /// The descriptor of the runtime `name`, if this build includes it.
 pub fn descriptor(name: &str) -> Option<&'static Descriptor> {

@@ -1,7 +1,7 @@
-//! The distance of runtimes from a floor: the same work under the least that an event loop can do.
+//! The distance of runtimes from the floors: the same work under the least that an event loop can do.
 //!
-//! A floor was chosen before the run, so each runtime is compared with it as with a reference, by the group's headline metric
-//! and by CPU time per operation. Each stack has its own. The words are in `describe`.
+//! Floors were chosen before the run, so each runtime is compared with each of them as with a reference, by the group's headline
+//! metric and by CPU time per operation. Each stack has its own. The words are in `describe`.
 
 use crate::comparison::{CellPair, compare};
 use crate::describe;
@@ -9,9 +9,16 @@ use crate::metrics::named;
 use crate::rounds::Rounds;
 use crate::summary::{CellSummary, Group};
 
-/// The distances of a group, best first, in one sentence; `None` if it has no floor with numbers, or nothing beside it.
-pub(crate) fn sentence(rounds: &Rounds<'_>, group: &Group<'_>) -> Option<String> {
-    let floor = group.floor()?;
+/// A sentence for each floor of the group that has numbers, with the runtimes' distances from it, best first; none without runtimes
+/// beside it.
+pub(crate) fn sentences(rounds: &Rounds<'_>, group: &Group<'_>) -> Vec<String> {
+    let floors = group.ranked().into_iter().filter(|cell| cell.is_floor);
+    floors
+        .filter_map(|floor| sentence(rounds, group, floor))
+        .collect()
+}
+
+fn sentence(rounds: &Rounds<'_>, group: &Group<'_>, floor: &CellSummary) -> Option<String> {
     let reference = rounds.index_of(floor)?;
     let compared = |cell: &CellSummary, metric: &str| {
         let cell = rounds.index_of(cell)?;

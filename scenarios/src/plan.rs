@@ -212,16 +212,22 @@ pub enum PlanError {
     DuplicateName { name: String },
 }
 
+/// The Cargo feature that brings the runtime `name`.
+fn feature_of(name: &str) -> Option<&'static str> {
+    let known = OPTIONAL.iter().find(|(optional, _)| *optional == name);
+    known.map(|(_, feature)| *feature)
+}
+
 impl PlanError {
     pub fn hint(&self) -> String {
         match self {
             Self::NoScenario => "`photofinish list` shows all scenarios".to_owned(),
-            Self::UnknownRuntime { suggestion, name } => match suggestion {
-                _ if OPTIONAL.contains(&name.as_str()) => {
-                    format!("not part of this build; build with `--features {name}`")
+            Self::UnknownRuntime { suggestion, name } => match (feature_of(name), suggestion) {
+                (Some(feature), _) => {
+                    format!("not part of this build; build with `--features {feature}`")
                 }
-                Some(name) => format!("did you mean `{name}`?"),
-                None => format!("expected {}", listed(&names(DESCRIPTORS.iter().copied()))),
+                (None, Some(name)) => format!("did you mean `{name}`?"),
+                (None, None) => format!("expected {}", listed(&names(DESCRIPTORS.iter().copied()))),
             },
             Self::UnknownTarget { known, .. } if known.is_empty() => {
                 "they talk to no server at all".to_owned()

@@ -1,14 +1,14 @@
 //! File access, cached: what a runtime adds to the system calls.
 
-use super::{Comparison, Group, IO_URING_RUNTIME, beside_rivals};
+use super::{COMPIO, Comparison, FLOORS, Group, beside_rivals};
 use crate::work::{FileAccess, FileWork, Work};
 
 pub(super) fn comparisons() -> Vec<Comparison> {
     let random = |block_kib, depth| {
-        let candidates: &[_] = if depth == 1 {
-            &["sync"]
+        let (candidates, floors): (&[_], &[_]) = if depth == 1 {
+            (&["sync"], &[])
         } else {
-            &["threads", "tokio-current-thread", IO_URING_RUNTIME]
+            (&["threads", "tokio-current-thread", COMPIO[0]], &FLOORS)
         };
         let access = FileAccess::Random { block_kib };
         let title = format!("Random reads of {block_kib} KiB, cached, {depth} in flight");
@@ -17,6 +17,7 @@ pub(super) fn comparisons() -> Vec<Comparison> {
             title,
             FileWork { access, depth },
             candidates,
+            floors,
             None,
         )
     };
@@ -32,6 +33,7 @@ pub(super) fn comparisons() -> Vec<Comparison> {
                 depth: 1,
             },
             &["sync"],
+            &FLOORS,
             None,
         ),
         comparison(
@@ -42,6 +44,7 @@ pub(super) fn comparisons() -> Vec<Comparison> {
                 depth: 1,
             },
             &["sync"],
+            &[],
             Some(
                 "Photofinish and the loop in C truncate the file first, and Photofinish reads it back; fio overwrites an open file",
             ),
@@ -54,13 +57,14 @@ fn comparison(
     title: String,
     file: FileWork,
     candidates: &[&'static str],
+    floors: &[&'static str],
     note: Option<&'static str>,
 ) -> Comparison {
     Comparison {
         group: Group::Files,
         id: format!("files-{id}"),
         title,
-        contestants: beside_rivals(Work::File(file), candidates, &[]),
+        contestants: beside_rivals(Work::File(file), candidates, floors),
         note,
     }
 }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use super::{
-    Comparison, Contestant, Group, HTTP_RUNTIME, IO_URING_RUNTIME, Role, beside_rivals, own,
+    COMPIO, Comparison, Contestant, FLOORS, Group, HTTP_RUNTIME, Role, beside_rivals, own,
 };
 use crate::photofinish::OwnScenario;
 use crate::work::{HttpServer, HttpWork, Page, Work};
@@ -82,8 +82,8 @@ fn comparison(kind: &str, title: &str, http: HttpWork, note: Option<&'static str
             .replace("the nginx", "nginx"),
         contestants: beside_rivals(
             Work::Http(http),
-            &[HTTP_RUNTIME, IO_URING_RUNTIME],
-            &["epoll"],
+            &[HTTP_RUNTIME, COMPIO[0], COMPIO[1]],
+            &FLOORS,
         ),
         note,
     }
@@ -129,7 +129,7 @@ fn http2(http: HttpWork) -> Comparison {
     } else {
         ("http2", "13 B over HTTP/2 without TLS, 8 streams each,")
     };
-    let contestants = beside_rivals(Work::Http(http), &[HTTP_RUNTIME, IO_URING_RUNTIME], &[]);
+    let contestants = beside_rivals(Work::Http(http), &[HTTP_RUNTIME, COMPIO[0]], &[]);
     Comparison {
         contestants,
         ..comparison(kind, title, http, Some(note))

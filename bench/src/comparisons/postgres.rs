@@ -1,10 +1,10 @@
 //! PostgreSQL clients: pgbench's own transactions, by protocol and number of clients.
 
-use super::{Comparison, Group, IO_URING_RUNTIME, beside_rivals};
+use super::{COMPIO, Comparison, FLOORS, Group, beside_rivals};
 use crate::work::{Protocol, SqlServer, SqlWork, Transaction, Work};
 
 /// The best of these by its median rate is the reference.
-const CANDIDATES: [&str; 3] = ["tokio-current-thread", "threads", IO_URING_RUNTIME];
+const CANDIDATES: [&str; 3] = ["tokio-current-thread", "threads", COMPIO[0]];
 
 pub(super) fn comparisons() -> Vec<Comparison> {
     let mut all = Vec::new();
@@ -38,7 +38,7 @@ fn comparison(transaction: Transaction, protocol: Protocol, clients: u32) -> Com
         group: Group::Postgres,
         id: format!("postgres-{name}-{}-{clients}", protocol.name()),
         title: format!("{title}, {}, {clients} {plural}", protocol.name()),
-        contestants: beside_rivals(work, &CANDIDATES, &["epoll"]),
+        contestants: beside_rivals(work, &CANDIDATES, &FLOORS),
         note: None,
     }
 }

@@ -1,4 +1,5 @@
-//! `compio`: tasks on a thread-per-core runtime over io_uring, behind the cargo feature of the same name.
+//! `compio`: tasks on a thread-per-core runtime over io_uring, behind the cargo feature of the same name; and the same over
+//! epoll, as `compio-epoll`, which shows what io_uring alone is worth.
 //!
 //! Its futures, sockets and files belong to the thread that started it; `send_wrapper` carries them through a trait
 //! whose futures are `Send`, and panics if they ever run elsewhere. In this version that is one thread, the one that
@@ -25,11 +26,11 @@ use compio::net::{TcpListener, TcpStream, UnixStream};
 use compio::runtime::fd::PollFd;
 use compio::runtime::{JoinError, JoinHandle};
 use futures_lite::future::yield_now;
-use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use send_wrapper::SendWrapper;
 use socket2::SockRef;
 
+use super::ring_flags::{RingFlags, built};
 use super::socket::connect_when_room;
 use super::transfer;
 use crate::buffer::Buffer;
@@ -47,73 +48,25 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     takes_worker_threads: false,
     cannot: &[],
     system_calls: SystemCalls {
-        per_request: "1/k",
-        reason: "one io_uring_enter submits and waits for everything",
+        per_request: "2/k",
+        reason: "one io_uring_enter sends k requests, and the next one receives, since a session waits for the first",
     },
 };
 
 /// Longer than any process runs: compio adds a limit to the current time, and the longest limits would overflow.
 const LONGEST_LIMIT: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// Flags of a ring: what the kernel may leave out, since one thread alone submits and waits.
-#[derive(Clone, Copy)]
-struct RingFlags {
-    /// Completions are processed when the thread waits, not in interrupts of its work; implies a single issuer. Linux 6.1.
-    defer_taskrun: bool,
-    /// They interrupt the thread only when it enters the kernel anyway. Linux 5.19.
-    coop_taskrun: bool,
-}
-
-impl RingFlags {
-    /// Combinations, the best first: a kernel refuses those that it does not know.
-    const PREFERRED: [Self; 3] = [
-        Self {
-            defer_taskrun: true,
-            coop_taskrun: true,
-        },
-        Self {
-            defer_taskrun: false,
-            coop_taskrun: true,
-        },
-        Self {
-            defer_taskrun: false,
-            coop_taskrun: false,
-        },
-    ];
-
-    fn driver(self) -> ProactorBuilder {
+pub(super) fn start(_: RuntimeConfig) -> Result<impl Runtime, StartError> {
+    let (runtime, flags) = built(&RingFlags::PREFERRED, |flags| {
         let mut driver = ProactorBuilder::new();
         driver
             .driver_type(DriverType::IoUring)
-            .single_issuer(self.defer_taskrun)
-            .defer_taskrun(self.defer_taskrun)
-            .coop_taskrun(self.coop_taskrun)
+            .single_issuer(flags.defer_taskrun)
+            .defer_taskrun(flags.defer_taskrun)
+            .coop_taskrun(flags.coop_taskrun)
             // Pending completions show in the ring, so that a poll need not enter the kernel to look.
-            .taskrun_flag(self.coop_taskrun);
-        driver
-    }
-
-    /// Their names, for the record.
-    fn names(self) -> &'static str {
-        match self {
-            Self {
-                defer_taskrun: true,
-                ..
-            } => "single_issuer defer_taskrun coop_taskrun taskrun_flag",
-            Self {
-                coop_taskrun: true, ..
-            } => "coop_taskrun taskrun_flag",
-            _ => "none",
-        }
-    }
-}
-
-pub(super) fn start(_: RuntimeConfig) -> Result<impl Runtime, StartError> {
-    let (runtime, flags) = built(&RingFlags::PREFERRED, |flags| {
-        let driver = flags.driver();
-        compio::runtime::RuntimeBuilder::new()
-            .with_proactor(driver)
-            .build()
+            .taskrun_flag(flags.coop_taskrun);
+        over(&driver)
     })?;
     // Without io_uring compio may silently fall back to polling, and that would be a different runtime.
     if !runtime.driver_type().is_iouring() {
@@ -121,46 +74,40 @@ pub(super) fn start(_: RuntimeConfig) -> Result<impl Runtime, StartError> {
         let reason = format!("it needs io_uring, and fell back to {driver:?}");
         return Err(StartError::Unsupported(reason));
     }
-    Ok(Compio {
-        runtime: Arc::new(SendWrapper::new(runtime)),
-        flags,
-    })
+    Ok(Compio::new(
+        runtime,
+        [("driver", "io_uring"), ("ring_flags", flags.names())],
+    ))
 }
 
-/// Builds a ring with the first combination that the kernel takes.
-fn built<T>(
-    preferred: &[RingFlags],
-    build: impl Fn(RingFlags) -> io::Result<T>,
-) -> Result<(T, RingFlags), StartError> {
-    let mut refused = None;
-    for flags in preferred {
-        match build(*flags) {
-            Ok(built) => return Ok((built, *flags)),
-            // A flag that this kernel does not know. Other errors would come back with any flags.
-            Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => {
-                refused = Some(error)
-            }
-            Err(error) => return Err(start_error(error)),
-        }
-    }
-    Err(start_error(refused.expect("there is a combination")))
+/// Starts the runtime over epoll.
+pub(super) fn start_over_epoll() -> Result<impl Runtime, StartError> {
+    let mut driver = ProactorBuilder::new();
+    driver.driver_type(DriverType::Poll);
+    let runtime = over(&driver).map_err(StartError::Threads)?;
+    Ok(Compio::new(runtime, [("driver", "epoll")]))
 }
 
-/// Distinguishes a kernel that has no io_uring, or denies it to this process, from one that has run out of a resource.
-fn start_error(error: io::Error) -> StartError {
-    let errno = error.raw_os_error().map(Errno::from_raw);
-    match errno {
-        Some(Errno::EPERM | Errno::EACCES | Errno::ENOSYS) => {
-            StartError::Unsupported(format!("the kernel refuses io_uring: {error}"))
-        }
-        _ => StartError::Threads(error),
-    }
+fn over(driver: &ProactorBuilder) -> io::Result<compio::runtime::Runtime> {
+    compio::runtime::RuntimeBuilder::new()
+        .with_proactor(driver.clone())
+        .build()
 }
 
 #[derive(Clone)]
 struct Compio {
     runtime: Arc<SendWrapper<compio::runtime::Runtime>>,
-    flags: RingFlags,
+    facts: BTreeMap<String, String>,
+}
+
+impl Compio {
+    fn new<const N: usize>(runtime: compio::runtime::Runtime, facts: [(&str, &str); N]) -> Self {
+        let owned = facts.map(|(name, fact)| (name.to_owned(), fact.to_owned()));
+        Self {
+            runtime: Arc::new(SendWrapper::new(runtime)),
+            facts: owned.into(),
+        }
+    }
 }
 
 struct Stream(SendWrapper<Socket>);
@@ -362,10 +309,7 @@ impl Runtime for Compio {
     }
 
     fn facts(&self) -> BTreeMap<String, String> {
-        let facts = [("driver", "io_uring"), ("ring_flags", self.flags.names())];
-        facts
-            .map(|(name, fact)| (name.to_owned(), fact.to_owned()))
-            .into()
+        self.facts.clone()
     }
 
     fn connect(&self, address: &PeerAddress) -> impl Future<Output = io::Result<Stream>> + Send {
@@ -377,6 +321,7 @@ impl Runtime for Compio {
                 PeerAddress::Unix(path) => {
                     let connect = || async {
                         let stream = UnixStream::connect(path).await?;
+                        stream.peer_addr()?; // Over epoll compio takes a full backlog for a connection.
                         Ok(Stream(SendWrapper::new(Socket::Unix(stream))))
                     };
                     connect_when_room(self, || SendWrapper::new(connect())).await
@@ -487,57 +432,5 @@ impl Runtime for Compio {
 
     fn semaphore(&self, permits: NonZeroU32) -> Self::Semaphore {
         Arc::new(async_lock::Semaphore::new(permits.get() as usize))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn io_uring_refused_by_the_kernel_is_unsupported_with_the_reason() {
-        for errno in [Errno::EPERM, Errno::ENOSYS] {
-            match start_error(errno.into()) {
-                StartError::Unsupported(reason) => assert!(reason.contains("io_uring"), "{reason}"),
-                StartError::Threads(error) => panic!("{error} is not reported as unsupported"),
-            }
-        }
-        assert!(matches!(
-            start_error(Errno::ENOMEM.into()),
-            StartError::Threads(_)
-        ));
-    }
-
-    /// The flags of the ring under a kernel that gives this error to each combination in turn, and accepts the next one.
-    fn flags_after(errors: &[Errno]) -> Result<&'static str, StartError> {
-        let attempts = std::cell::Cell::new(0);
-        let build = |_| {
-            let attempt = attempts.replace(attempts.get() + 1);
-            errors.get(attempt).map_or(Ok(()), |errno| {
-                Err(io::Error::from_raw_os_error(*errno as i32))
-            })
-        };
-        built(&RingFlags::PREFERRED, build).map(|((), flags)| flags.names())
-    }
-
-    #[test]
-    fn a_kernel_that_knows_fewer_flags_gets_fewer() {
-        let best = "single_issuer defer_taskrun coop_taskrun taskrun_flag";
-        assert_eq!(flags_after(&[]).ok(), Some(best));
-        assert_eq!(
-            flags_after(&[Errno::EINVAL]).ok(),
-            Some("coop_taskrun taskrun_flag")
-        );
-        assert_eq!(flags_after(&[Errno::EINVAL; 2]).ok(), Some("none"));
-        assert!(matches!(
-            flags_after(&[Errno::EINVAL; 3]),
-            Err(StartError::Threads(_))
-        ));
-    }
-
-    #[test]
-    fn a_kernel_that_refuses_io_uring_is_asked_once() {
-        let refused = flags_after(&[Errno::EPERM]);
-        assert!(matches!(refused, Err(StartError::Unsupported(_))));
     }
 }

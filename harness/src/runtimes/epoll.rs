@@ -1,38 +1,32 @@
-//! `epoll`: the floor that runtimes are compared with, tasks on one hand-written event loop.
+//! `epoll`: the floor that runtimes are compared with, tasks on one hand-written event loop over readiness.
 //!
-//! Does the least that a readiness loop can do under the same trait: one registration per socket, no call to the kernel that
-//! a short read or write makes superfluous, timers as the timeout of the wait. Nobody can depend on it as a crate, so its
-//! family is `floor`, and no report ranks it among the runtimes to choose from. Files block the loop: there is nothing
-//! cheaper on a cached file. Everything belongs to the thread that started the runtime; `send_wrapper` carries it
-//! through a trait whose futures are `Send`. The loop itself is in `epoll/executor.rs`.
+//! Does the least that a readiness loop can do under the same trait: one registration per socket, and no call to the kernel
+//! that a short read or write makes superfluous. Files block the loop: there is nothing cheaper on a cached file.
 
-mod executor;
 mod socket;
 mod source;
-mod timers;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
-use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::net::TcpListener;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
 
-use futures_lite::FutureExt as _;
 use photofinish_record::{PeerAddress, RuntimeFamily};
-use send_wrapper::SendWrapper;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData};
+use rustix::io::Errno;
+use slab::Slab;
 
-use self::executor::EventLoop;
 use self::socket::{Listener, Stream};
+use self::source::Source;
 use super::blocking::file::{self, File};
-use super::panics::catch_future;
-use super::smol::Spawned;
+use super::floor::{Driver, Floor};
 use super::socket::connect_when_room;
-use crate::runtime::{
-    Descriptor, Elapsed, OpenMode, Runtime, RuntimeConfig, StartError, SystemCalls, TaskError,
-};
+use crate::runtime::{Descriptor, OpenMode, Runtime, RuntimeConfig, StartError, SystemCalls};
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "epoll",
@@ -46,8 +40,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
 };
 
 pub(super) fn start(_: RuntimeConfig) -> Result<impl Runtime, StartError> {
-    let event_loop = EventLoop::new().map_err(start_error)?;
-    Ok(Epoll(Arc::new(SendWrapper::new(event_loop))))
+    Floor::new(|inbox| Epoll::new(inbox).map_err(start_error))
 }
 
 /// Distinguishes an older kernel from one that has run out of a resource.
@@ -60,98 +53,107 @@ fn start_error(error: io::Error) -> StartError {
     }
 }
 
-#[derive(Clone)]
-struct Epoll(Arc<SendWrapper<EventLoop>>);
+/// Events taken from the kernel at once.
+const EVENTS_PER_TURN: usize = 256;
 
-impl Runtime for Epoll {
+/// The key of the eventfd; sockets have their place in the slab.
+const INBOX: u64 = u64::MAX;
+
+struct Epoll {
+    epoll: OwnedFd,
+    sources: RefCell<Slab<Rc<Source>>>,
+    events: RefCell<Vec<Event>>,
+}
+
+impl Epoll {
+    fn new(inbox: &OwnedFd) -> io::Result<Self> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        let interest = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        epoll::add(&epoll, inbox, EventData::new_u64(INBOX), interest)?;
+        // Fails here if the kernel has no such call, not in the first wait.
+        let mut none = Vec::with_capacity(1);
+        let spare = rustix::buffer::spare_capacity::<Event>(&mut none);
+        epoll::wait(&epoll, spare, Some(&Timespec::default()))?;
+        Ok(Self {
+            epoll,
+            sources: RefCell::default(),
+            events: RefCell::new(Vec::with_capacity(EVENTS_PER_TURN)),
+        })
+    }
+
+    /// Registers a non-blocking socket; returns its place beside its source.
+    fn register(&self, socket: &impl AsFd) -> io::Result<(usize, Rc<Source>)> {
+        let source = Rc::new(Source::default());
+        let place = self.sources.borrow_mut().insert(Rc::clone(&source));
+        let data = EventData::new_u64(place as u64);
+        if let Err(error) = epoll::add(&self.epoll, socket, data, Source::INTEREST) {
+            self.forget(place);
+            return Err(error.into());
+        }
+        Ok((place, source))
+    }
+
+    /// Gives up the source at `place`; closing the socket ends its registration.
+    fn forget(&self, place: usize) {
+        self.sources.borrow_mut().remove(place);
+    }
+}
+
+impl Driver for Epoll {
     type Stream = Stream;
     type Listener = Listener;
     type File = File;
-    type Task<T: Send + 'static> = Spawned<T>;
-    type Sender<T: Send + 'static> = async_channel::Sender<T>;
-    type Receiver<T: Send + 'static> = async_channel::Receiver<T>;
-    type Semaphore = Arc<async_lock::Semaphore>;
 
-    fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.0.block_on(future)
-    }
-
-    fn worker_threads(&self, _: NonZeroU32) -> u32 {
-        1
-    }
+    const NONBLOCKING: bool = true;
 
     fn facts(&self) -> BTreeMap<String, String> {
         BTreeMap::from([("driver".to_owned(), "epoll, edge-triggered".to_owned())])
     }
 
-    async fn connect(&self, address: &PeerAddress) -> io::Result<Stream> {
-        match address {
-            PeerAddress::Tcp(address) => Stream::connect(self, *address).await,
-            PeerAddress::Unix(path) => {
-                connect_when_room(self, || async { Stream::connect_unix(self, path) }).await
+    fn wait(&self, limit: Option<Duration>) {
+        let timeout = limit.map(|limit| Timespec {
+            tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: limit.subsec_nanos().into(),
+        });
+        let mut events = self.events.borrow_mut();
+        let spare = rustix::buffer::spare_capacity(&mut *events);
+        match epoll::wait(&self.epoll, spare, timeout.as_ref()) {
+            // Interrupted by a signal: as if nothing had happened.
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => panic!("epoll_pwait2 failed: {error}"),
+        }
+        for event in events.drain(..) {
+            let (key, flags) = (event.data.u64(), event.flags);
+            if key == INBOX {
+                continue; // It has done its work: the loop is awake.
+            }
+            // A source that left in this turn may have an event left; its place then is empty, or has a new source, which
+            // finds that it isn't ready after all.
+            if let Some(source) = self.sources.borrow().get(key as usize) {
+                source.notify(flags);
             }
         }
     }
 
-    async fn listen(&self, address: SocketAddr) -> io::Result<Listener> {
-        Listener::new(self, super::listen::listener(address, true)?)
+    async fn connect(runtime: &Floor<Self>, address: &PeerAddress) -> io::Result<Stream> {
+        match address {
+            PeerAddress::Tcp(address) => Stream::connect(runtime, *address).await,
+            PeerAddress::Unix(path) => {
+                let connect = || async { Stream::connect_unix(runtime, path) };
+                connect_when_room(runtime, connect).await
+            }
+        }
     }
 
-    async fn open(&self, path: &Path, mode: OpenMode) -> io::Result<File> {
+    fn listen(runtime: &Floor<Self>, listener: TcpListener) -> io::Result<Listener> {
+        Listener::new(runtime, listener)
+    }
+
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<File> {
         file::open(path, mode)
     }
 
-    async fn read_file(&self, path: &Path, contents: &mut Vec<u8>) -> io::Result<()> {
-        file::read(path, contents)
-    }
-
-    async fn list_directory(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
-        file::list(path)
-    }
-
-    fn sleep_until(&self, due: Instant) -> impl Future<Output = ()> + Send {
-        SendWrapper::new(self.0.timers().sleep_until(due))
-    }
-
-    async fn timeout<F>(&self, limit: Duration, future: F) -> Result<F::Output, Elapsed>
-    where
-        F: Future + Send,
-        F::Output: Send,
-    {
-        let elapse = async {
-            match Instant::now().checked_add(limit) {
-                Some(due) => self.sleep_until(due).await,
-                None => std::future::pending().await, // Later than the clock can tell.
-            }
-            Err(Elapsed)
-        };
-        async { Ok(future.await) }.or(elapse).await
-    }
-
-    fn spawn<F>(&self, future: F) -> Spawned<F::Output>
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        Spawned::new(self.0.spawn(catch_future(future)))
-    }
-
-    async fn offload<T, W>(&self, work: W) -> Result<T, TaskError>
-    where
-        T: Send + 'static,
-        W: FnOnce() -> T + Send + 'static,
-    {
-        blocking::unblock(|| super::panics::catch(work)).await
-    }
-
-    fn channel<T: Send + 'static>(
-        &self,
-        capacity: NonZeroU32,
-    ) -> (Self::Sender<T>, Self::Receiver<T>) {
-        async_channel::bounded(capacity.get() as usize)
-    }
-
-    fn semaphore(&self, permits: NonZeroU32) -> Self::Semaphore {
-        Arc::new(async_lock::Semaphore::new(permits.get() as usize))
+    async fn read_file(_: &Floor<Self>, path: &Path, contents: &mut Vec<u8>) -> io::Result<()> {
+        file::read_frugally(path, contents)
     }
 }

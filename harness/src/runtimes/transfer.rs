@@ -44,6 +44,14 @@ pub(super) fn write_now(socket: &impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     SockRef::from(socket).send_with_flags(bytes, MSG_DONTWAIT)
 }
 
+/// Reads into the buffer's spare room what is there, also from a blocking socket; returns the number of bytes.
+#[cfg(feature = "uring")]
+pub(super) fn read_now(socket: &impl AsFd, buffer: &mut Buffer) -> io::Result<usize> {
+    let flags = rustix::net::RecvFlags::DONTWAIT;
+    let (count, _) = rustix::net::recv(socket, buffer.spare(), flags)?;
+    Ok(count)
+}
+
 /// [`Stream::is_stale`](crate::runtime::Stream::is_stale) of any socket.
 pub(super) fn is_stale(socket: &impl AsFd) -> bool {
     let mut byte = [MaybeUninit::uninit()];

@@ -25,6 +25,7 @@ const GLOBAL: &[(&str, &str)] = &[
     ),
     ("tokio-current-thread", "the same pair of sockets"),
     ("epoll", "the threads of the blocking crate stay"),
+    ("uring", "the threads of the blocking crate stay"),
     (
         "smol",
         "the reactor of async-io and its thread are global and never shut down",

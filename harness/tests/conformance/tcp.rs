@@ -18,6 +18,7 @@ use crate::suite::{Check, checks};
 pub(crate) const CHECKS: &[Check] = checks![
     a_small_message_comes_back,
     a_mebibyte_comes_back,
+    small_messages_that_the_peer_does_not_read_yet_arrive_in_order,
     the_end_of_input_reads_as_zero_again_and_again,
     a_refused_connection_is_reported_as_such,
     a_reset_connection_is_an_error_and_not_an_end,
@@ -49,6 +50,31 @@ fn a_mebibyte_comes_back<R: Runtime>(runtime: R) {
         let back = exchange(&mut stream, &content).await;
         assert!(back == content, "{} bytes, and other ones", back.len());
     });
+}
+
+/// More than sockets hold, in messages that each fit; the peer lets them fill up first.
+fn small_messages_that_the_peer_does_not_read_yet_arrive_in_order<R: Runtime>(runtime: R) {
+    const MESSAGES: u32 = 20_000;
+    let message = |number: u32| number.to_be_bytes().repeat(250);
+    let listener = TcpListener::bind(any_port()).expect("a free port");
+    let address = PeerAddress::from(listener.local_addr().expect("it is bound"));
+    let peer = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().expect("a connection");
+        std::thread::sleep(SHORT);
+        let mut received = message(0);
+        for number in 0..MESSAGES {
+            client.read_exact(&mut received).expect("a message");
+            assert_eq!(received, message(number));
+        }
+    });
+    runtime.block_on(async {
+        let mut stream = runtime.connect(&address).await.expect("connect");
+        for number in 0..MESSAGES {
+            let mut message = message(number);
+            stream.write_all(&mut message).await.expect("written");
+        }
+    });
+    peer.join().expect("all have arrived");
 }
 
 fn the_end_of_input_reads_as_zero_again_and_again<R: Runtime>(runtime: R) {

@@ -47,7 +47,7 @@ impl Page<'_> {
             h3 id=(load_id(&section.anchor, &point_of(group))) { (point) small { (rounds) } }
             @if !group.ranked().is_empty() { (results::table(self.report, group)) }
             (results::notes(group))
-            @if let Some(sentence) = floor::sentence(&self.report.rounds, group) { p { (sentence) } }
+            @for sentence in floor::sentences(&self.report.rounds, group) { p { (sentence) } }
             (parts::requests(group))
             (observed::tables(group))
             (cost::details(&self.report.rounds, group))

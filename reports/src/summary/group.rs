@@ -65,11 +65,6 @@ impl<'a> Group<'a> {
         choices
     }
 
-    /// The floor with numbers.
-    pub fn floor(&self) -> Option<&'a CellSummary> {
-        self.ranked().into_iter().find(|cell| cell.is_floor)
-    }
-
     /// The cells with numbers in the order of charts, which is the same in all of them: the reference first, the others as
     /// in the plan.
     pub(crate) fn in_plan_order(&self) -> Vec<&'a CellSummary> {

@@ -191,7 +191,7 @@ impl Printer<'_> {
         if let Some(sentence) = describe::verdicts(group) {
             self.text.paragraph_in(Tone::Plain, &sentence);
         }
-        if let Some(sentence) = floor::sentence(&self.report.rounds, group) {
+        for sentence in floor::sentences(&self.report.rounds, group) {
             self.text.paragraph_in(Tone::Plain, &sentence);
         }
         self.tool(&ranked);

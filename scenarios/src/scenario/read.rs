@@ -283,8 +283,9 @@ impl Reader<'_> {
         }
         for (index, name) in names.iter().enumerate() {
             let path = path(["runtimes", &index.to_string()]);
-            if OPTIONAL.contains(&name.as_str()) && !known.contains(name) {
-                let label = format!("build with `--features {name}`");
+            let feature = OPTIONAL.iter().find(|(optional, _)| name == optional);
+            if let (Some((_, feature)), false) = (feature, known.contains(name)) {
+                let label = format!("build with `--features {feature}`");
                 let message = format!("the runtime `{name}` is not part of this build");
                 self.add(Flaw::wrong(path, message, &label));
             } else if !known.contains(name) {

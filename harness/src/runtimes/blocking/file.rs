@@ -1,5 +1,6 @@
 //! Files of the standard library: every call blocks.
 
+use std::fs::OpenOptions;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -28,14 +29,19 @@ impl runtime::File for File {
 
 /// Opens a file; blocks.
 pub(in crate::runtimes) fn open(path: &Path, mode: OpenMode) -> io::Result<File> {
-    let mut options = std::fs::OpenOptions::new();
+    let file = options(mode).open(path)?;
+    Ok(File { file })
+}
+
+/// The standard library's options for a mode.
+pub(in crate::runtimes) fn options(mode: OpenMode) -> OpenOptions {
+    let mut options = OpenOptions::new();
     match mode {
         OpenMode::Read => options.read(true),
         OpenMode::Create => options.write(true).create(true).truncate(true),
         OpenMode::Append => options.append(true).create(true),
     };
-    let file = options.open(path)?;
-    Ok(File { file })
+    options
 }
 
 /// Reads a whole file into `contents`, replacing any previous contents; blocks.
@@ -43,6 +49,33 @@ pub(in crate::runtimes) fn read(path: &Path, contents: &mut Vec<u8>) -> io::Resu
     contents.clear();
     std::fs::File::open(path)?.read_to_end(contents)?;
     Ok(())
+}
+
+/// Reads a whole file with as few calls as a regular one needs: a read that leaves room has found its end, so that nothing asks
+/// for its length. The length of `contents` is the guess at it. Blocks.
+pub(in crate::runtimes) fn read_frugally(path: &Path, contents: &mut Vec<u8>) -> io::Result<()> {
+    let mut file = std::fs::File::open(path)?;
+    let mut filled = 0;
+    loop {
+        make_room(contents, filled);
+        let room = contents.len() - filled;
+        let count = file.read(&mut contents[filled..])?;
+        filled += count;
+        if count < room {
+            contents.truncate(filled);
+            return Ok(());
+        }
+    }
+}
+
+/// Room for what follows the first `filled` bytes: one byte more than the guess at first, then twice as much.
+pub(in crate::runtimes) fn make_room(contents: &mut Vec<u8>, filled: usize) {
+    let length = match (contents.len(), filled) {
+        (0, _) => 8192,
+        (guess, 0) => guess + 1,
+        (full, _) => 2 * full,
+    };
+    contents.resize(length, 0);
 }
 
 /// The entries of a directory; blocks.

@@ -6,17 +6,16 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Poll;
 
 use send_wrapper::SendWrapper;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 use super::Epoll;
-use super::executor::EventLoop;
 use super::source::Source;
 use crate::buffer::Buffer;
 use crate::runtime::Moved;
+use crate::runtimes::floor::Floor;
 use crate::runtimes::transfer;
 
 /// A socket that the loop watches. Dropping it ends the registration, and closes it.
@@ -24,24 +23,24 @@ struct Registered {
     socket: Socket,
     source: Rc<Source>,
     place: usize,
-    event_loop: Arc<SendWrapper<EventLoop>>,
+    runtime: Floor<Epoll>,
 }
 
 impl Registered {
-    fn new(runtime: &Epoll, socket: Socket) -> io::Result<Self> {
-        let (place, source) = runtime.0.register(&socket)?;
+    fn new(runtime: &Floor<Epoll>, socket: Socket) -> io::Result<Self> {
+        let (place, source) = runtime.driver().register(&socket)?;
         Ok(Self {
             socket,
             source,
             place,
-            event_loop: Arc::clone(&runtime.0),
+            runtime: runtime.clone(),
         })
     }
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        self.event_loop.forget(self.place);
+        self.runtime.driver().forget(self.place);
     }
 }
 
@@ -49,7 +48,7 @@ pub(super) struct Stream(SendWrapper<Registered>);
 
 impl Stream {
     pub(super) fn connect(
-        runtime: &Epoll,
+        runtime: &Floor<Epoll>,
         address: SocketAddr,
     ) -> impl Future<Output = io::Result<Self>> + Send {
         SendWrapper::new(async move {
@@ -76,7 +75,7 @@ impl Stream {
     }
 
     /// Connects at once, or fails with `WouldBlock` if the backlog is full.
-    pub(super) fn connect_unix(runtime: &Epoll, path: &Path) -> io::Result<Self> {
+    pub(super) fn connect_unix(runtime: &Floor<Epoll>, path: &Path) -> io::Result<Self> {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         socket.connect(&SockAddr::unix(path)?)?;
@@ -158,11 +157,11 @@ impl crate::runtime::Stream for Stream {
 
 pub(super) struct Listener {
     registered: SendWrapper<Registered>,
-    runtime: Epoll,
+    runtime: Floor<Epoll>,
 }
 
 impl Listener {
-    pub(super) fn new(runtime: &Epoll, listener: TcpListener) -> io::Result<Self> {
+    pub(super) fn new(runtime: &Floor<Epoll>, listener: TcpListener) -> io::Result<Self> {
         Ok(Self {
             registered: SendWrapper::new(Registered::new(runtime, listener.into())?),
             runtime: runtime.clone(),

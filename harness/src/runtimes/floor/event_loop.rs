@@ -1,37 +1,29 @@
-//! The event loop: runs tasks that are ready, asks the kernel which sockets are, and sleeps until the next event or timer.
+//! The event loop: runs tasks that are ready, and has its driver wait until the next event or timer.
 //!
 //! One thread runs everything. A waker on that thread pushes to a plain queue; a waker elsewhere pushes to an inbox and writes
-//! to an eventfd, which is registered edge-triggered and never read.
+//! to an eventfd, which the driver watches and never reads.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use async_task::{Runnable, Task};
-use rustix::event::epoll::{self, CreateFlags, Event, EventData};
-use rustix::event::{EventfdFlags, Timespec, eventfd};
-use rustix::io::Errno;
-use slab::Slab;
+use rustix::event::{EventfdFlags, eventfd};
 
-use super::source::Source;
+use super::Driver;
 use super::timers::Timers;
+use crate::runtime::StartError;
 
 /// Tasks run before the loop looks for events again: enough to make that call rare, few enough that an event does not wait
 /// for a whole round of busy sessions.
 const TASKS_PER_TURN: usize = 64;
-
-/// Events taken from the kernel at once.
-const EVENTS_PER_TURN: usize = 256;
-
-/// The key of the eventfd; sockets have their place in the slab.
-const INBOX: u64 = u64::MAX;
 
 thread_local! {
     static READY: Ready = const { Ready { of: Cell::new(0), tasks: RefCell::new(VecDeque::new()) } };
@@ -44,12 +36,10 @@ struct Ready {
     tasks: RefCell<VecDeque<Runnable>>,
 }
 
-pub(super) struct EventLoop {
-    epoll: OwnedFd,
+pub(super) struct EventLoop<D> {
+    driver: D,
     inbox: Arc<Inbox>,
-    sources: RefCell<Slab<Rc<Source>>>,
     timers: Rc<Timers>,
-    events: RefCell<Vec<Event>>,
 }
 
 /// The part of a loop that other threads reach.
@@ -62,32 +52,31 @@ struct Inbox {
     main_is_ready: AtomicBool,
 }
 
-impl EventLoop {
+impl<D: Driver> EventLoop<D> {
     /// A loop that belongs to the calling thread.
-    pub(super) fn new() -> io::Result<Self> {
+    pub(super) fn new(
+        driver: impl FnOnce(&OwnedFd) -> Result<D, StartError>,
+    ) -> Result<Self, StartError> {
         static STARTED: AtomicU64 = AtomicU64::new(0);
         let number = 1 + STARTED.fetch_add(1, Ordering::Relaxed);
-        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let interest = epoll::EventFlags::IN | epoll::EventFlags::ET;
-        epoll::add(&epoll, &event, EventData::new_u64(INBOX), interest)?;
-        // Fails here if the kernel has no such call, not in the first wait.
-        let mut none = Vec::with_capacity(1);
-        let spare = rustix::buffer::spare_capacity::<Event>(&mut none);
-        epoll::wait(&epoll, spare, Some(&Timespec::default()))?;
+        let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
+        let event = event.map_err(|errno| StartError::Threads(errno.into()))?;
+        let driver = driver(&event)?;
         READY.with(|ready| ready.of.set(number));
         Ok(Self {
-            epoll,
+            driver,
             inbox: Arc::new(Inbox {
                 number,
                 tasks: Mutex::default(),
                 event,
                 main_is_ready: AtomicBool::new(false),
             }),
-            sources: RefCell::default(),
             timers: Rc::default(),
-            events: RefCell::new(Vec::with_capacity(EVENTS_PER_TURN)),
         })
+    }
+
+    pub(super) fn driver(&self) -> &D {
+        &self.driver
     }
 
     pub(super) fn timers(&self) -> &Rc<Timers> {
@@ -117,6 +106,7 @@ impl EventLoop {
             {
                 // A task may block on the loop that runs it: what woke the future around it meanwhile was taken here.
                 self.inbox.main_is_ready.store(true, Ordering::Relaxed);
+                self.driver.flush();
                 return output;
             }
             let tasks_are_left = run_ready_tasks();
@@ -126,56 +116,19 @@ impl EventLoop {
         }
     }
 
-    /// Takes the events that are there; sleeps until there are some if no task is ready.
+    /// Takes the events that are there; waits until there are some if no task is ready.
     fn wait(&self, tasks_are_left: bool) {
         let busy = tasks_are_left || self.inbox.main_is_ready.load(Ordering::Acquire);
-        let timeout = if busy {
-            Some(Timespec::default())
+        let limit = if busy {
+            Some(Duration::ZERO)
         } else {
-            self.timers.next().map(|left| Timespec {
-                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-                tv_nsec: left.subsec_nanos().into(),
-            })
+            self.timers.next()
         };
-        let mut events = self.events.borrow_mut();
-        let spare = rustix::buffer::spare_capacity(&mut *events);
-        match epoll::wait(&self.epoll, spare, timeout.as_ref()) {
-            // Interrupted by a signal: as if nothing had happened.
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => panic!("epoll_pwait2 failed: {error}"),
-        }
-        for event in events.drain(..) {
-            let (key, flags) = (event.data.u64(), event.flags);
-            if key == INBOX {
-                continue; // It has done its work: the loop is awake.
-            }
-            // A source that left in this turn may have an event left; its place then is empty, or has a new source, which
-            // finds that it isn't ready after all.
-            if let Some(source) = self.sources.borrow().get(key as usize) {
-                source.notify(flags);
-            }
-        }
-    }
-
-    /// Registers a non-blocking socket; returns its place beside its source.
-    pub(super) fn register(&self, socket: &impl AsFd) -> io::Result<(usize, Rc<Source>)> {
-        let source = Rc::new(Source::default());
-        let place = self.sources.borrow_mut().insert(Rc::clone(&source));
-        let data = EventData::new_u64(place as u64);
-        if let Err(error) = epoll::add(&self.epoll, socket, data, Source::INTEREST) {
-            self.forget(place);
-            return Err(error.into());
-        }
-        Ok((place, source))
-    }
-
-    /// Gives up the source at `place`; closing the socket ends its registration.
-    pub(super) fn forget(&self, place: usize) {
-        self.sources.borrow_mut().remove(place);
+        self.driver.wait(limit);
     }
 }
 
-impl Drop for EventLoop {
+impl<D> Drop for EventLoop<D> {
     fn drop(&mut self) {
         if !self.inbox.is_here() {
             return; // A later loop of this thread has its own tasks.

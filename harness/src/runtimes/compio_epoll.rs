@@ -1,0 +1,25 @@
+//! `compio-epoll`: compio over epoll instead of io_uring. The same executor and the same interface, so the distance between the
+//! two is what io_uring is worth.
+
+use photofinish_record::RuntimeFamily;
+
+use crate::runtime::{Descriptor, Runtime, RuntimeConfig, StartError, SystemCalls};
+
+pub(super) static DESCRIPTOR: Descriptor = Descriptor {
+    name: "compio-epoll",
+    summary: "compio over epoll: what io_uring alone is worth",
+    note: None,
+    family: RuntimeFamily::Async,
+    queues_before_service: false,
+    takes_worker_threads: false,
+    cannot: &[],
+    system_calls: SystemCalls {
+        per_request: "5 + 5/k",
+        reason: "send, a recv in vain, recv, and two epoll_ctl, as a registration is made for each wait; each turn sets and \
+                 registers a timer's descriptor, waits, and reads and registers an event descriptor",
+    },
+};
+
+pub(super) fn start(_: RuntimeConfig) -> Result<impl Runtime, StartError> {
+    super::compio::start_over_epoll()
+}
