@@ -102,7 +102,7 @@ pub fn floors() -> impl Iterator<Item = &'static Descriptor> {
     DESCRIPTORS.iter().copied().filter(is_floor)
 }
 
-/// Runtimes that need a Cargo feature, beside it.
+/// Runtimes that need a Cargo feature, each with that feature.
 pub const OPTIONAL: [(&str, &str); 3] = [
     ("compio", "compio"),
     ("compio-epoll", "compio"),

@@ -64,7 +64,7 @@ pub(super) fn start(_: RuntimeConfig) -> Result<impl Runtime, StartError> {
             .single_issuer(flags.defer_taskrun)
             .defer_taskrun(flags.defer_taskrun)
             .coop_taskrun(flags.coop_taskrun)
-            // Pending completions show in the ring, so that a poll need not enter the kernel to look.
+            // The ring flags pending completions, so polling needs no system call.
             .taskrun_flag(flags.coop_taskrun);
         over(&driver)
     })?;
@@ -241,8 +241,9 @@ impl crate::runtime::File for File {
             let mut file = &*self.file;
             let BufResult(result, written) = file.write_all_at(bytes_to_write, self.position).await;
             *bytes = written;
+            result?;
             self.position += bytes.len() as u64;
-            result
+            Ok(())
         })
     }
 

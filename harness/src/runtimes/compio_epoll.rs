@@ -1,5 +1,5 @@
-//! `compio-epoll`: compio over epoll instead of io_uring. The same executor and the same interface, so the distance between the
-//! two is what io_uring is worth.
+//! `compio-epoll`: compio over epoll instead of io_uring. The same executor and the same interface, so the difference
+//! between the two is the gain from io_uring.
 
 use photofinish_record::RuntimeFamily;
 
@@ -15,7 +15,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     cannot: &[],
     system_calls: SystemCalls {
         per_request: "5 + 5/k",
-        reason: "send, a recv in vain, recv, and two epoll_ctl, as a registration is made for each wait; each turn sets and \
+        reason: "send, a recv that returns EAGAIN, recv, and two epoll_ctl, as a registration is made for each wait; each turn sets and \
                  registers a timer's descriptor, waits, and reads and registers an event descriptor",
     },
 };

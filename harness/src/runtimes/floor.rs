@@ -39,7 +39,7 @@ pub(super) trait Driver: Sized + 'static {
     /// Waits until something has happened, for at most `limit`, and wakes the tasks that waited for it.
     fn wait(&self, limit: Option<Duration>);
 
-    /// Completes what is on its way: nobody runs the loop from here on.
+    /// Finishes sending before `block_on` returns.
     fn flush(&self) {}
 
     fn connect(
@@ -50,7 +50,7 @@ pub(super) trait Driver: Sized + 'static {
     /// Takes over a listening socket, which is non-blocking if [`Driver::NONBLOCKING`].
     fn listen(runtime: &Floor<Self>, listener: TcpListener) -> io::Result<Self::Listener>;
 
-    /// True if it waits for readiness, and sockets must not block.
+    /// True if sockets must be non-blocking, as readiness loops need.
     const NONBLOCKING: bool;
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Self::File>;

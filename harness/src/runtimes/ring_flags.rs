@@ -1,4 +1,4 @@
-//! The flags of a ring of io_uring: the best that the kernel takes, and the reason if it takes none.
+//! The best flags for io_uring that the kernel supports, or the reason that it supports none.
 
 use std::io;
 

@@ -1,8 +1,8 @@
 //! `uring`: a floor over completions, tasks on one hand-written event loop over io_uring, behind the cargo feature of the same
 //! name.
 //!
-//! Does the least that a completion loop can do under the same trait: one system call per turn, which hands over all that the
-//! tasks have asked for and takes all that is complete. A small message is copied and sent while its session already waits
+//! Does the least that a completion loop can do under the same trait: one system call per turn submits everything queued and
+//! collects everything completed. A small message is copied and sent while its session already waits
 //! for the answer, so an operation takes one turn and not two. Files are read and written through the ring; opening one
 //! blocks the loop.
 
@@ -55,8 +55,9 @@ struct Uring {
 impl Uring {
     fn new(inbox: &OwnedFd) -> Result<Self, StartError> {
         let (ring, flags) = built(&RingFlags::PREFERRED, |flags| Ring::new(flags, inbox))?;
-        if !ring.has_silence() {
-            let reason = "it needs completions that are silent, which Linux has from 5.17 on";
+        // As old as receives that poll first, and as sends that the kernel finishes.
+        if !flags.coop_taskrun {
+            let reason = "it needs io_uring as Linux has it from 5.19 on";
             return Err(StartError::Unsupported(reason.to_owned()));
         }
         Ok(Self {
@@ -71,7 +72,7 @@ impl Driver for Uring {
     type Listener = Listener;
     type File = File;
 
-    /// A non-blocking descriptor would make the kernel give up where it should wait.
+    /// On a non-blocking descriptor operations would fail with `EAGAIN` instead of waiting.
     const NONBLOCKING: bool = false;
 
     fn facts(&self) -> BTreeMap<String, String> {

@@ -23,6 +23,8 @@ pub(crate) const CHECKS: &[Check] = checks![
     a_refused_connection_is_reported_as_such,
     a_reset_connection_is_an_error_and_not_an_end,
     a_dropped_stream_is_closed_for_its_peer,
+    a_stream_dropped_after_a_message_is_closed_while_its_session_waits,
+    a_stream_dropped_in_a_long_write_is_closed_while_its_session_waits,
     a_listener_serves_those_who_connect needs Concurrency,
     a_burst_of_connections_waits_to_be_accepted,
     a_transfer_reads_while_its_peer_takes_nothing,
@@ -122,6 +124,45 @@ fn a_dropped_stream_is_closed_for_its_peer<R: Runtime>(runtime: R) {
         drop(runtime.connect(&address).await.expect("connect"));
         wait_for(&runtime, closed).await;
     });
+}
+
+fn a_stream_dropped_after_a_message_is_closed_while_its_session_waits<R: Runtime>(runtime: R) {
+    let address = one_ends_before_the_other_answers();
+    runtime.block_on(async {
+        let mut first = runtime.connect(&address).await.expect("connect");
+        let mut second = runtime.connect(&address).await.expect("connect");
+        first.write_all(&mut b"x".to_vec()).await.expect("written");
+        drop(first);
+        assert_eq!(read_exactly(&mut second, 1).await, b"!");
+    });
+}
+
+fn a_stream_dropped_in_a_long_write_is_closed_while_its_session_waits<R: Runtime>(runtime: R) {
+    let address = one_ends_before_the_other_answers();
+    runtime.block_on(async {
+        let mut first = runtime.connect(&address).await.expect("connect");
+        let mut second = runtime.connect(&address).await.expect("connect");
+        let mut bytes = vec![0; 64 << 20];
+        // Given up in the middle, unless the peer already reads.
+        let _ = runtime.timeout(SHORT, first.write_all(&mut bytes)).await;
+        drop(first);
+        assert_eq!(read_exactly(&mut second, 1).await, b"!");
+    });
+}
+
+/// Accepts two connections; reads the first to its end, after a pause, and then sends a byte over the second.
+fn one_ends_before_the_other_answers() -> PeerAddress {
+    let listener = TcpListener::bind(any_port()).expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    std::thread::spawn(move || {
+        let (mut first, _) = listener.accept().expect("a connection");
+        let (mut second, _) = listener.accept().expect("a connection");
+        std::thread::sleep(4 * SHORT);
+        // Ends with an error if the client dropped it with something left to send.
+        let _ = first.read_to_end(&mut Vec::new());
+        second.write_all(b"!").expect("written");
+    });
+    address.into()
 }
 
 fn a_listener_serves_those_who_connect<R: Runtime>(runtime: R) {

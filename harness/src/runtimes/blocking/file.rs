@@ -51,6 +51,9 @@ pub(in crate::runtimes) fn read(path: &Path, contents: &mut Vec<u8>) -> io::Resu
     Ok(())
 }
 
+/// No more than the kernel reads at once.
+const MOST_AT_ONCE: usize = 1 << 30;
+
 /// Reads a whole file with as few calls as a regular one needs: a read that leaves room has found its end, so that nothing asks
 /// for its length. The length of `contents` is the guess at it. Blocks.
 pub(in crate::runtimes) fn read_frugally(path: &Path, contents: &mut Vec<u8>) -> io::Result<()> {
@@ -61,7 +64,7 @@ pub(in crate::runtimes) fn read_frugally(path: &Path, contents: &mut Vec<u8>) ->
         let room = contents.len() - filled;
         let count = file.read(&mut contents[filled..])?;
         filled += count;
-        if count < room {
+        if count < room.min(MOST_AT_ONCE) {
             contents.truncate(filled);
             return Ok(());
         }

@@ -107,6 +107,7 @@ impl<D: Driver> EventLoop<D> {
                 // A task may block on the loop that runs it: what woke the future around it meanwhile was taken here.
                 self.inbox.main_is_ready.store(true, Ordering::Relaxed);
                 self.driver.flush();
+                self.inbox.empty(); // The event of a task that was woken meanwhile may have been taken.
                 return output;
             }
             let tasks_are_left = run_ready_tasks();
@@ -116,7 +117,7 @@ impl<D: Driver> EventLoop<D> {
         }
     }
 
-    /// Takes the events that are there; waits until there are some if no task is ready.
+    /// Collects events; blocks only if no task is ready.
     fn wait(&self, tasks_are_left: bool) {
         let busy = tasks_are_left || self.inbox.main_is_ready.load(Ordering::Acquire);
         let limit = if busy {
@@ -131,7 +132,7 @@ impl<D: Driver> EventLoop<D> {
 impl<D> Drop for EventLoop<D> {
     fn drop(&mut self) {
         if !self.inbox.is_here() {
-            return; // A later loop of this thread has its own tasks.
+            return; // The queue belongs to a later loop of this thread.
         }
         // Tasks that are still ready are dropped here, outside of the borrow: dropping one may wake another.
         while let Some(task) = next_ready_task() {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use send_wrapper::SendWrapper;
 
-use super::ring::{Operation, Ring, Submission, Work};
+use super::ring::{MOST_AT_ONCE, Operation, Ring, Submission, Work};
 use crate::runtimes::blocking::file::make_room;
 
 pub(super) struct File(SendWrapper<Opened>);
@@ -37,7 +37,7 @@ impl File {
                 let room = contents.len() - filled;
                 let count = self.0.read(contents, filled, filled as u64).await?;
                 filled += count;
-                if count < room {
+                if count < room.min(MOST_AT_ONCE) {
                     contents.truncate(filled);
                     return Ok(());
                 }

@@ -1,6 +1,6 @@
 //! Operations of the kernel on one ring: the only unsafe code of the runtimes.
 //!
-//! The kernel reads and writes memory that an operation names until it says that the operation is complete. So an operation
+//! Until an operation completes, the kernel may access the memory it names. So an operation
 //! owns that memory and its descriptor, and stays in [`Ring::operations`] until then, whether anybody still waits for it or not;
 //! memory that the kernel has not given back when the ring ends is leaked. This is all that the unsafe code below relies on.
 
@@ -9,6 +9,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -30,8 +31,14 @@ const SUBMISSIONS: u32 = 512;
 /// Entries of the completion queue. What does not fit waits in the kernel.
 const COMPLETIONS: u32 = 4096;
 
-/// `IORING_RECVSEND_POLL_FIRST`: do not try in vain, the answer cannot be there yet.
+/// `IORING_RECVSEND_POLL_FIRST`: poll before the first attempt, which would usually find nothing.
 const POLL_FIRST: u16 = 1;
+
+/// The most that an operation moves.
+pub(super) const MOST_AT_ONCE: usize = 1 << 30;
+
+/// The longest wait of a turn: the kernel adds it to the time, and centuries would overflow.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The file's own position, or its end if it is opened to append.
 const AT_POSITION: u64 = u64::MAX;
@@ -39,34 +46,37 @@ const AT_POSITION: u64 = u64::MAX;
 /// The eventfd's key; operations have their place in the slab.
 const INBOX: u64 = u64::MAX;
 
-/// The key of a request to cancel, whose answer nobody needs.
+/// The key of cancellation requests; their completions are ignored.
 const CANCEL: u64 = u64::MAX - 1;
 
-/// Time that peers get to take messages, and the kernel to give back memory, when the loop ends.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// The longest wait for messages when `block_on` returns, and for memory when the ring is dropped.
+const DRAIN_LIMIT: Duration = Duration::from_secs(1);
 
 pub(super) struct Ring {
     ring: RefCell<IoUring>,
-    operations: RefCell<Slab<Slot>>,
-    /// Taken from the completion queue, not yet handed on: key and result.
+    /// Dropped only once it is empty, even if something panics.
+    operations: ManuallyDrop<RefCell<Slab<Slot>>>,
+    /// Scratch space for the completions of a turn: key and result.
     completed: RefCell<Vec<(u64, i32)>>,
-    /// Places of [`Work::SendNow`] that the kernel completes before it returns.
+    /// Keys of [`Work::SendNow`] whose outcome is not known yet.
     sent_now: RefCell<Vec<usize>>,
-    /// Messages that the kernel has not sent yet.
+    /// Small messages that the kernel has not sent yet.
     sending: Cell<usize>,
-    /// True if a task waits for one of them, which will end without an event.
-    awaits_silence: Cell<bool>,
+    /// True if someone waits for a [`Work::SendNow`]: its success posts no completion, so the next turn must not block.
+    must_not_block: Cell<bool>,
     inbox: OwnedFd,
 }
 
-/// What the kernel is to do.
+/// A kernel operation.
 pub(super) enum Work {
     /// Receives into the bytes from this offset on.
     Receive(usize),
     /// Sends the bytes from this offset on; the result counts those before it, too.
     Send(usize),
-    /// Sends the bytes at once, without a word if that succeeds; what the socket does not take at once is sent later.
+    /// Sends a small message at once and posts no completion on success; what the socket does not take becomes a [`Work::Rest`].
     SendNow,
+    /// The rest of a small message, from this offset on; the result counts those before it, too.
+    Rest(usize),
     Accept,
     Connect(Box<SockAddr>),
     /// Waits until the socket can be read from or written to.
@@ -87,7 +97,7 @@ pub(super) struct Operation {
 
 /// A completed operation.
 pub(super) struct Completed {
-    /// A number of bytes, where some were moved.
+    /// Number of bytes moved, if any.
     pub(super) result: io::Result<usize>,
     /// The connection of [`Work::Accept`].
     pub(super) accepted: Option<OwnedFd>,
@@ -120,24 +130,18 @@ impl Ring {
         }
         let ring = Self {
             ring: RefCell::new(builder.build(SUBMISSIONS)?),
-            operations: RefCell::default(),
+            operations: ManuallyDrop::default(),
             completed: RefCell::default(),
             sent_now: RefCell::default(),
             sending: Cell::default(),
-            awaits_silence: Cell::default(),
+            must_not_block: Cell::default(),
             inbox: inbox.try_clone()?,
         };
         ring.watch_inbox();
         Ok(ring)
     }
 
-    /// True if the kernel can complete an operation in silence.
-    pub(super) fn has_silence(&self) -> bool {
-        let ring = self.ring.borrow();
-        ring.params().is_feature_skip_cqe_on_success()
-    }
-
-    /// Asks for an operation; it begins with the next turn of the loop.
+    /// Queues an operation; it is submitted in the next turn.
     pub(super) fn submit(self: &Rc<Self>, operation: Operation) -> Submission {
         let mut operations = self.operations.borrow_mut();
         let place = operations.vacant_entry();
@@ -147,7 +151,7 @@ impl Ring {
             state: State::Pending(None),
         });
         let entry = slot.operation.entry().user_data(key as u64);
-        if slot.operation.is_send() {
+        if slot.operation.is_message() {
             self.sending.set(self.sending.get() + 1);
         }
         if let Work::SendNow = slot.operation.work {
@@ -163,15 +167,16 @@ impl Ring {
         }
     }
 
-    /// Hands over what was asked for, waits for at most `limit` until something is complete, and wakes whoever waits for it.
+    /// Submits the queue, waits up to `limit` for a completion, and wakes the tasks that wait for one.
     pub(super) fn wait(&self, limit: Option<Duration>) {
-        let limit = if self.awaits_silence.take() {
+        let limit = if self.must_not_block.take() {
             Some(Duration::ZERO)
         } else {
             limit
         };
         self.enter(limit);
         let mut completed = self.completed.take();
+        let settled;
         {
             let mut ring = self.ring.borrow_mut();
             let entries = ring.completion().map(|entry| {
@@ -183,6 +188,10 @@ impl Ring {
                 inbox_ended |= key == INBOX && !more;
                 (key < CANCEL).then_some((key, result))
             }));
+            let submissions = ring.submission();
+            // Every message has been submitted, and every error read. What is pushed from here on is no message.
+            settled = submissions.is_empty() && !submissions.cq_overflow();
+            drop(submissions);
             drop(ring);
             if inbox_ended {
                 self.watch_inbox();
@@ -193,19 +202,23 @@ impl Ring {
             self.complete(key as usize, result);
         }
         self.completed.replace(completed);
-        self.complete_sent_now();
+        if settled {
+            self.complete_sent_now();
+        } else {
+            self.must_not_block.set(true);
+        }
     }
 
-    /// Sends the messages whose sending nobody waits for, as far as their peers take them.
+    /// Waits for small messages to be sent.
     pub(super) fn flush(&self) {
         self.wait_while(|| self.sending.get() > 0);
     }
 
-    /// Waits until it no longer `holds`; false if it still does after [`FAREWELL`].
-    fn wait_while(&self, holds: impl Fn() -> bool) -> bool {
-        let end = Instant::now() + FAREWELL;
-        self.awaits_silence.set(true);
-        while holds() {
+    /// Runs the ring while `condition` holds; false if it still does after [`DRAIN_LIMIT`].
+    fn wait_while(&self, condition: impl Fn() -> bool) -> bool {
+        let end = Instant::now() + DRAIN_LIMIT;
+        self.must_not_block.set(true);
+        while condition() {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return false;
@@ -215,17 +228,8 @@ impl Ring {
         true
     }
 
-    /// Completes the messages whose sending the kernel has not complained about.
+    /// Completes the messages that reported no error.
     fn complete_sent_now(&self) {
-        let mut ring = self.ring.borrow_mut();
-        let submissions = ring.submission();
-        if !submissions.is_empty() || submissions.cq_overflow() {
-            // Some may still begin, or have a complaint that was not read yet: the next turn looks again.
-            self.awaits_silence.set(true);
-            return;
-        }
-        drop(submissions);
-        drop(ring);
         let mut sent_now = self.sent_now.take();
         for key in sent_now.drain(..) {
             let operations = self.operations.borrow();
@@ -251,7 +255,7 @@ impl Ring {
             drop(submissions);
             ring.submit()
         } else if let Some(limit) = limit {
-            let limit = Timespec::from(limit);
+            let limit = Timespec::from(limit.min(LONGEST_WAIT));
             let arguments = SubmitArgs::new().timespec(&limit);
             ring.submitter().submit_with_args(1, &arguments)
         } else {
@@ -268,15 +272,15 @@ impl Ring {
     fn complete(&self, key: usize, result: i32) {
         let mut operations = self.operations.borrow_mut();
         let slot = &mut operations[key];
-        if let Some(sent) = slot.operation.left_to_send(result) {
-            slot.operation.work = Work::Send(sent);
+        if let Some(sent) = slot.operation.sent_in_part(result) {
+            slot.operation.work = Work::Rest(sent);
             let entry = slot.operation.entry().user_data(key as u64);
             drop(operations);
             // SAFETY: as in `submit`.
             unsafe { self.push(&entry) };
             return;
         }
-        if slot.operation.is_send() {
+        if slot.operation.is_message() {
             self.sending.set(self.sending.get() - 1);
         }
         let (result, accepted) = match (&slot.operation.work, result) {
@@ -286,7 +290,7 @@ impl Ring {
                 let accepted = unsafe { OwnedFd::from_raw_fd(descriptor) };
                 (Ok(0), Some(accepted))
             }
-            (Work::Send(from), count) => (Ok(from + count as usize), None),
+            (Work::Send(from) | Work::Rest(from), count) => (Ok(from + count as usize), None),
             (_, count) => (Ok(count as usize), None),
         };
         match std::mem::replace(&mut slot.state, State::Done(result, accepted)) {
@@ -307,7 +311,7 @@ impl Ring {
     fn watch_inbox(&self) {
         let poll = opcode::PollAdd::new(Fd(self.inbox.as_raw_fd()), libc::POLLIN as u32);
         let entry = poll.multi(true).build().user_data(INBOX);
-        // SAFETY: it points to no memory, and the ring has the descriptor for as long as it lives.
+        // SAFETY: it points to no memory, and the ring owns the descriptor.
         unsafe { self.push(&entry) };
     }
 
@@ -346,8 +350,8 @@ impl Drop for Ring {
         for key in keys {
             self.cancel(key);
         }
-        if !self.wait_while(|| !self.operations.borrow().is_empty()) {
-            std::mem::forget(self.operations.take());
+        if self.wait_while(|| !self.operations.borrow().is_empty()) {
+            drop(self.operations.take());
         }
     }
 }
@@ -364,7 +368,7 @@ impl Operation {
                     .ioprio(POLL_FIRST)
                     .build()
             }
-            Work::Send(at) => {
+            Work::Send(at) | Work::Rest(at) => {
                 let left = &bytes[*at..];
                 opcode::Send::new(fd, left.as_ptr(), length(left))
                     .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
@@ -397,12 +401,12 @@ impl Operation {
         }
     }
 
-    fn is_send(&self) -> bool {
-        matches!(self.work, Work::Send(_) | Work::SendNow)
+    fn is_message(&self) -> bool {
+        matches!(self.work, Work::SendNow | Work::Rest(_))
     }
 
-    /// The number of bytes that were sent, if the socket has not taken all of the message at once.
-    fn left_to_send(&self, result: i32) -> Option<usize> {
+    /// Bytes sent, if the socket took only part of the message.
+    fn sent_in_part(&self, result: i32) -> Option<usize> {
         let Work::SendNow = self.work else {
             return None;
         };
@@ -412,12 +416,12 @@ impl Operation {
     }
 }
 
-/// The most that one operation may move: the kernel takes no more at once.
+/// Length of one operation, capped at [`MOST_AT_ONCE`].
 fn length(bytes: &[u8]) -> u32 {
-    bytes.len().min(1 << 30) as u32
+    bytes.len().min(MOST_AT_ONCE) as u32
 }
 
-/// An operation that was asked for. Dropping it cancels the operation; a message is sent all the same.
+/// A queued operation. Dropping it cancels the operation, unless it is a small message.
 pub(super) struct Submission {
     ring: Rc<Ring>,
     /// Its place, until the result is taken.
@@ -432,7 +436,7 @@ impl Future for Submission {
         let mut operations = self.ring.operations.borrow_mut();
         let slot = &mut operations[key];
         if let Work::SendNow = slot.operation.work {
-            self.ring.awaits_silence.set(true);
+            self.ring.must_not_block.set(true);
         }
         match &mut slot.state {
             State::Done(..) => {}
@@ -471,9 +475,12 @@ impl Drop for Submission {
             return;
         }
         slot.state = State::Abandoned;
-        let is_send = slot.operation.is_send();
+        let is_message = slot.operation.is_message();
+        if let Work::SendNow = slot.operation.work {
+            self.ring.must_not_block.set(true); // Its descriptor is closed once the message is sent.
+        }
         drop(operations);
-        if !is_send {
+        if !is_message {
             self.ring.cancel(key);
         }
     }

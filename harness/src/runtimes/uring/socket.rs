@@ -1,4 +1,4 @@
-//! Sockets of the ring. They block, as the kernel waits for them by itself.
+//! Sockets of the ring. They are in blocking mode: the kernel does the waiting.
 
 use std::future::Future;
 use std::io;
@@ -25,9 +25,9 @@ pub(super) struct Stream(SendWrapper<Connection>);
 struct Connection {
     socket: Rc<OwnedFd>,
     ring: Rc<Ring>,
-    /// A message whose sending nobody has waited for.
+    /// The last small message, if it is not known to be sent.
     sending: Option<Submission>,
-    /// Storage of such messages, while there is none.
+    /// Its buffer, kept for reuse.
     spare: Vec<u8>,
 }
 
@@ -97,7 +97,7 @@ impl Connection {
         (Ok(()), bytes)
     }
 
-    /// Waits for the message that is on its way.
+    /// Waits for the previous small message.
     async fn sent(&mut self) -> io::Result<()> {
         let Some(sending) = &mut self.sending else {
             return Ok(());
