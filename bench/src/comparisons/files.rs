@@ -8,7 +8,7 @@ pub(super) fn comparisons() -> Vec<Comparison> {
         let (candidates, floors): (&[_], &[_]) = if depth == 1 {
             (&["sync"], &[])
         } else {
-            (&["threads", "tokio-current-thread", COMPIO[0]], &FLOORS)
+            (&["threads", "tokio-current-thread", COMPIO], &FLOORS)
         };
         let access = FileAccess::Random { block_kib };
         let title = format!("Random reads of {block_kib} KiB, cached, {depth} in flight");

@@ -3,7 +3,8 @@
 use std::num::NonZeroU32;
 
 use super::{
-    COMPIO, Comparison, Contestant, FLOORS, Group, HTTP_RUNTIME, Role, beside_rivals, own,
+    COMPIO, COMPIO_EPOLL, Comparison, Contestant, FLOORS, Group, HTTP_RUNTIME, Role, beside_rivals,
+    own,
 };
 use crate::photofinish::OwnScenario;
 use crate::work::{HttpServer, HttpWork, Page, Work};
@@ -82,7 +83,7 @@ fn comparison(kind: &str, title: &str, http: HttpWork, note: Option<&'static str
             .replace("the nginx", "nginx"),
         contestants: beside_rivals(
             Work::Http(http),
-            &[HTTP_RUNTIME, COMPIO[0], COMPIO[1]],
+            &[HTTP_RUNTIME, COMPIO, COMPIO_EPOLL],
             &FLOORS,
         ),
         note,
@@ -129,7 +130,7 @@ fn http2(http: HttpWork) -> Comparison {
     } else {
         ("http2", "13 B over HTTP/2 without TLS, 8 streams each,")
     };
-    let contestants = beside_rivals(Work::Http(http), &[HTTP_RUNTIME, COMPIO[0]], &[]);
+    let contestants = beside_rivals(Work::Http(http), &[HTTP_RUNTIME, COMPIO], &[]);
     Comparison {
         contestants,
         ..comparison(kind, title, http, Some(note))

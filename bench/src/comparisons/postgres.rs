@@ -4,7 +4,7 @@ use super::{COMPIO, Comparison, FLOORS, Group, beside_rivals};
 use crate::work::{Protocol, SqlServer, SqlWork, Transaction, Work};
 
 /// The best of these by its median rate is the reference.
-const CANDIDATES: [&str; 3] = ["tokio-current-thread", "threads", COMPIO[0]];
+const CANDIDATES: [&str; 3] = ["tokio-current-thread", "threads", COMPIO];
 
 pub(super) fn comparisons() -> Vec<Comparison> {
     let mut all = Vec::new();

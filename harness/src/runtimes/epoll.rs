@@ -8,14 +8,15 @@ mod source;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use photofinish_record::{PeerAddress, RuntimeFamily};
+use photofinish_record::RuntimeFamily;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData};
 use rustix::io::Errno;
@@ -25,7 +26,6 @@ use self::socket::{Listener, Stream};
 use self::source::Source;
 use super::blocking::file::{self, File};
 use super::floor::{Driver, Floor};
-use super::socket::connect_when_room;
 use crate::runtime::{Descriptor, OpenMode, Runtime, RuntimeConfig, StartError, SystemCalls};
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
@@ -135,14 +135,15 @@ impl Driver for Epoll {
         }
     }
 
-    async fn connect(runtime: &Floor<Self>, address: &PeerAddress) -> io::Result<Stream> {
-        match address {
-            PeerAddress::Tcp(address) => Stream::connect(runtime, *address).await,
-            PeerAddress::Unix(path) => {
-                let connect = || async { Stream::connect_unix(runtime, path) };
-                connect_when_room(runtime, connect).await
-            }
-        }
+    fn connect(
+        runtime: &Floor<Self>,
+        address: SocketAddr,
+    ) -> impl Future<Output = io::Result<Stream>> + Send {
+        Stream::connect(runtime, address)
+    }
+
+    fn connect_unix(runtime: &Floor<Self>, path: &Path) -> io::Result<Stream> {
+        Stream::connect_unix(runtime, path)
     }
 
     fn listen(runtime: &Floor<Self>, listener: TcpListener) -> io::Result<Listener> {

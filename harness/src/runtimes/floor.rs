@@ -26,6 +26,7 @@ use self::event_loop::EventLoop;
 use super::blocking::file;
 use super::panics::{catch, catch_future};
 use super::smol::Spawned;
+use super::socket::connect_when_room;
 use crate::runtime::{Elapsed, File, Listener, OpenMode, Runtime, StartError, Stream, TaskError};
 
 /// A way of waiting for the kernel: all that distinguishes one floor from another.
@@ -44,8 +45,11 @@ pub(super) trait Driver: Sized + 'static {
 
     fn connect(
         runtime: &Floor<Self>,
-        address: &PeerAddress,
+        address: SocketAddr,
     ) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// Connects at once, or fails with `WouldBlock` if the backlog is full.
+    fn connect_unix(runtime: &Floor<Self>, path: &Path) -> io::Result<Self::Stream>;
 
     /// Takes over a listening socket, which is non-blocking if [`Driver::NONBLOCKING`].
     fn listen(runtime: &Floor<Self>, listener: TcpListener) -> io::Result<Self::Listener>;
@@ -105,8 +109,13 @@ impl<D: Driver> Runtime for Floor<D> {
         self.driver().facts()
     }
 
-    fn connect(&self, address: &PeerAddress) -> impl Future<Output = io::Result<D::Stream>> + Send {
-        D::connect(self, address)
+    async fn connect(&self, address: &PeerAddress) -> io::Result<D::Stream> {
+        match address {
+            PeerAddress::Tcp(address) => D::connect(self, *address).await,
+            PeerAddress::Unix(path) => {
+                connect_when_room(self, || async { D::connect_unix(self, path) }).await
+            }
+        }
     }
 
     async fn listen(&self, address: SocketAddr) -> io::Result<D::Listener> {

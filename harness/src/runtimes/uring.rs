@@ -11,14 +11,13 @@ mod ring;
 mod socket;
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
-
-use photofinish_record::{PeerAddress, RuntimeFamily};
 
 use self::file::File;
 use self::ring::Ring;
@@ -26,21 +25,16 @@ use self::socket::{Listener, Stream};
 use super::blocking::file::options;
 use super::floor::{Driver, Floor};
 use super::ring_flags::{RingFlags, built};
-use super::socket::connect_when_room;
 use crate::runtime::{Descriptor, OpenMode, Runtime, RuntimeConfig, StartError, SystemCalls};
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "uring",
     summary: "a task per session on a minimal loop of our own over io_uring: a floor",
-    note: Some("floor"),
-    family: RuntimeFamily::Floor,
-    queues_before_service: false,
-    takes_worker_threads: false,
-    cannot: &[],
     system_calls: SystemCalls {
         per_request: "1/k",
         reason: "one io_uring_enter sends k requests, and waits for responses",
     },
+    ..super::epoll::DESCRIPTOR
 };
 
 pub(super) fn start(_: RuntimeConfig) -> Result<impl Runtime, StartError> {
@@ -90,14 +84,15 @@ impl Driver for Uring {
         self.ring.flush();
     }
 
-    async fn connect(runtime: &Floor<Self>, address: &PeerAddress) -> io::Result<Stream> {
-        match address {
-            PeerAddress::Tcp(address) => Stream::connect(runtime, *address).await,
-            PeerAddress::Unix(path) => {
-                let connect = || async { Stream::connect_unix(runtime, path) };
-                connect_when_room(runtime, connect).await
-            }
-        }
+    fn connect(
+        runtime: &Floor<Self>,
+        address: SocketAddr,
+    ) -> impl Future<Output = io::Result<Stream>> + Send {
+        Stream::connect(runtime, address)
+    }
+
+    fn connect_unix(runtime: &Floor<Self>, path: &Path) -> io::Result<Stream> {
+        Stream::connect_unix(runtime, path)
     }
 
     fn listen(runtime: &Floor<Self>, listener: TcpListener) -> io::Result<Listener> {

@@ -51,8 +51,8 @@ pub(in crate::runtimes) fn read(path: &Path, contents: &mut Vec<u8>) -> io::Resu
     Ok(())
 }
 
-/// No more than the kernel reads at once.
-const MOST_AT_ONCE: usize = 1 << 30;
+/// The most that is moved at once; the kernel's own limit is just below 2 GiB.
+pub(in crate::runtimes) const MOST_AT_ONCE: usize = 1 << 30;
 
 /// Reads a whole file with as few calls as a regular one needs: a read that leaves room has found its end, so that nothing asks
 /// for its length. The length of `contents` is the guess at it. Blocks.

@@ -74,7 +74,6 @@ impl Stream {
         })
     }
 
-    /// Connects at once, or fails with `WouldBlock` if the backlog is full.
     pub(super) fn connect_unix(runtime: &Floor<Epoll>, path: &Path) -> io::Result<Self> {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;

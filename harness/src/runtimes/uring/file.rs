@@ -7,8 +7,8 @@ use std::rc::Rc;
 
 use send_wrapper::SendWrapper;
 
-use super::ring::{MOST_AT_ONCE, Operation, Ring, Submission, Work};
-use crate::runtimes::blocking::file::make_room;
+use super::ring::{Operation, Ring, Submission, Work};
+use crate::runtimes::blocking::file::{MOST_AT_ONCE, make_room};
 
 pub(super) struct File(SendWrapper<Opened>);
 

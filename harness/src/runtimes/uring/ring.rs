@@ -1,8 +1,8 @@
 //! Operations of the kernel on one ring: the only unsafe code of the runtimes.
 //!
-//! Until an operation completes, the kernel may access the memory it names. So an operation
-//! owns that memory and its descriptor, and stays in [`Ring::operations`] until then, whether anybody still waits for it or not;
-//! memory that the kernel has not given back when the ring ends is leaked. This is all that the unsafe code below relies on.
+//! Until an operation completes, the kernel may access the memory it names. So an operation owns that memory and its descriptor,
+//! and stays in [`Ring::operations`] until then, whether anybody still waits for it or not; memory that the kernel has not given
+//! back when the ring ends is leaked. This is all that the unsafe code below relies on.
 
 #![allow(unsafe_code, reason = "the kernel is told addresses")]
 
@@ -23,6 +23,7 @@ use nix::libc;
 use slab::Slab;
 use socket2::SockAddr;
 
+use crate::runtimes::blocking::file::MOST_AT_ONCE;
 use crate::runtimes::ring_flags::RingFlags;
 
 /// Entries of the submission queue: what the tasks of one turn ask for. A full queue costs one more system call.
@@ -33,9 +34,6 @@ const COMPLETIONS: u32 = 4096;
 
 /// `IORING_RECVSEND_POLL_FIRST`: poll before the first attempt, which would usually find nothing.
 const POLL_FIRST: u16 = 1;
-
-/// The most that an operation moves.
-pub(super) const MOST_AT_ONCE: usize = 1 << 30;
 
 /// The longest wait of a turn: the kernel adds it to the time, and centuries would overflow.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -176,27 +174,7 @@ impl Ring {
         };
         self.enter(limit);
         let mut completed = self.completed.take();
-        let settled;
-        {
-            let mut ring = self.ring.borrow_mut();
-            let entries = ring.completion().map(|entry| {
-                let more = io_uring::cqueue::more(entry.flags());
-                (entry.user_data(), entry.result(), more)
-            });
-            let mut inbox_ended = false;
-            completed.extend(entries.filter_map(|(key, result, more)| {
-                inbox_ended |= key == INBOX && !more;
-                (key < CANCEL).then_some((key, result))
-            }));
-            let submissions = ring.submission();
-            // Every message has been submitted, and every error read. What is pushed from here on is no message.
-            settled = submissions.is_empty() && !submissions.cq_overflow();
-            drop(submissions);
-            drop(ring);
-            if inbox_ended {
-                self.watch_inbox();
-            }
-        }
+        let settled = self.collect(&mut completed);
         // A task that wakes may drop operations.
         for (key, result) in completed.drain(..) {
             self.complete(key as usize, result);
@@ -207,6 +185,27 @@ impl Ring {
         } else {
             self.must_not_block.set(true);
         }
+    }
+
+    /// Collects the completions of operations. True if the kernel has all messages and has reported all errors of them.
+    fn collect(&self, completed: &mut Vec<(u64, i32)>) -> bool {
+        let mut ring = self.ring.borrow_mut();
+        let mut inbox_ended = false;
+        for entry in ring.completion() {
+            let key = entry.user_data();
+            inbox_ended |= key == INBOX && !io_uring::cqueue::more(entry.flags());
+            if key < CANCEL {
+                completed.push((key, entry.result()));
+            }
+        }
+        let submissions = ring.submission();
+        let settled = submissions.is_empty() && !submissions.cq_overflow();
+        drop(submissions);
+        drop(ring);
+        if inbox_ended {
+            self.watch_inbox();
+        }
+        settled
     }
 
     /// Waits for small messages to be sent.
