@@ -48,6 +48,8 @@ class Connection:
         head = f"{method} {path} HTTP/1.1\r\nHost: {self.target.authority}\r\n"
         if body is not None:
             head += f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n"
+        if not self.keeps:
+            head += "Connection: close\r\n"
         for name, value in (headers or {}).items():
             head += f"{name}: {value}\r\n"
         request = head.encode() + b"\r\n" + content

@@ -151,6 +151,10 @@ class HttpConnect(HttpGet):
         finally:
             session.close()
 
+    def get(self, client, path, expected):
+        status, _, body = client.exchange("GET", path, headers={"Connection": "close"})
+        self.expectation.check(path, status, body, expected)
+
     def violations(self, totals):
         return content.wrong_connections(totals) + super().violations(totals)
 

@@ -1,6 +1,7 @@
 //! `http-connect`: a new connection for each request: the cost of not keeping connections.
 //!
-//! The server must have seen as many connections as requests. To one address, local ports run out after some 28,000
+//! The request says that its connection will not be kept, so the server closes it. The server must have seen as many
+//! connections as requests. Where the client is the first to close, local ports to one address run out after some 28,000
 //! connections in a minute, so rounds are bounded by count.
 
 use std::time::Duration;
@@ -9,7 +10,7 @@ use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 use photofinish_record::Traffic;
 
-use super::http_connection::{Connection, Endpoint, TARGET, too_few_connections};
+use super::http_connection::{CLOSE, Connection, Endpoint, TARGET, too_few_connections};
 use super::params::{params, require_path};
 use super::reference::Reference;
 use super::request_count::wrong_requests;
@@ -55,7 +56,9 @@ impl Workload for HttpConnect {
 
     async fn open<R: Runtime>(&self, env: &Env<R, Reference>, _: u32) -> Result<Session, Failure> {
         let endpoint = Endpoint::of(env)?;
-        let request = endpoint.get(endpoint.path(&self.params.path))?;
+        let mut request = Vec::new();
+        let path = endpoint.path(&self.params.path);
+        endpoint.encode_get_with(path, &[CLOSE], &mut request)?;
         Ok(Session { endpoint, request })
     }
 

@@ -27,6 +27,10 @@ const LARGE_BUFFER_BYTES: u64 = 128 * 1024;
 /// it, so that no server has to read before it answers. Longer ones are written while reading.
 const WRITTEN_AT_ONCE: usize = 16 * 1024;
 
+/// The field of the last request over a connection (RFC 9112, section 9.6): the server closes it, and keeps its port for a
+/// minute in the client's place.
+pub(super) const CLOSE: (&str, &str) = ("connection", "close");
+
 /// Idle time after which a server may have closed a keep-alive connection: it is checked before a request
 /// that must not be sent twice.
 const IDLE: Duration = Duration::from_millis(10);

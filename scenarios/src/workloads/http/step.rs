@@ -14,6 +14,7 @@ use photofinish_record::Part;
 use serde::Serialize;
 
 use super::super::answer::Keep;
+use super::super::http_connection::CLOSE;
 use super::super::params::require;
 use super::body::{Body, Content};
 use super::capture::Capture;
@@ -347,7 +348,11 @@ fn all_headers<'a>(
         common.map(|(name, text)| (at("http.headers", &[name]), name.as_str(), text.as_str()));
     let own = spec.headers.iter();
     let own = own.map(|(name, text)| (at(path, &["headers", name]), name.as_str(), text.as_str()));
-    common.chain(own).collect()
+    let is_only_request =
+        http.version == HttpVersion::Http1 && http.keep_alive.most_requests() == 1;
+    let closes = is_only_request && header(spec, http, CLOSE.0).is_none();
+    let close = closes.then(|| (path.to_owned(), CLOSE.0, CLOSE.1));
+    common.chain(own).chain(close).collect()
 }
 
 fn header<'a>(spec: &'a RequestSpec, http: &'a HttpSpec, name: &str) -> Option<&'a str> {
