@@ -1,6 +1,6 @@
 //! Child processes: programs that run to their end, and servers that run until they are dropped.
 //!
-//! Each has a process group of its own and is ended by its id: SIGTERM first, SIGKILL for what stays.
+//! Each has its own process group. `end` sends SIGTERM to the process, then SIGKILL to the group.
 
 use std::io::Read;
 use std::os::unix::process::CommandExt as _;
@@ -17,16 +17,16 @@ use crate::cpus;
 use crate::failure::{Failure, OrFail as _};
 use crate::interrupt::Interrupt;
 
-/// Polling interval of the interrupt while a child runs: seldom, since it takes CPU time.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// Interval of checks for timeout and interrupt; long, since each takes CPU time.
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Polling interval while a child is expected to end.
-const LOOK_AGAIN_SOON: Duration = Duration::from_millis(10);
+const EXIT_POLL: Duration = Duration::from_millis(10);
 
-/// Timeout for an orderly end.
-const LEAVING: Duration = Duration::from_secs(10);
+/// Grace before SIGKILL.
+const GRACE: Duration = Duration::from_secs(10);
 
-/// Largest output that is kept of a child.
+/// Limit on each output stream kept.
 const LARGEST_OUTPUT_BYTES: u64 = 4 << 20;
 
 /// The result of a program that has ended.
@@ -41,7 +41,7 @@ pub(crate) struct Output {
     pub(crate) wall: Duration,
 }
 
-/// Runs a program to its end, on one CPU if there is one to pin it to.
+/// Runs a program to its end, pinned if `cpu` is given.
 pub(crate) fn run(
     mut command: Command,
     cpu: Option<usize>,
@@ -58,6 +58,7 @@ pub(crate) fn run(
     let mut child = Background::spawn(command, cpu)?;
     let (done, texts) = child.read_to_end();
     child.wait_for(&done, start + longest, interrupt)?;
+    child.wait_until(start + longest, interrupt)?;
     let status = child.process.wait().or_fail("wait for a program")?;
     let wall = start.elapsed();
     let [stdout, stderr] = texts.map(|text| text.join().unwrap_or_default());
@@ -119,39 +120,57 @@ impl Background {
         interrupt: &Interrupt,
     ) -> Result<(), Failure> {
         loop {
-            match done.recv_timeout(LOOK_AGAIN) {
+            match done.recv_timeout(CHECK_INTERVAL) {
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
-            let ended = interrupt.check().and_then(|()| {
-                if Instant::now() < deadline {
-                    return Ok(());
-                }
-                Err(Failure::new(format!("{} did not end in time", self.name)))
-            });
-            if let Err(failure) = ended {
-                self.end();
-                return Err(failure);
-            }
+            self.go_on(deadline, interrupt)?;
         }
     }
 
-    /// Ends the process, in order if it can, and whatever is left of its group.
+    /// Waits until the process has ended; one that closed its output may still run.
+    fn wait_until(&mut self, deadline: Instant, interrupt: &Interrupt) -> Result<(), Failure> {
+        while still_runs(self.pid()) {
+            self.go_on(deadline, interrupt)?;
+            thread::sleep(EXIT_POLL);
+        }
+        Ok(())
+    }
+
+    /// Ends the process at its deadline or at an interrupt.
+    fn go_on(&mut self, deadline: Instant, interrupt: &Interrupt) -> Result<(), Failure> {
+        let in_time = interrupt.check().and_then(|()| {
+            if Instant::now() < deadline {
+                return Ok(());
+            }
+            Err(Failure::new(format!("{} timed out", self.name)))
+        });
+        if in_time.is_err() {
+            self.end();
+        }
+        in_time
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.process.id()).expect("process ids fit"))
+    }
+
+    /// Ends the process, gracefully if it can, and kills the rest of its group.
     fn end(&mut self) {
-        let id = Pid::from_raw(i32::try_from(self.process.id()).expect("process ids fit"));
+        let id = self.pid();
         // These fail only if the process or the group is gone.
         let _ = kill(id, Signal::SIGTERM);
-        let deadline = Instant::now() + LEAVING;
+        let deadline = Instant::now() + GRACE;
         while Instant::now() < deadline && still_runs(id) {
-            thread::sleep(LOOK_AGAIN_SOON);
+            thread::sleep(EXIT_POLL);
         }
-        // The process has not been waited for, so its id cannot belong to anybody else yet.
+        // The process has not been waited for, so its id cannot have been reused.
         let _ = killpg(id, Signal::SIGKILL);
         let _ = self.process.wait();
     }
 }
 
-/// True until the process has ended; leaves it to be waited for.
+/// True until the process has ended; does not reap it.
 fn still_runs(id: Pid) -> bool {
     let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     matches!(waitid(Id::Pid(id), flags), Ok(WaitStatus::StillAlive))
@@ -172,7 +191,7 @@ fn read_on_thread(
     thread::spawn(move || {
         let mut bytes = Vec::new();
         if let Some(mut pipe) = pipe {
-            // An output that breaks off is judged by its text.
+            // A read error only truncates the output.
             let _ = pipe
                 .by_ref()
                 .take(LARGEST_OUTPUT_BYTES)
@@ -214,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_does_not_end_is_ended() {
+    fn a_program_past_its_timeout_is_ended() {
         let failure = run(
             shell("sleep 600"),
             None,
@@ -222,7 +241,7 @@ mod tests {
             &Interrupt::default(),
         );
         let message = failure.expect_err("too late").to_string();
-        assert_eq!(message, "sh did not end in time");
+        assert_eq!(message, "sh timed out");
     }
 
     #[test]
@@ -242,10 +261,10 @@ mod tests {
             .parse()
             .expect("an id");
         drop(server);
-        let deadline = Instant::now() + LEAVING;
+        let deadline = Instant::now() + GRACE;
         while nix::sys::signal::kill(Pid::from_raw(child), None).is_ok() && !is_zombie(child) {
             assert!(Instant::now() < deadline, "{child} still runs");
-            thread::sleep(LOOK_AGAIN_SOON);
+            thread::sleep(EXIT_POLL);
         }
     }
 

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use crate::failure::{Failure, OrFail as _};
 
-/// The kernel's unit of CPU time in `/proc`, the same on every platform.
+/// Unit of CPU time in `/proc`: USER_HZ is 100 on x86 and Arm.
 const TICK: Duration = Duration::from_millis(10);
 
 /// The first two CPUs that this process may use.
@@ -32,12 +32,12 @@ impl Cpus {
     }
 }
 
-/// Runs `start` on one CPU: the processes that it starts inherit that.
+/// Runs `start` pinned to a CPU; child processes inherit it.
 pub(crate) fn pinned<T>(cpu: usize, start: impl FnOnce() -> T) -> Result<T, Failure> {
     let this = Pid::from_raw(0);
     let before = sched_getaffinity(this).or_fail("read the allowed CPUs")?;
     let mut only = CpuSet::new();
-    only.set(cpu).or_fail("name a CPU")?;
+    only.set(cpu).or_fail("add a CPU")?;
     sched_setaffinity(this, &only).or_fail("pin to a CPU")?;
     let started = start();
     sched_setaffinity(this, &before).or_fail("unpin")?;
@@ -53,7 +53,7 @@ pub(crate) fn of_ended_children() -> Result<Duration, Failure> {
     ))
 }
 
-/// CPU time of a process and its descendants, ended ones included; what cannot be read counts as 0.
+/// CPU time of a process and of children forked by its main thread, and so on; 0 if unreadable.
 pub(crate) fn of_process_tree(id: u32) -> Duration {
     let own = fs::read_to_string(format!("/proc/{id}/stat")).ok();
     let own = own.and_then(|stat| ticks(&stat)).unwrap_or(0);
@@ -64,7 +64,7 @@ pub(crate) fn of_process_tree(id: u32) -> Duration {
     TICK * own + children.map(of_process_tree).sum::<Duration>()
 }
 
-/// `utime`, `stime`, `cutime` and `cstime` of a line of `/proc/PID/stat`, whose second field may contain anything.
+/// Sum of utime, stime, cutime and cstime in `/proc/PID/stat`; the second field may contain anything.
 fn ticks(stat: &str) -> Option<u32> {
     let (_, fields) = stat.rsplit_once(')')?;
     let times = fields.split_whitespace().skip(11).take(4);
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pinned_process_has_one_cpu_and_the_next_one_has_all() {
+    fn pinning_lasts_only_for_the_closure() {
         let Ok(cpus) = Cpus::choose() else { return };
         let allowed = || sched_getaffinity(Pid::from_raw(0)).expect("readable");
         let before = allowed();

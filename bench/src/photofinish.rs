@@ -256,10 +256,10 @@ impl OurJob<'_> {
             }
             Work::File(file) => file.depth,
         };
-        if let Some(authority) = &self.site.authority {
+        if let Some(ca_file) = &self.site.ca_file {
             command
                 .arg("--target")
-                .arg(format!("http-ca={}", authority.display()));
+                .arg(format!("http-ca={}", ca_file.display()));
         }
         command.arg("--concurrency").arg(in_flight.to_string());
     }
@@ -278,10 +278,10 @@ impl OurJob<'_> {
 
 /// A URL without its path.
 fn origin(url: &str) -> &str {
-    let authority = url.find("://").map_or(0, |at| at + 3);
-    let end = url[authority..]
+    let ca_file = url.find("://").map_or(0, |at| at + 3);
+    let end = url[ca_file..]
         .find('/')
-        .map_or(url.len(), |at| authority + at);
+        .map_or(url.len(), |at| ca_file + at);
     &url[..end]
 }
 

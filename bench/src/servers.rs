@@ -1,4 +1,4 @@
-//! The servers that are loaded: one file each, started when a comparison first needs them, ended with the program.
+//! The servers under load: started when a comparison first needs one, stopped when the program ends.
 //!
 //! All run on the server's CPU and listen on 127.0.0.1. A server that cannot be started is reported for each comparison
 //! that needs it, and the others go on.
@@ -22,15 +22,15 @@ use crate::programs::Program;
 use crate::work::{HttpServer, HttpWork, Site, SqlServer, SqlWork, Transaction, Work};
 
 /// Timeout for a server to accept connections.
-const READY: Duration = Duration::from_secs(30);
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Polling interval while a server starts.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Conditions under which a server starts.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    /// The photofinish under test.
+    /// Path of `photofinish`.
     pub(crate) program: PathBuf,
     /// A directory that servers of other users can enter.
     pub(crate) directory: PathBuf,
@@ -122,9 +122,9 @@ pub(crate) fn missing_programs(comparisons: &[Comparison]) -> Vec<Program> {
 struct Server {
     process: Background,
     port: u16,
-    /// Port of HTTP/2, if that is another one.
+    /// Port of HTTP/2, if separate.
     http2_port: Option<u16>,
-    authority: Option<PathBuf>,
+    ca_file: Option<PathBuf>,
 }
 
 impl Server {
@@ -133,7 +133,7 @@ impl Server {
             process,
             port,
             http2_port: None,
-            authority: None,
+            ca_file: None,
         }
     }
 }
@@ -173,7 +173,7 @@ impl Servers {
         let (url, port) = match work {
             Work::Http(http) => http_url(http, server),
             Work::Ws(_) => (format!("ws://127.0.0.1:{}/echo", server.port), server.port),
-            _ => (
+            Work::Sql(_) | Work::File(_) => (
                 format!("postgres://bench@127.0.0.1:{}/postgres", server.port),
                 server.port,
             ),
@@ -181,12 +181,12 @@ impl Servers {
         Ok(Site {
             url,
             port,
-            authority: server.authority.clone(),
+            ca_file: server.ca_file.clone(),
             directory,
         })
     }
 
-    /// Puts the tables of a server in the state in which each run begins.
+    /// Empties or vacuums the tables that a run has written.
     pub(crate) fn refresh(&self, work: &Work, site: &Site) -> Result<(), Failure> {
         match work {
             Work::Sql(SqlWork {
@@ -224,7 +224,7 @@ fn http_url(http: &HttpWork, server: &Server) -> (String, u16) {
     )
 }
 
-/// A port that nothing listens on.
+/// A port that is free now.
 fn free_port() -> Result<u16, Failure> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
     let address = listener
@@ -237,7 +237,7 @@ fn free_port() -> Result<u16, Failure> {
 fn wait_for(process: &mut Background, port: u16, name: &str) -> Result<(), Failure> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     wait_until(process, name, || {
-        TcpStream::connect_timeout(&address, LOOK_AGAIN).is_ok()
+        TcpStream::connect_timeout(&address, CHECK_INTERVAL).is_ok()
     })
 }
 
@@ -247,25 +247,25 @@ fn wait_until(
     name: &str,
     is_ready: impl Fn() -> bool,
 ) -> Result<(), Failure> {
-    let deadline = Instant::now() + READY;
+    let deadline = Instant::now() + START_TIMEOUT;
     while Instant::now() < deadline {
         if is_ready() {
             return Ok(());
         }
         if !process.lives() {
-            return Err(Failure::new(format!("{name} ended instead of listening")));
+            return Err(Failure::new(format!("{name} exited before it listened")));
         }
-        thread::sleep(LOOK_AGAIN);
+        thread::sleep(CHECK_INTERVAL);
     }
     Err(Failure::new(format!(
         "{name} did not start within {} s",
-        READY.as_secs()
+        START_TIMEOUT.as_secs()
     )))
 }
 
-/// A directory of its own for a server.
+/// Creates a server's directory.
 fn directory_of(settings: &Settings, name: &str) -> Result<PathBuf, Failure> {
     let directory = Path::new(&settings.directory).join(name);
-    std::fs::create_dir_all(&directory).or_fail("make a directory")?;
+    std::fs::create_dir_all(&directory).or_fail("create a directory")?;
     Ok(directory)
 }

@@ -162,8 +162,8 @@ pub(crate) struct Site {
     /// URL of the page or the database; empty for files.
     pub(crate) url: String,
     pub(crate) port: u16,
-    /// Certificate of the server's authority, with TLS.
-    pub(crate) authority: Option<PathBuf>,
+    /// Certificate of the server's ca_file, with TLS.
+    pub(crate) ca_file: Option<PathBuf>,
     /// Directory for files.
     pub(crate) directory: PathBuf,
 }

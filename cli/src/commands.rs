@@ -40,7 +40,7 @@ use crate::config::{ConfigArguments, VARIABLES};
 use crate::exit::{Exit, Failure};
 use crate::output::Appearance;
 
-/// The help of the program alone, for a screen of 24 lines.
+/// Help shown without a command; fits 24 lines.
 pub const BRIEF: &str = "\
 The same file, HTTP and database work under every execution model, measured
 honestly.
@@ -52,12 +52,12 @@ honestly.
   photofinish run http-get --target http=http://127.0.0.1:8080/
       your own server
   photofinish gate http-get --base-rev main --server '{exe} --port {port}'
-      is my server slower than it was in main?
+      is my server slower than on main?
 
 Before:   list, plan, doctor, selftest
 Measure:  run, gate
 After:    show, open, runs, report, compare, export, baseline
-Several:  run --shard, submit, merge
+Cluster:  run --shard, submit, merge
 Your own: init, import, serve, schema, lanes, setup, check-worker
 Shell:    completions, man
 
@@ -65,7 +65,6 @@ Shell:    completions, man
 COMMAND` explains them, and `photofinish --help` all commands.
 ";
 
-/// Examples and exit codes.
 const EXAMPLES: &str = "\
 Examples:
   photofinish run
@@ -103,7 +102,7 @@ fn after_help() -> String {
 
 /// The same file, HTTP and database work under every execution model, measured honestly.
 ///
-/// Photofinish runs identical workloads as synchronous code, threads and several async runtimes, against embedded or
+/// Photofinish runs identical workloads as synchronous code, threads and several async runtimes, against mock or
 /// real servers, each round in a fresh process, and reports which is faster, by how much, and at what cost.
 #[derive(Parser)]
 #[command(name = "photofinish", version, max_term_width = 80, after_long_help = after_help())]

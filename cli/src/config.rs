@@ -29,7 +29,7 @@ pub use schema::schema;
 #[derive(Args)]
 #[command(next_help_heading = "Configuration")]
 pub struct ConfigArguments {
-    /// Take defaults of options from this file [default: the nearest photofinish.toml, up to the root of the repository]
+    /// Read default options from this file [default: the nearest photofinish.toml, up to the root of the repository]
     #[arg(
         long,
         global = true,

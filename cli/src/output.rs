@@ -34,7 +34,7 @@ pub struct Appearance {
     #[arg(short, long, global = true, hide_short_help = true)]
     quiet: bool,
 
-    /// Also print what is behind the numbers, such as the tool's own overhead
+    /// Print more detail, such as the tool's own overhead
     #[arg(
         short,
         long,

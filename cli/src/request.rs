@@ -76,8 +76,8 @@ struct WhatArguments {
     #[arg(long, value_delimiter = ',', value_name = "A,B")]
     runtimes: Option<Vec<String>>,
 
-    /// Add the floor of each language that is measured, the least that it can do: how far each runtime is from it (`epoll`
-    /// for the runtimes of this program)
+    /// Add the floor of each measured language, a minimal event loop, to show how far each runtime is from it
+    /// (`epoll` for the built-in runtimes)
     #[arg(long)]
     with_floor: bool,
 

@@ -33,8 +33,8 @@ pub fn findings(report: &Report<'_>) -> Vec<String> {
     sentences
 }
 
-/// The row of the largest decided difference, and that of the largest in the other direction, or else of other
-/// work: another scenario, or another stack.
+/// The row with the largest decided difference, then the largest in the opposite direction, or else in another
+/// scenario or stack.
 fn notable<'a>(matrix: &'a Matrix, summary: &Summary) -> Vec<&'a Row> {
     // Above 0 the runtime is faster than the reference.
     let effect = |comparison: &Comparison| match comparison.verdict {
@@ -139,7 +139,7 @@ fn subject(matrix: &Matrix, row: &Row) -> String {
 fn difference(row: &Row, runtime: &str, ratio: &Estimate, reference: &str) -> String {
     let times = times(ratio);
     match row.metric {
-        THROUGHPUT => format!("{runtime} serves {times} what {reference} does"),
+        THROUGHPUT => format!("{runtime} has {times} the rate of {reference}"),
         _ => format!("{runtime} has {times} the {} of {reference}", row.by),
     }
 }
@@ -155,7 +155,7 @@ fn times(ratio: &Estimate) -> String {
     }
 }
 
-/// The runtimes that the best one is not certainly better than; the reference has been spoken of.
+/// Runtimes that tie with the best one or are undecided, without the reference, named before.
 fn rivals(best: &Best, reference: &str) -> String {
     let of = |tied: bool| {
         let rivals = best.rivals.iter();
@@ -170,10 +170,7 @@ fn rivals(best: &Best, reference: &str) -> String {
     };
     match open.as_slice() {
         [] => tie,
-        names => format!(
-            "{tie}; between it and {} no difference can be told",
-            named(names)
-        ),
+        names => format!("{tie}; no difference from {} is certain", named(names)),
     }
 }
 
@@ -193,7 +190,7 @@ fn be(names: &[&str]) -> &'static str {
     if names.len() == 1 { "is" } else { "are" }
 }
 
-/// The verdicts counted, or the reason that there are none.
+/// Verdict counts, or the reason that there are none.
 fn counts(matrix: &Matrix, summary: &Summary) -> Option<String> {
     let rows = matrix.rows.iter();
     let all: Vec<&Comparison> = rows
@@ -219,11 +216,11 @@ fn counts(matrix: &Matrix, summary: &Summary) -> Option<String> {
     if decided + ties == 0 {
         let be = if undecided == 1 { "is" } else { "are" };
         return Some(format!(
-            "No difference can be told: {undecided} of {of} {be} inconclusive; more rounds narrow the intervals (`--rounds`)."
+            "No difference is certain: {undecided} of {of} {be} inconclusive; take more rounds (`--rounds`)."
         ));
     }
     Some(format!(
-        "Of {of} with the reference: {}.",
+        "{of} with the reference: {}.",
         describe::verdict_counts(all.iter().map(|it| it.verdict))
     ))
 }

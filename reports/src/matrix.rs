@@ -90,7 +90,7 @@ impl Matrix {
                 stack: group.stack.map(str::to_owned),
                 metric: group.headline(),
                 by: describe::headline(group),
-                reference: group.baseline().map(str::to_owned),
+                reference: group.reference().map(str::to_owned),
                 best: best(rounds, &group.choices(), group.headline()),
                 fields: runtimes.iter().map(field).collect(),
             }
@@ -129,7 +129,7 @@ fn field(
     let disturbed = rounds.of_cell(index).iter();
     Some(Field {
         cell: index,
-        is_reference: group.baseline() == Some(&cell.runtime),
+        is_reference: group.reference() == Some(&cell.runtime),
         disturbed: disturbed
             .filter(|round| round.conditions.disturbance.is_some())
             .count(),

@@ -1,4 +1,4 @@
-//! The server `http`: small answers as fast as possible, and delays, statuses and faults drawn from a seed.
+//! The server `http`: fast small responses, and delays, statuses and faults drawn from a seed.
 //!
 //! hyper does the framing of HTTP/1.1 and HTTP/2 (`http/http2.rs`). This file ties the parts together: the behaviour (`http/behaviour.rs`), requests
 //! (`http/routes.rs`), answers (`http/answers.rs`, `http/payload.rs`, `http/api.rs`) and the ways in which a fault ends a connection
@@ -56,8 +56,8 @@ fn check_behaviour(behaviour: &serde_json::Value) -> Result<(), BehaviourError> 
 
 fn start(startup: Startup) -> Result<Running, ServeError> {
     let script = Script::read(&startup.behaviour)?;
-    // Without `pipeline_flush`: it holds an answer back for as long as half a request waits behind it, and loses the
-    // 400 for a broken one.
+    // Without `pipeline_flush`, which withholds a response while a partial request follows, and drops the 400 for a
+    // malformed one.
     let protocol = http1::Builder::new();
     let shared = Arc::new(Shared {
         counts: startup.counts.clone(),
@@ -82,7 +82,7 @@ async fn serve_connection(protocol: http1::Builder, answers: HttpService, stream
         Err(error) if error.is_parse_version_h2() => {
             http2::serve(answers, stream, parts.read_buf).await;
         }
-        // Anything else is caused by the client (a reset, or a broken request, to which hyper has answered 400).
+        // An injected fault, or the client: a reset, or a malformed request that hyper answered with 400.
         Err(error) => {
             if let Some(fault) = misbehave::fault_in(&error) {
                 misbehave::close_with(fault, stream).await;

@@ -50,7 +50,7 @@ fn table(results: &Results) -> String {
     text
 }
 
-/// Text without the characters that have a meaning in a table.
+/// Escapes Markdown syntax; drops control characters.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars().filter(|c| !c.is_control()) {

@@ -26,7 +26,7 @@ pub(super) const OPENSSL: Program = Program {
 /// Files and their sizes.
 const FILES: [(Page, usize); 2] = [(Page::Kib10, 10 << 10), (Page::Mib1, 1 << 20)];
 
-/// Pages of the configuration, and their bodies.
+/// Pages served from the configuration.
 const PAGES: [(Page, &str); 3] = [
     (Page::Small, "Hello, World!"),
     (
@@ -69,12 +69,12 @@ pub(super) fn start(settings: &Settings, tls: bool) -> Result<Server, Failure> {
     for port in ports {
         wait_for(&mut process, port, "nginx")?;
     }
-    let authority = tls.then(|| directory.join("cert.pem"));
+    let ca_file = tls.then(|| directory.join("cert.pem"));
     Ok(Server {
         process,
         port: ports[0],
         http2_port: Some(ports[1]),
-        authority,
+        ca_file,
     })
 }
 
@@ -111,7 +111,7 @@ fn configuration(directory: &Path, [http1, http2]: [u16; 2], tls: bool) -> Strin
     )
 }
 
-/// `cert.pem` and `key.pem` of localhost and 127.0.0.1.
+/// Writes a self-signed `cert.pem` and `key.pem`.
 fn make_certificate(directory: &Path) -> Result<(), Failure> {
     let mut command = Command::new(OPENSSL.find()?);
     command.args([
@@ -146,7 +146,7 @@ fn make_certificate(directory: &Path) -> Result<(), Failure> {
     }
     let message = text::first_line(&String::from_utf8_lossy(&output.stderr));
     Err(Failure::new(format!(
-        "openssl made no certificate: {}",
+        "openssl failed: {}",
         message.unwrap_or_default()
     )))
 }

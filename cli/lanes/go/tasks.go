@@ -220,7 +220,7 @@ type Failures struct {
 	By string
 }
 
-const failedMessage = "task 1 failed, as asked"
+const failedMessage = "task 1 failed on purpose"
 
 func (failures *Failures) Prepare() error { return failures.round.params(failures) }
 

@@ -140,7 +140,7 @@ class FirstCompleted extends Workload {
 
 class Failures extends Workload {
   async operate() {
-    const message = 'task 1 failed, as asked';
+    const message = 'task 1 failed on purpose';
     const work = async (number) => {
       await wait(this.round.unitNs);
       if (number === 1) throw new Error(message);

@@ -438,7 +438,7 @@ def never_cancelled(totals, cancelled):
     return [f"in none of {totals.succeeded} operations the loser was cancelled"]
 
 
-MESSAGE = "task 1 failed, as asked"
+MESSAGE = "task 1 failed on purpose"
 
 
 def failing(number):

@@ -52,7 +52,7 @@ impl GateDirectory {
     /// An empty place for a single run, outside `repository`.
     pub fn of_run(repository: Option<&Path>) -> Result<Self, Failure> {
         let root = root(repository)?;
-        let failed = format!("cannot make a directory in {}", root.display());
+        let failed = format!("cannot create a directory in {}", root.display());
         let run = tempfile::Builder::new().prefix("run-").tempdir_in(&root);
         let run = run.or_fail(&*failed)?;
         let claimed = claim(run.path().to_owned(), b"").or_fail(failed)?;

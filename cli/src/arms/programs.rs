@@ -1,7 +1,7 @@
 //! Programs that the processes of an arm's server run, as the system reports them: a command may name one file and
 //! start another.
 //!
-//! The guard looks at its descendants once the server is ready; the gate compares the arms.
+//! The arm's server process inspects its descendants once ready; the gate compares.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -97,7 +97,7 @@ impl Program {
 
 /// The programs of this process's descendants. Empty unless one of them listens on `port`: a server that runs
 /// elsewhere, such as in a container, cannot be seen.
-pub fn behind(port: u16) -> BTreeSet<Program> {
+pub fn serving(port: u16) -> BTreeSet<Program> {
     let family = os::descendants();
     let listeners = os::listeners_on(port).unwrap_or_default();
     if !listeners.iter().any(|listener| family.contains(listener)) {
@@ -110,8 +110,6 @@ pub fn behind(port: u16) -> BTreeSet<Program> {
 mod tests {
     use super::*;
 
-    /// Goal: arms count as equal only if they demonstrably ran the same file and nothing else. Method: files with equal
-    /// and different content.
     #[test]
     fn arms_are_the_same_if_all_of_their_programs_are() {
         let directory = tempfile::tempdir().expect("a directory");

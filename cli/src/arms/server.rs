@@ -267,7 +267,7 @@ impl Server {
             "address": address,
             "group": self.process.id(),
             "complaint": not_found(&self.words()),
-            "programs": programs::behind(address.port()),
+            "programs": programs::serving(address.port()),
         }))?;
         guard::look_after(end, LOOK_AFTER, || self.lives(false))
     }

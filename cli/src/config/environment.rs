@@ -21,13 +21,10 @@ pub const VARIABLES: [(&str, &str); 18] = [
     ),
     ("PHOTOFINISH_PYTHON", "interpreter of the lanes in Python"),
     ("PHOTOFINISH_NODE", "interpreter of the lane node"),
-    (
-        "PHOTOFINISH_GO",
-        "command of Go that `setup go` builds with",
-    ),
+    ("PHOTOFINISH_GO", "`go` command that `setup go` uses"),
     (
         "PHOTOFINISH_DATA",
-        "directory of lanes' packages, before XDG_DATA_HOME",
+        "lane package directory; overrides XDG_DATA_HOME",
     ),
     ("NO_COLOR", "if set and not empty, no colour"),
     (
@@ -47,7 +44,7 @@ pub const VARIABLES: [(&str, &str); 18] = [
     ),
     (
         "XDG_CACHE_HOME",
-        "parent of gates' checkouts and builds, if not ~/.cache",
+        "parent of gate checkouts and builds [~/.cache]",
     ),
     (
         "XDG_DATA_HOME",

@@ -20,7 +20,7 @@ pub struct ExpectArguments {
     #[arg(long, value_name = "THRESHOLD", conflicts_with = "find_max")]
     expect: Vec<String>,
 
-    /// End the run as soon as a threshold is missed in more than half of its rounds
+    /// End the run once a threshold is missed in more than half of the planned rounds
     #[arg(long, conflicts_with = "find_max")]
     pub fail_fast: bool,
 }
@@ -83,7 +83,7 @@ impl ExpectArguments {
         }
         lift_budgets(plan, scenarios);
         if self.fail_fast && plan.thresholds.is_empty() {
-            return Err(Failure::usage("--fail-fast has no threshold to miss")
+            return Err(Failure::usage("--fail-fast needs a threshold")
                 .hint("add one: --expect 'service_p99 < 50ms', or the scenario's [expect] table"));
         }
         Ok(())
@@ -159,7 +159,7 @@ fn no_such_time(threshold: &Threshold) -> Failure {
 }
 
 impl Line {
-    /// Reads `METRIC < LIMIT` or `request.NAME.METRIC < LIMIT`.
+    /// Parses `[request.NAME.]METRIC < LIMIT`, or `>`.
     fn read(line: &str) -> Result<Self, Failure> {
         let (name, text) = conditions::split(line).ok_or_else(|| {
             Failure::usage(format!(

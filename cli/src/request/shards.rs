@@ -27,8 +27,8 @@ use crate::request::redo::RedoBudget;
 #[derive(Args)]
 #[command(next_help_heading = "Several machines")]
 pub struct ShardArguments {
-    /// Run a share of the load, of several processes that do so at the same time: shard I of N, from 0, such as 0/3;
-    /// `auto` takes both from the batch system
+    /// Run one share of a load that several processes generate together: shard I of N, counted from 0, such as 0/3;
+    /// `auto` asks the batch system
     #[arg(long, value_name = "I/N|auto")]
     shard: Option<ShardChoice>,
 
@@ -42,7 +42,7 @@ pub struct ShardArguments {
     )]
     store: Option<MeetingPlace>,
 
-    /// Longest wait for the other shards
+    /// Timeout for the other shards
     #[arg(
         long,
         value_name = "TIME",

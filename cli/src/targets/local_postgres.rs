@@ -214,7 +214,7 @@ struct Cluster {
 impl Cluster {
     fn create(binaries: &Path) -> Result<Self, Failure> {
         let failed = |error: io::Error| {
-            Failure::could_not_run("cannot make a directory for PostgreSQL").caused_by(error)
+            Failure::could_not_run("cannot create a directory for PostgreSQL").caused_by(error)
         };
         let user = server_user()?;
         let directory = tempfile::Builder::new()

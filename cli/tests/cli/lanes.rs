@@ -377,7 +377,7 @@ fn languages_are_set_side_by_side_each_with_its_floor() {
     ];
     let text = stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     for (stack, runtime, floor) in languages {
-        let distance = format!("Of the floor {floor}'s throughput: {runtime} ");
+        let distance = format!("Relative to the floor {floor}, throughput: {runtime} ");
         assert!(text.contains(&distance), "{distance} is not in: {stdout}");
         let cost = format!("of its CPU time per operation: {runtime} ");
         assert!(text.contains(&cost), "{cost} is not in: {stdout}");

@@ -182,11 +182,7 @@ fn an_unjudgeable_threshold_is_refused_before_anything_runs() {
         &["--expect=request.a b.errors < 1%"],
         &["unknown part `a b`"],
     );
-    refused(
-        "",
-        &["--fail-fast"],
-        &["--fail-fast has no threshold to miss"],
-    );
+    refused("", &["--fail-fast"], &["--fail-fast needs a threshold"]);
     refused(
         "",
         &["--find-max=response_p99 < 1s", "--expect=errors < 1%"],

@@ -17,21 +17,21 @@ pub(super) static KIND: Kind = Kind {
 };
 
 fn draw(report: &Report<'_>, group: &Group<'_>) -> Option<Drawing> {
-    let baseline = group
-        .baseline()
+    let reference = group
+        .reference()
         .filter(|_| group.headline() == THROUGHPUT)?;
     let rows: Vec<Row> = group
         .in_plan_order()
         .into_iter()
-        .filter_map(|cell| row(report, cell, baseline))
+        .filter_map(|cell| row(report, cell, reference))
         .collect();
-    let about = format!("throughput against {baseline}, log axis");
+    let about = format!("throughput against {reference}, log axis");
     let labels = Labels::new(&KIND, group, &about, units::ratio);
     Some(rows::dots(labels, &rows, 1.0))
 }
 
-fn row(report: &Report<'_>, cell: &CellSummary, baseline: &str) -> Option<Row> {
-    let (estimate, text) = if cell.runtime == baseline {
+fn row(report: &Report<'_>, cell: &CellSummary, reference: &str) -> Option<Row> {
+    let (estimate, text) = if cell.runtime == reference {
         (Estimate::exact(1.0), "1×".to_owned())
     } else {
         let comparison = cell.comparisons.get(THROUGHPUT)?;

@@ -22,15 +22,15 @@ pub fn headline(group: &Group<'_>) -> &'static str {
 /// The verdicts on all runtimes, and the ratios needed by undecided ones; `None` if there was nothing to
 /// compare.
 pub fn verdicts(group: &Group<'_>) -> Option<String> {
-    let baseline = group.baseline()?;
+    let reference = group.reference()?;
     let alike = grouped(group);
-    // A floor alone is no rival.
+    // Floors are not compared.
     if alike.is_empty() {
         return None;
     }
     if let ([((None, reason), _)], false) = (alike.as_slice(), group.has_verdicts()) {
         let reason = reason.unwrap_or("the record does not say why");
-        return Some(format!("No verdict against {baseline}: {reason}."));
+        return Some(format!("No verdict against {reference}: {reason}."));
     }
     let phrases = alike.iter().map(|((verdict, reason), runtimes)| {
         let names = runtimes.join(", ");
@@ -45,29 +45,29 @@ pub fn verdicts(group: &Group<'_>) -> Option<String> {
     let (by, verdicts) = (headline(group), list(phrases, "; "));
     let callable = callable(group);
     Some(format!(
-        "By {by} against {baseline}: {verdicts}.{}",
+        "By {by} against {reference}: {verdicts}.{}",
         callable.unwrap_or_default()
     ))
 }
 
-/// What a comparison across languages says, and what it does not.
+/// Caption of the comparison across languages.
 pub const STACKS: &str = "The best runtime of each language by its median. No verdict across languages: most of the difference \
-    is interpreter and client library, not the way of waiting; CPU time per operation is the fairest number.";
+    is interpreter and client library, not execution model; compare CPU time per operation.";
 
-/// Runtimes with their comparisons by a metric, whose name in words comes first.
+/// A metric's name in words, and the comparison of each runtime by it.
 type Distances<'a> = (&'a str, Vec<(&'a str, Comparison)>);
 
-/// Every runtime's distance from the floor by each metric: `Of the floor epoll's throughput: tokio 0.961× (0.942×–0.983×); of
-/// its CPU time per operation: tokio 1.04×.` `None` if there is nothing to compare.
+/// Every runtime's distance from the floor by each metric: `Relative to the floor epoll, throughput: tokio 0.961×
+/// (0.942×–0.983×); CPU time per operation: tokio 1.04×.` `None` if there is nothing to compare.
 pub fn distances(floor: &str, by: &[Distances<'_>]) -> Option<String> {
     let mut compared = by.iter().filter(|(_, runtimes)| !runtimes.is_empty());
     let (metric, runtimes) = compared.next()?;
     let first = format!(
-        "Of the floor {floor}'s {metric}: {}",
+        "Relative to the floor {floor}, {metric}: {}",
         distances_by(runtimes)
     );
     let sentence = compared.fold(first, |sentence, (metric, runtimes)| {
-        format!("{sentence}; of its {metric}: {}", distances_by(runtimes))
+        format!("{sentence}; {metric}: {}", distances_by(runtimes))
     });
     Some(sentence + ".")
 }
@@ -106,17 +106,17 @@ fn grouped<'a>(group: &Group<'a>) -> Vec<(Reasoned<'a>, Vec<&'a str>)> {
     alike
 }
 
-/// The range of factors needed by the group's undecided comparisons.
+/// Range of ratios that the undecided comparisons need.
 fn callable(group: &Group<'_>) -> Option<String> {
     let comparisons = group.comparisons().map(|(_, comparison)| comparison);
     let factors: Vec<f64> = comparisons.filter_map(needed_factor).collect();
     let range = range(factors.iter().copied(), units::ratio)?;
     Some(format!(
-        " With intervals this wide, a decision needs a factor of {range}; more rounds narrow them."
+        " Intervals this wide can only decide ratios of {range}; more rounds narrow them."
     ))
 }
 
-/// The factor between the two that would have decided an undecided comparison; `None` if it is decided.
+/// Smallest ratio that would have been decided with this interval; `None` if decided.
 fn needed_factor(comparison: &Comparison) -> Option<f64> {
     let undecided = comparison.verdict == Some(Verdict::Inconclusive);
     let share = comparison.smallest_callable.filter(|_| undecided)?;
@@ -180,7 +180,7 @@ pub fn verdict_counts(verdicts: impl Iterator<Item = Option<Verdict>> + Clone) -
     list(counts, ", ")
 }
 
-/// The verdicts of a comparison of two records: those of all metrics counted, faster and slower even if there are none.
+/// Verdict counts over all metrics of two records; faster and slower are given even if 0.
 pub fn change_counts(verdicts: impl Iterator<Item = Option<Verdict>> + Clone) -> String {
     let count = |kind| verdicts.clone().filter(|verdict| *verdict == kind).count();
     let [faster, slower] = [Verdict::Faster, Verdict::Slower].map(|verdict| count(Some(verdict)));
@@ -197,8 +197,8 @@ pub fn change_counts(verdicts: impl Iterator<Item = Option<Verdict>> + Clone) ->
 /// The legend of a comparison's pictures.
 pub fn change_legend(margin: f64) -> String {
     format!(
-        "head / base, with its interval; faster is more operations, or less time or cost. The grey band is the margin of {}, in \
-         which a difference does not matter; all intervals have one logarithmic axis.",
+        "head / base, with its interval; faster means a higher rate, or less time or cost. Within the grey band, the margin of {}, a \
+         difference does not matter. All intervals share a logarithmic axis.",
         units::percent(margin)
     )
 }
@@ -228,7 +228,7 @@ pub fn verdict_of(cell: &CellSummary, group: &Group<'_>) -> String {
 pub fn ratio(cell: &CellSummary, group: &Group<'_>) -> String {
     match cell.comparisons.get(group.headline()) {
         Some(comparison) => units::ratio(comparison.ratio.value),
-        None if group.baseline() == Some(&cell.runtime) => "1×".to_owned(),
+        None if group.reference() == Some(&cell.runtime) => "1×".to_owned(),
         None => "n/a".to_owned(),
     }
 }

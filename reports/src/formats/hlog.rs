@@ -1,9 +1,9 @@
 //! `hlog`: an HdrHistogram interval log, one line per measured round and kind of time.
 //!
-//! Version 1.3 with tags, as the HdrHistogram implementations of other languages read and its tools split. A line's
-//! timestamp is the round's start relative to the run's; its length is that of the measured phase; its maximum is in
-//! ms; the histogram itself is in ns. Failed operations are not included. A round under open load has further lines for
-//! response and lag, with the kind at the end of their tags.
+//! Version 1.3 with tags, which other HdrHistogram implementations read and its tools split by. A line's timestamp is
+//! the round's start relative to the run's; its length is that of the measured phase; its maximum is in ms; the
+//! histogram itself is in ns. Failed operations are not included. Under open load there are also lines tagged
+//! `….response` and `….lag`.
 
 use jiff::Timestamp;
 use photofinish_record::{Cell, Measurement, Record};
@@ -73,7 +73,7 @@ fn tag(cell: &Cell) -> String {
     )
 }
 
-/// A tag ends at a comma, and readers split lines at spaces.
+/// Replaces commas and spaces, which end a tag.
 fn tag_part(text: &str) -> String {
     let plain = |character: char| character.is_alphanumeric() || "-._".contains(character);
     text.replace(|character| !plain(character), "_")

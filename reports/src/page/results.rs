@@ -13,7 +13,7 @@ use crate::summary::{CellSummary, Group, MetricSummary, Status};
 use crate::{charts, describe, units};
 
 pub(super) fn table(report: &Report<'_>, group: &Group<'_>) -> Markup {
-    let versus = group.baseline().map(|baseline| format!("vs {baseline}"));
+    let versus = group.reference().map(|reference| format!("vs {reference}"));
     let columns = describe::page_columns(group.load).map(|column| column.heading);
     let headings = std::iter::once("runtime")
         .chain(versus.as_deref())
@@ -34,7 +34,7 @@ fn row(report: &Report<'_>, cell: &CellSummary, group: &Group<'_>) -> Markup {
                 @if let Some(arm) = cell.arm { " · " (arm.name()) }
                 @if let Some(note) = report.note(&cell.runtime) { small { "(" (note) ")" } }
             }
-            @if group.baseline().is_some() { (compared(cell, group)) }
+            @if group.reference().is_some() { (compared(cell, group)) }
             @for column in describe::page_columns(group.load) { (result(cell, column)) }
             (counts(report, cell))
         }

@@ -68,7 +68,7 @@ impl<'a> Group<'a> {
     /// The cells with numbers in the order of charts, which is the same in all of them: the reference first, the others as
     /// in the plan.
     pub(crate) fn in_plan_order(&self) -> Vec<&'a CellSummary> {
-        let reference = self.baseline();
+        let reference = self.reference();
         let cells = self.cells.iter().copied();
         let mut ordered: Vec<&CellSummary> =
             cells.filter(|cell| cell.status == Status::Ok).collect();
@@ -77,7 +77,7 @@ impl<'a> Group<'a> {
     }
 
     /// The reference of the comparisons by the headline metric; `None` if there is no other runtime.
-    pub fn baseline(&self) -> Option<&'a str> {
+    pub fn reference(&self) -> Option<&'a str> {
         self.comparisons()
             .map(|(_, comparison)| comparison.against.as_str())
             .next()

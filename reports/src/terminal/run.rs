@@ -214,8 +214,8 @@ impl Printer<'_> {
         for column in describe::extra_columns(group.load) {
             table.extra(column.heading, cells().map(|cell| column.text(cell)));
         }
-        if let Some(baseline) = group.baseline() {
-            let versus = format!("vs {}", clean(baseline));
+        if let Some(reference) = group.reference() {
+            let versus = format!("vs {}", clean(reference));
             let versus = if versus.width() <= LONGEST_VERSUS {
                 &versus
             } else {

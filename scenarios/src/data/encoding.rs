@@ -1,7 +1,7 @@
 //! Encodings of a value for its place in a request, so that no value can change the structure around it.
 //!
-//! A value that cannot stand in a place under any encoding is refused. `|raw` switches off escaping, but not the refusal
-//! of bytes that would end a header or a request line.
+//! A value that no encoding makes valid is refused. `|raw` turns escaping off, but bytes that would end a header or
+//! request line are still refused.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use url::form_urlencoded::byte_serialize;
@@ -15,7 +15,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// The place of a text, which determines the encoding of values in it.
+/// The context of a value, which determines its encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     /// As it is: a plain text, a parameter of a statement.
@@ -39,7 +39,7 @@ pub(super) enum Escape {
     JsonString,
     JsonScalar,
     Header,
-    /// For a value in a path that is already encoded.
+    /// An already encoded value in a path.
     Target,
 }
 
@@ -68,7 +68,7 @@ impl Escape {
         }
     }
 
-    /// Appends the encoded value. An error is the reason for a refusal; anything appended by then must be discarded.
+    /// Appends the encoded value. An error says why the value is refused; nothing is appended then.
     #[inline]
     pub(super) fn write(self, value: &[u8], out: &mut Vec<u8>) -> Result<(), &'static str> {
         match self {

@@ -30,19 +30,20 @@ params! {
     offload: bool = true,
 }
 
-/// The bystander's period and how often it wakes: about as long as the sums take.
+/// The bystander's period; all of its wake-ups together take about as long as the sums.
 const PERIOD: Duration = Duration::from_millis(1);
 const TIMES: u32 = 5;
 
-/// With more, the sum of their squares is beyond 64 bits.
+/// Squares in a sum, which stays well below 2^64.
 const MOST_SQUARES: u32 = 1_000_000;
+/// Sums of an operation.
 const MOST_SUMS: usize = 100;
 
 impl Workload for CpuOffload {
     const ABOUT: About = About {
         name: "cpu-offload",
         class: "cpu",
-        operation: "3 concurrent sums of squares, offloaded or inline, while a timer runs",
+        operation: "concurrent sums of squares, offloaded or inline, while a timer runs",
         targets: &[],
         needs: &[],
     };
@@ -93,9 +94,9 @@ impl Workload for CpuOffload {
 
 async fn sum<R: Runtime>(runtime: R, work: Work, offload: bool) -> Result<u64, Failure> {
     if offload {
-        Ok(runtime.offload(move || work.done()).await?)
+        Ok(runtime.offload(move || work.compute()).await?)
     } else {
-        Ok(work.done())
+        Ok(work.compute())
     }
 }
 
@@ -107,7 +108,7 @@ struct Work {
 }
 
 impl Work {
-    fn done(self) -> u64 {
+    fn compute(self) -> u64 {
         let mut sum = 0;
         for _ in 0..self.repeats.get() {
             sum = sum_of_squares(self.count);
@@ -117,12 +118,12 @@ impl Work {
 }
 
 fn sum_of_squares(count: u32) -> u64 {
-    // Added one by one: a compiler that knows the formula below leaves nothing to be done.
+    // `black_box` keeps the compiler from substituting the closed form below.
     let square = |number| black_box(u64::from(number) * u64::from(number));
     (0..count).map(square).sum()
 }
 
-/// The same without adding: (n - 1) n (2n - 1) / 6.
+/// Closed form: (n - 1) n (2n - 1) / 6.
 fn known_sum(count: u32) -> u64 {
     let count = u128::from(count);
     let sum = count.saturating_sub(1) * count * (2 * count).saturating_sub(1) / 6;

@@ -1,6 +1,6 @@
 //! `failures`: three concurrent tasks, of which the middle one fails; the others succeed, and the process survives.
 //!
-//! It fails by returning an error or by a panic. Either reaches the joining task, with its message.
+//! It returns an error or panics; either reaches the joining task, with its message.
 
 use std::time::{Duration, Instant};
 
@@ -16,31 +16,31 @@ use super::tallies::{ensure, no_shorter};
 
 #[derive(Debug)]
 pub struct Failures {
-    by: By,
+    by: FailureMode,
     unit: Duration,
 }
 
 params! {
     /// The way the middle task fails.
-    by: By = By::Error,
+    by: FailureMode = FailureMode::Error,
 }
 
-/// A way to fail.
+/// The kind of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum By {
-    /// It returns an error.
+pub enum FailureMode {
+    /// Returns an error.
     Error,
-    /// It panics.
+    /// Panics.
     Panic,
 }
 
 /// The message of the failing task.
-const MESSAGE: &str = "task 1 failed, as asked";
+const MESSAGE: &str = "task 1 failed on purpose";
 const TASKS: u32 = 3;
 const FAILING: u32 = 1;
 
-/// A task's number, or the message of its error; or its end without either.
+/// A task's number, its error message, or how it ended otherwise.
 type Outcome = Result<Result<u32, String>, TaskError>;
 
 impl Workload for Failures {
@@ -83,23 +83,23 @@ async fn work<R: Runtime>(
     runtime: R,
     time: Duration,
     number: u32,
-    failing: Option<By>,
+    failing: Option<FailureMode>,
 ) -> Result<u32, String> {
     let waited = wait(&runtime, time).await;
     waited.map_err(Failure::into_detail)?;
     match failing {
         None => Ok(number),
-        Some(By::Error) => Err(MESSAGE.to_owned()),
-        // A panic like any other, but without the hook, which would report each of thousands on stderr.
-        Some(By::Panic) => std::panic::resume_unwind(Box::new(MESSAGE)),
+        Some(FailureMode::Error) => Err(MESSAGE.to_owned()),
+        // Skips the panic hook, which would print thousands of messages to stderr.
+        Some(FailureMode::Panic) => std::panic::resume_unwind(Box::new(MESSAGE)),
     }
 }
 
 /// Success, the failure with its message, success.
-fn check(by: By, outcomes: &[Outcome]) -> Result<(), Failure> {
+fn check(by: FailureMode, outcomes: &[Outcome]) -> Result<(), Failure> {
     let failed = match by {
-        By::Error => Ok(Err(MESSAGE.to_owned())),
-        By::Panic => Err(TaskError::Panicked(MESSAGE.to_owned())),
+        FailureMode::Error => Ok(Err(MESSAGE.to_owned())),
+        FailureMode::Panic => Err(TaskError::Panicked(MESSAGE.to_owned())),
     };
     let expected = [Ok(Ok(0)), failed, Ok(Ok(2))];
     ensure(*outcomes == expected, || {
@@ -125,10 +125,13 @@ mod tests {
             let failure = check(by, outcomes).unwrap_err();
             assert_eq!(failure.kind, Failure::WRONG_CONTENT, "{outcomes:?}");
         };
-        caught(By::Panic, &[Ok(Ok(0)), panicked("?"), Ok(Ok(2))]);
-        caught(By::Panic, &[Ok(Ok(0)), failed(), Ok(Ok(2))]);
-        caught(By::Error, &[Ok(Ok(0)), Ok(Ok(1)), Ok(Ok(2))]);
-        caught(By::Error, &[Ok(Ok(0)), failed(), Err(TaskError::Cancelled)]);
-        caught(By::Error, &[Ok(Ok(0)), failed()]);
+        caught(FailureMode::Panic, &[Ok(Ok(0)), panicked("?"), Ok(Ok(2))]);
+        caught(FailureMode::Panic, &[Ok(Ok(0)), failed(), Ok(Ok(2))]);
+        caught(FailureMode::Error, &[Ok(Ok(0)), Ok(Ok(1)), Ok(Ok(2))]);
+        caught(
+            FailureMode::Error,
+            &[Ok(Ok(0)), failed(), Err(TaskError::Cancelled)],
+        );
+        caught(FailureMode::Error, &[Ok(Ok(0)), failed()]);
     }
 }

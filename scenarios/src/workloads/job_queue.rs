@@ -36,7 +36,7 @@ params! {
     capacity: NonZeroU32 = count(10),
     /// Consumers, which take jobs from the queue.
     consumers: NonZeroU32 = count(5),
-    /// Jobs in progress at once.
+    /// Most jobs in progress.
     limit: NonZeroU32 = count(3),
     /// Duration of a job, in units.
     work: f64 = 0.25,
@@ -53,7 +53,7 @@ impl Params {
     }
 }
 
-/// Maximum number of producers and consumers, and of jobs in total.
+/// Maximum number of producers, and of consumers.
 const MOST_PARTS: u32 = 1_000;
 const MOST_JOBS: u32 = 1_000_000;
 
@@ -76,10 +76,10 @@ impl Workload for JobQueue {
         require_at_most("consumers", params.consumers.get(), MOST_PARTS)?;
         let jobs = params.all_jobs();
         require(jobs <= MOST_JOBS, "jobs", || {
-            format!("expected at most {MOST_JOBS} jobs of all producers, got {jobs}")
+            format!("expected at most {MOST_JOBS} jobs in total, got {jobs}")
         })?;
         require((0.0..=100.0).contains(&params.work), "work", || {
-            "a job takes from 0 to 100 units".to_owned()
+            format!("expected a job of 0 to 100 units, got {}", params.work)
         })?;
         let work = unit.mul_f64(params.work);
         Ok(Self { params, work })
@@ -172,7 +172,7 @@ async fn consume<R: Runtime>(
 struct Board {
     ledger: Ledger,
     running: Arc<Peak>,
-    /// Jobs started and not done.
+    /// Jobs sent and not done.
     unfinished: Peak,
     consumers: Arc<Peak>,
 }

@@ -1,4 +1,4 @@
-//! The HTML of a page: its escaped title, its links in several forms, and decoys of both.
+//! The HTML of a page: title, links in several forms, and decoys of both.
 //!
 //! Pure text. Comments and scripts contain fake links, and pictures have titles of their own: a client that
 //! matches patterns instead of parsing pages is caught. The set of pages is decided in `plan.rs`.
@@ -21,7 +21,7 @@ pub(super) enum Link {
 
 impl Link {
     /// The form used in the page at `from`.
-    fn written(&self, from: &str) -> String {
+    fn href(&self, from: &str) -> String {
         match self {
             Link::Absolute(to) => format!("{ORIGIN}{to}"),
             Link::Relative(to) => relative(from, to),
@@ -45,12 +45,12 @@ fn relative(from: &str, to: &str) -> String {
 /// The whole page at `path`.
 pub(super) fn page_html(path: &str, title: Option<&str>, links: &[Link]) -> String {
     let title = title.map_or_else(String::new, |title| {
-        format!("<title>\n  {}\n</title>\n", escaped(title))
+        format!("<title>\n  {}\n</title>\n", escape(title))
     });
     let items: String = links
         .iter()
-        .map(|link| link.written(path))
-        .map(|url| format!("<li><a href=\"{}\">{}</a>\n", escaped(&url), escaped(&url)))
+        .map(|link| link.href(path))
+        .map(|url| format!("<li><a href=\"{}\">{}</a>\n", escape(&url), escape(&url)))
         .collect();
     format!(
         "<!doctype html>\n<html lang=en>\n<meta charset=utf-8>\n<!-- <title>A comment</title> -->\n{title}\
@@ -63,7 +63,7 @@ pub(super) fn page_html(path: &str, title: Option<&str>, links: &[Link]) -> Stri
     )
 }
 
-fn escaped(text: &str) -> String {
+fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
@@ -71,6 +71,7 @@ fn escaped(text: &str) -> String {
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
+            // A numeric reference, which clients must decode as well.
             '\u{2014}' => escaped.push_str("&#x2014;"),
             letter => escaped.push(letter),
         }
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_title_is_escaped_and_omitted_if_there_is_none() {
+    fn titles_are_escaped_and_optional() {
         let html = page_html("/", Some("a < b & c"), &[]);
         assert!(
             html.contains("<title>\n  a &lt; b &amp; c\n</title>"),
@@ -101,7 +102,7 @@ mod tests {
         assert_eq!(
             html.matches("<title>").count(),
             2,
-            "a comment's and a picture's"
+            "those of the comment and the svg"
         );
         assert!(html.contains("<a href=\"/pages/3\">"), "{html}");
     }

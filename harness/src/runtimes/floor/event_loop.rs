@@ -21,18 +21,18 @@ use super::Driver;
 use super::timers::Timers;
 use crate::runtime::StartError;
 
-/// Tasks run before the loop looks for events again: enough to make that call rare, few enough that an event does not wait
-/// for a whole round of busy sessions.
+/// Tasks run before the loop looks for events again: enough to make that call rare, few enough that events do not
+/// wait for every busy session.
 const TASKS_PER_TURN: usize = 64;
 
 thread_local! {
-    static READY: Ready = const { Ready { of: Cell::new(0), tasks: RefCell::new(VecDeque::new()) } };
+    static READY: Ready = const { Ready { owner: Cell::new(0), tasks: RefCell::new(VecDeque::new()) } };
 }
 
 /// The tasks of this thread's loop that are ready.
 struct Ready {
     /// Number of the loop that they belong to; 0 without one.
-    of: Cell<u64>,
+    owner: Cell<u64>,
     tasks: RefCell<VecDeque<Runnable>>,
 }
 
@@ -42,13 +42,13 @@ pub(super) struct EventLoop<D> {
     timers: Rc<Timers>,
 }
 
-/// The part of a loop that other threads reach.
+/// State that other threads may access.
 struct Inbox {
     /// Number of the loop in this process, from 1.
     number: u64,
     tasks: Mutex<Vec<Runnable>>,
     event: OwnedFd,
-    /// True if the future that the loop's thread blocks on is to be polled.
+    /// True if the future passed to `block_on` is ready to be polled.
     main_is_ready: AtomicBool,
 }
 
@@ -62,7 +62,7 @@ impl<D: Driver> EventLoop<D> {
         let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         let event = event.map_err(|errno| StartError::Threads(errno.into()))?;
         let driver = driver(&event)?;
-        READY.with(|ready| ready.of.set(number));
+        READY.with(|ready| ready.owner.set(number));
         Ok(Self {
             driver,
             inbox: Arc::new(Inbox {
@@ -104,16 +104,16 @@ impl<D: Driver> EventLoop<D> {
             if self.inbox.main_is_ready.swap(false, Ordering::Acquire)
                 && let Poll::Ready(output) = future.as_mut().poll(&mut context)
             {
-                // A task may block on the loop that runs it: what woke the future around it meanwhile was taken here.
+                // Calls nest: a task may call `block_on`, and this inner loop may have consumed the outer wake-up.
                 self.inbox.main_is_ready.store(true, Ordering::Relaxed);
                 self.driver.flush();
-                self.inbox.empty(); // The event of a task that was woken meanwhile may have been taken.
+                self.inbox.drain(); // The eventfd signal for these tasks may be consumed already.
                 return output;
             }
             let tasks_are_left = run_ready_tasks();
             self.wait(tasks_are_left);
             self.timers.fire();
-            self.inbox.empty();
+            self.inbox.drain();
         }
     }
 
@@ -138,7 +138,7 @@ impl<D> Drop for EventLoop<D> {
         while let Some(task) = next_ready_task() {
             drop(task);
         }
-        READY.with(|ready| ready.of.set(0));
+        READY.with(|ready| ready.owner.set(0));
     }
 }
 
@@ -161,7 +161,7 @@ impl Inbox {
     /// True on the loop's own thread.
     fn is_here(&self) -> bool {
         // While the thread ends, its queue may be gone.
-        READY.try_with(|ready| ready.of.get()) == Ok(self.number)
+        READY.try_with(|ready| ready.owner.get()) == Ok(self.number)
     }
 
     fn push(&self, task: Runnable) {
@@ -179,7 +179,7 @@ impl Inbox {
     }
 
     /// Moves the tasks that other threads have woken to the queue.
-    fn empty(&self) {
+    fn drain(&self) {
         let mut tasks = self.lock();
         if !tasks.is_empty() {
             READY.with(|ready| ready.tasks.borrow_mut().extend(tasks.drain(..)));

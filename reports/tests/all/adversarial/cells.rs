@@ -28,7 +28,7 @@ fn one_bad_round_leaves_an_interval_and_what_a_verdict_would_need() {
         "{threads}"
     );
     assert!(
-        flat(&text).contains("a decision needs a factor of"),
+        flat(&text).contains("Intervals this wide can only decide ratios of"),
         "{text}"
     );
     let page = crate::page(&record);
