@@ -88,8 +88,8 @@ fn run_supervised<W: Workload>(plan: &WorkerPlan, supervisor: &Supervisor) -> Wo
         Err(SelectError::Start(StartError::Unsupported(reason))) => {
             WorkerResult::Unsupported { reason }
         }
-        Err(SelectError::Start(StartError::Threads(error))) => WorkerResult::failed(
-            format!("cannot start the runtime's threads: {error}"),
+        Err(SelectError::Start(StartError::System(error))) => WorkerResult::failed(
+            format!("cannot start the runtime: {error}"),
             Some(os::RAISE_THREAD_LIMIT.to_owned()),
         ),
         Err(error) => failed(error.to_string()),

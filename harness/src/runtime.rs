@@ -117,8 +117,8 @@ pub enum StartError {
     #[error("{0}")]
     Unsupported(String),
     /// The operating system refused a request that should have succeeded.
-    #[error("cannot start the runtime's threads")]
-    Threads(#[source] io::Error),
+    #[error("cannot start the runtime")]
+    System(#[source] io::Error),
 }
 
 /// The deadline of [`Runtime::timeout`] passed first.

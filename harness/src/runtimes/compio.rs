@@ -84,7 +84,7 @@ pub(super) fn start(_: RuntimeConfig) -> Result<impl Runtime, StartError> {
 pub(super) fn start_over_epoll() -> Result<impl Runtime, StartError> {
     let mut driver = ProactorBuilder::new();
     driver.driver_type(DriverType::Poll);
-    let runtime = over(&driver).map_err(StartError::Threads)?;
+    let runtime = over(&driver).map_err(StartError::System)?;
     Ok(Compio::new(runtime, [("driver", "epoll")]))
 }
 

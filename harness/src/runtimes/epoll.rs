@@ -49,7 +49,7 @@ fn start_error(error: io::Error) -> StartError {
         Some(nix::libc::ENOSYS) => StartError::Unsupported(
             "it needs epoll_pwait2, which Linux has from 5.11 on".to_owned(),
         ),
-        _ => StartError::Threads(error),
+        _ => StartError::System(error),
     }
 }
 

@@ -38,6 +38,6 @@ pub(super) fn start(config: RuntimeConfig) -> Result<impl Runtime, StartError> {
     // how much waits, which does not shrink with the CPUs.
     let cpus = crate::os::online_cpus().max(config.worker_threads.get());
     let queue =
-        PoolQueue::start(cpus.saturating_mul(THREADS_PER_CPU)).map_err(StartError::Threads)?;
+        PoolQueue::start(cpus.saturating_mul(THREADS_PER_CPU)).map_err(StartError::System)?;
     Ok(Blocking::Pool(queue))
 }

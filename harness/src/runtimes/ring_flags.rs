@@ -73,7 +73,7 @@ fn start_error(error: io::Error) -> StartError {
         Some(Errno::EPERM | Errno::EACCES | Errno::ENOSYS) => {
             StartError::Unsupported(format!("the kernel refuses io_uring: {error}"))
         }
-        _ => StartError::Threads(error),
+        _ => StartError::System(error),
     }
 }
 
@@ -86,12 +86,12 @@ mod tests {
         for errno in [Errno::EPERM, Errno::ENOSYS] {
             match start_error(errno.into()) {
                 StartError::Unsupported(reason) => assert!(reason.contains("io_uring"), "{reason}"),
-                StartError::Threads(error) => panic!("{error} is not reported as unsupported"),
+                StartError::System(error) => panic!("{error} is not reported as unsupported"),
             }
         }
         assert!(matches!(
             start_error(Errno::ENOMEM.into()),
-            StartError::Threads(_)
+            StartError::System(_)
         ));
     }
 
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(flags_after(&[Errno::EINVAL; 2]).ok(), Some("none"));
         assert!(matches!(
             flags_after(&[Errno::EINVAL; 3]),
-            Err(StartError::Threads(_))
+            Err(StartError::System(_))
         ));
     }
 

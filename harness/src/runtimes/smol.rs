@@ -56,7 +56,7 @@ pub(super) fn start(config: RuntimeConfig) -> Result<impl Runtime, StartError> {
     let threads: Vec<_> = (0..config.worker_threads.get())
         .map(start_one)
         .collect::<Result<_, _>>()
-        .map_err(StartError::Threads)?;
+        .map_err(StartError::System)?;
     Ok(Smol {
         executor,
         worker_threads: config.worker_threads,

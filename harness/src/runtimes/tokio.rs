@@ -43,7 +43,7 @@ pub(super) fn start(config: RuntimeConfig) -> Result<impl Runtime, StartError> {
         .worker_threads(config.worker_threads.get() as usize)
         .enable_all()
         .build()
-        .map_err(StartError::Threads)?;
+        .map_err(StartError::System)?;
     Ok(Tokio::new(runtime, config.worker_threads))
 }
 

@@ -23,6 +23,6 @@ pub(super) fn start(_: RuntimeConfig) -> Result<impl Runtime, StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(StartError::Threads)?;
+        .map_err(StartError::System)?;
     Ok(Tokio::new(runtime, NonZeroU32::MIN))
 }

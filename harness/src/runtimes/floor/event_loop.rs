@@ -60,7 +60,7 @@ impl<D: Driver> EventLoop<D> {
         static STARTED: AtomicU64 = AtomicU64::new(0);
         let number = 1 + STARTED.fetch_add(1, Ordering::Relaxed);
         let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
-        let event = event.map_err(|errno| StartError::Threads(errno.into()))?;
+        let event = event.map_err(|errno| StartError::System(errno.into()))?;
         let driver = driver(&event)?;
         READY.with(|ready| ready.owner.set(number));
         Ok(Self {
