@@ -7,9 +7,12 @@ mod own_features;
 mod postgres;
 mod servers;
 
+use std::collections::BTreeSet;
+
 use clap::ValueEnum;
 
 use crate::photofinish::{Ours, OwnScenario};
+use crate::programs::Program;
 use crate::rivals::{self, Rival};
 use crate::scripts::Script;
 use crate::work::Work;
@@ -165,10 +168,35 @@ pub(crate) fn all() -> Vec<Comparison> {
     .concat()
 }
 
+/// Programs that the comparisons need, sorted by name.
+pub(crate) fn programs(comparisons: &[Comparison]) -> Vec<Program> {
+    let contestants = comparisons
+        .iter()
+        .flat_map(|comparison| &comparison.contestants);
+    let programs: BTreeSet<Program> = contestants
+        .flat_map(|contestant| {
+            let server = crate::servers::programs(&contestant.work).iter().copied();
+            let rival = match contestant.generator {
+                Generator::Rival(rival) => Some(rival.program),
+                Generator::Script(script) => Some(script.program),
+                Generator::Photofinish(_) => None,
+            };
+            server.chain(rival)
+        })
+        .collect();
+    programs.into_iter().collect()
+}
+
+/// The programs that are not installed.
+pub(crate) fn missing_programs(comparisons: &[Comparison]) -> Vec<Program> {
+    programs(comparisons)
+        .into_iter()
+        .filter(|program| program.find().is_err())
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     #[test]

@@ -8,14 +8,12 @@ mod nginx;
 mod postgres;
 pub(crate) mod responder;
 
-use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::child::Background;
-use crate::comparisons::{Comparison, Generator};
 use crate::cpus;
 use crate::failure::{Failure, OrFail as _};
 use crate::programs::Program;
@@ -65,7 +63,6 @@ impl Kind {
         }
     }
 
-    /// The programs that it needs.
     fn programs(self) -> &'static [Program] {
         match self {
             Self::Responder | Self::HttpMock | Self::SqlMock | Self::WsMock => &[],
@@ -87,34 +84,9 @@ impl Kind {
     }
 }
 
-/// The programs that comparisons need, in the order of their names.
-pub(crate) fn programs(comparisons: &[Comparison]) -> Vec<Program> {
-    let contestants = comparisons
-        .iter()
-        .flat_map(|comparison| &comparison.contestants);
-    let programs: BTreeSet<Program> = contestants
-        .flat_map(|contestant| {
-            let server = Kind::of(&contestant.work)
-                .map_or(&[][..], Kind::programs)
-                .iter()
-                .copied();
-            let rival = match contestant.generator {
-                Generator::Rival(rival) => Some(rival.program),
-                Generator::Script(script) => Some(script.program),
-                Generator::Photofinish(_) => None,
-            };
-            server.chain(rival)
-        })
-        .collect();
-    programs.into_iter().collect()
-}
-
-/// The programs that are not installed.
-pub(crate) fn missing_programs(comparisons: &[Comparison]) -> Vec<Program> {
-    programs(comparisons)
-        .into_iter()
-        .filter(|program| program.find().is_err())
-        .collect()
+/// The programs that the server of a work needs.
+pub(crate) fn programs(work: &Work) -> &'static [Program] {
+    Kind::of(work).map_or(&[], Kind::programs)
 }
 
 /// A running server.

@@ -2,10 +2,10 @@
 
 use super::select;
 use crate::arguments::Selection;
+use crate::comparisons;
 use crate::failure::Failure;
 use crate::output;
 use crate::render;
-use crate::servers;
 
 pub(super) fn execute(selection: &Selection) -> Result<(), Failure> {
     let comparisons = select(selection)?;
@@ -23,7 +23,7 @@ pub(super) fn execute(selection: &Selection) -> Result<(), Failure> {
             names.join(", ")
         ));
     }
-    let missing = render::missing(&servers::missing_programs(&comparisons));
+    let missing = render::missing(&comparisons::missing_programs(&comparisons));
     output::say(
         missing
             .as_deref()

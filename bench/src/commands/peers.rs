@@ -9,7 +9,7 @@ use std::process::Command;
 use super::select;
 use crate::arguments::Peers;
 use crate::blocks::Bench;
-use crate::comparisons::Comparison;
+use crate::comparisons::{self, Comparison};
 use crate::cpus::Cpus;
 use crate::failure::{Failure, OrFail as _};
 use crate::interrupt::Interrupt;
@@ -18,7 +18,7 @@ use crate::photofinish;
 use crate::render::{self, Conditions};
 use crate::results::Results;
 use crate::rivals::Rival;
-use crate::servers::{self, Servers, Settings};
+use crate::servers::{Servers, Settings};
 
 /// Load average from which on other processes disturb the measurement.
 const BUSY: f64 = 0.5;
@@ -58,7 +58,7 @@ pub(super) fn execute(peers: &Peers) -> Result<(), Failure> {
 
 /// Says what is missing, and what disturbs.
 fn warn(comparisons: &[Comparison], load_average: Option<f64>) {
-    if let Some(missing) = render::missing(&servers::missing_programs(comparisons)) {
+    if let Some(missing) = render::missing(&comparisons::missing_programs(comparisons)) {
         output::complain(&missing);
     }
     if let Some(load) = load_average.filter(|load| *load > BUSY) {
@@ -110,7 +110,7 @@ fn conditions(
     load_average: Option<f64>,
     comparisons: &[Comparison],
 ) -> Conditions {
-    let programs = servers::programs(comparisons);
+    let programs = comparisons::programs(comparisons);
     let versions = programs
         .into_iter()
         .filter_map(|program| Some((program.name, program.version_text()?)));

@@ -2,11 +2,12 @@
 const http = require('node:http');
 
 const [url, sessions, seconds] = process.argv.slice(2);
+const { hostname: host, port, pathname: path } = new URL(url);
 const agent = new http.Agent({ keepAlive: true, maxSockets: Number(sessions), timeout: 10_000 });
 
 function get() {
     return new Promise((resolve, reject) => {
-        http.get(url, { agent }, (response) => {
+        http.get({ host, port, path, agent }, (response) => {
             const parts = [];
             response.on('data', (part) => parts.push(part));
             response.on('end', () => (response.statusCode === 200 ? resolve(Buffer.concat(parts)) : reject(new Error('status'))));
