@@ -379,7 +379,7 @@ fn languages_are_set_side_by_side_each_with_its_floor() {
     for (stack, runtime, floor) in languages {
         let distance = format!("Relative to the floor {floor}, throughput: {runtime} ");
         assert!(text.contains(&distance), "{distance} is not in: {stdout}");
-        let cost = format!("of its CPU time per operation: {runtime} ");
+        let cost = format!("; CPU time per operation: {runtime} ");
         assert!(text.contains(&cost), "{cost} is not in: {stdout}");
         let row = stdout.lines().find(|line| {
             let words: Vec<&str> = line.split_whitespace().collect();
