@@ -113,7 +113,7 @@ fn sentence(matrix: &Matrix, row: &Row, summary: &Summary) -> Option<String> {
     });
     let third = match open.as_slice() {
         [] => String::new(),
-        names => format!("; {} cannot be told from it", named(names)),
+        names => format!("; {} cannot be told apart from it", named(names)),
     };
     let is_decided = !faster.is_empty() || !slower.is_empty();
     is_decided.then(|| format!("{subject}: {first}{second}{third}."))
@@ -170,7 +170,7 @@ fn rivals(best: &Best, reference: &str) -> String {
     };
     match open.as_slice() {
         [] => tie,
-        names => format!("{tie}; no difference from {} is certain", named(names)),
+        names => format!("{tie}; its lead over {} is not certain", named(names)),
     }
 }
 

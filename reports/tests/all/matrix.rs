@@ -307,7 +307,7 @@ fn findings_name_the_best_its_interval_and_those_it_cannot_be_told_from() {
     };
     assert_eq!(
         first,
-        "http-get with 16 sessions: smol has 3.68 to 4.32 times the rate of sync; no difference from tokio is \
+        "http-get with 16 sessions: smol has 3.68 to 4.32 times the rate of sync; its lead over tokio is not \
          certain."
     );
     each_measured(&mut record, |cell, block, measured| {

@@ -177,7 +177,7 @@ fn the_output_ends_with_the_verdicts_then_warnings_then_one_sentence() {
     let record = fixtures::tour();
     let text = plain(&record);
     let last = text.lines().collect::<Vec<_>>().join(" ");
-    let sentence = "db-select with 64 sessions: smol has 75.7 to 84.1 times the rate of sync; no   difference from tokio-current-thread is certain.";
+    let sentence = "db-select with 64 sessions: smol has 75.7 to 84.1 times the rate of sync; its   lead over tokio-current-thread is not certain.";
     assert!(last.ends_with(sentence), "{last}");
     let (verdicts, warning) = (text.find("\nVerdicts\n"), text.find("\nwarning: "));
     assert!(verdicts.is_some() && verdicts < warning, "{text}");
@@ -307,8 +307,8 @@ fn a_tour_reads_well() {
     warning: The load average was 1.7 on 2 CPUs when the run began; other processes
       were busy.
 
-    db-select with 64 sessions: smol has 75.7 to 84.1 times the rate of sync; no
-      difference from tokio-current-thread is certain.
+    db-select with 64 sessions: smol has 75.7 to 84.1 times the rate of sync; its
+      lead over tokio-current-thread is not certain.
     "#);
 }
 
