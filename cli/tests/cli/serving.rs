@@ -60,6 +60,32 @@ fn an_unexpected_response_is_measured_but_wrong() {
     );
 }
 
+/// Sessions are closed under a deadline, and a pool's threads that wait under one run no tasks.
+#[test]
+fn a_gateway_with_more_sessions_than_the_pool_has_threads_ends_properly() {
+    let sandbox = Sandbox::new();
+    let cpus = std::thread::available_parallelism().expect("known").get();
+    let sessions = format!("--concurrency={}", 8 * cpus);
+    let run = [
+        "run",
+        "serve-gateway",
+        "--runtimes=pool",
+        "--rounds=2",
+        "--duration=100ms",
+        "--no-redo",
+        &sessions,
+    ];
+    let ended = sandbox.run(&run).check(0, &[]);
+    assert!(
+        !ended.stdout.contains("not closed properly"),
+        "{}",
+        ended.stdout
+    );
+    for (_, worker) in measured(&sandbox.record()) {
+        assert_eq!(worker.violations, [""; 0]);
+    }
+}
+
 /// An upstream that fails is counted; one that answers something else is no answer of the gateway's.
 #[test]
 fn a_gateway_with_wrong_upstream_responses_is_measured_but_wrong() {

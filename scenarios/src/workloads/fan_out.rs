@@ -75,6 +75,26 @@ impl<R: Runtime> FanOut<R> {
         }
         outcome
     }
+
+    /// Like [`FanOut::exchange_checked`], one path after the other, and nothing is spawned.
+    pub(super) async fn exchange_in_turn(
+        &mut self,
+        env: &RoundEnv<R>,
+        check: impl Fn(usize, &Answer) -> Result<(), Failure> + Send,
+    ) -> Result<(), Failure> {
+        let mut outcome = Ok(());
+        for (index, (path, slot)) in self.parts.iter_mut().enumerate() {
+            let part = match slot.take() {
+                Some(part) => part,
+                None => Part::new(env, &self.endpoint, path)?,
+            };
+            let (part, answer) = part.exchange().await;
+            let checked = answer.and_then(|_| check(index, part.connection.answer()));
+            *slot = Some(part);
+            outcome = outcome.and(checked);
+        }
+        outcome
+    }
 }
 
 /// A part with its response's status.
