@@ -58,10 +58,7 @@ impl<R: Runtime> FanOut<R> {
     ) -> Result<(), Failure> {
         let mut tasks = Vec::with_capacity(self.parts.len());
         for (path, slot) in &mut self.parts {
-            let part = match slot.take() {
-                Some(part) => part,
-                None => Part::new(env, &self.endpoint, path)?,
-            };
+            let part = Part::take(slot, env, &self.endpoint, path)?;
             tasks.push((env.runtime.spawn(part.exchange()), slot));
         }
         let mut outcome = Ok(());
@@ -84,10 +81,7 @@ impl<R: Runtime> FanOut<R> {
     ) -> Result<(), Failure> {
         let mut outcome = Ok(());
         for (index, (path, slot)) in self.parts.iter_mut().enumerate() {
-            let part = match slot.take() {
-                Some(part) => part,
-                None => Part::new(env, &self.endpoint, path)?,
-            };
+            let part = Part::take(slot, env, &self.endpoint, path)?;
             let (part, answer) = part.exchange().await;
             let checked = answer.and_then(|_| check(index, part.connection.answer()));
             *slot = Some(part);
@@ -106,6 +100,17 @@ impl<R: Runtime> Part<R> {
             connection: Connection::new(env, endpoint),
             request: endpoint.get(path)?,
         })
+    }
+
+    /// The part in `slot`, or a new one if that was lost.
+    fn take(
+        slot: &mut Option<Self>,
+        env: &RoundEnv<R>,
+        endpoint: &Endpoint,
+        path: &str,
+    ) -> Result<Self, Failure> {
+        slot.take()
+            .map_or_else(|| Self::new(env, endpoint, path), Ok)
     }
 
     async fn exchange(mut self) -> PartOutcome<R> {
