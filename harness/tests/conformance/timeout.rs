@@ -23,6 +23,7 @@ pub(crate) const CHECKS: &[Check] = checks![
     sending_on_a_full_channel_times_out,
     acquiring_times_out,
     joining_times_out_and_the_part_runs_on needs Concurrency,
+    parts_run_though_there_are_as_many_joins_under_timeouts_as_threads,
     an_outer_timeout_that_is_shorter_wins,
     an_inner_timeout_that_is_shorter_leaves_the_outer_one_running,
     the_longest_limit_there_is_never_elapses,
@@ -141,6 +142,23 @@ fn joining_times_out_and_the_part_runs_on<R: Runtime>(runtime: R) {
         check(&runtime, task.join()).await;
         sender.send(1).await.expect("the part runs on");
         assert_eq!(runtime.timeout(LONG, replies.receive()).await, Ok(Some(2)));
+    });
+}
+
+fn parts_run_though_there_are_as_many_joins_under_timeouts_as_threads<R: Runtime>(runtime: R) {
+    let tasks: Vec<_> = (0..64)
+        .map(|number| {
+            let spawner = runtime.clone();
+            runtime.spawn(async move {
+                let part = spawner.spawn(async move { number });
+                spawner.timeout(LONG, part.join()).await
+            })
+        })
+        .collect();
+    runtime.block_on(async {
+        for (number, task) in tasks.into_iter().enumerate() {
+            assert_eq!(task.join().await, Ok(Ok(Ok(number))));
+        }
     });
 }
 

@@ -58,7 +58,10 @@ impl<R: Runtime> FanOut<R> {
     ) -> Result<(), Failure> {
         let mut tasks = Vec::with_capacity(self.parts.len());
         for (path, slot) in &mut self.parts {
-            let part = Part::take(slot, env, &self.endpoint, path)?;
+            let part = match slot.take() {
+                Some(part) => part,
+                None => Part::new(env, &self.endpoint, path)?,
+            };
             tasks.push((env.runtime.spawn(part.exchange()), slot));
         }
         let mut outcome = Ok(());
@@ -68,23 +71,6 @@ impl<R: Runtime> FanOut<R> {
                 (Ok(_), Some(part)) => check(index, part.connection.answer()),
                 (answer, _) => answer.map(drop),
             };
-            outcome = outcome.and(checked);
-        }
-        outcome
-    }
-
-    /// Like [`FanOut::exchange_checked`], one path after the other, and nothing is spawned.
-    pub(super) async fn exchange_in_turn(
-        &mut self,
-        env: &RoundEnv<R>,
-        check: impl Fn(usize, &Answer) -> Result<(), Failure> + Send,
-    ) -> Result<(), Failure> {
-        let mut outcome = Ok(());
-        for (index, (path, slot)) in self.parts.iter_mut().enumerate() {
-            let part = Part::take(slot, env, &self.endpoint, path)?;
-            let (part, answer) = part.exchange().await;
-            let checked = answer.and_then(|_| check(index, part.connection.answer()));
-            *slot = Some(part);
             outcome = outcome.and(checked);
         }
         outcome
@@ -100,17 +86,6 @@ impl<R: Runtime> Part<R> {
             connection: Connection::new(env, endpoint),
             request: endpoint.get(path)?,
         })
-    }
-
-    /// The part in `slot`, or a new one if that was lost.
-    fn take(
-        slot: &mut Option<Self>,
-        env: &RoundEnv<R>,
-        endpoint: &Endpoint,
-        path: &str,
-    ) -> Result<Self, Failure> {
-        slot.take()
-            .map_or_else(|| Self::new(env, endpoint, path), Ok)
     }
 
     async fn exchange(mut self) -> PartOutcome<R> {

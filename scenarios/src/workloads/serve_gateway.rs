@@ -50,8 +50,6 @@ pub struct Gateway<R: Runtime> {
     references: Vec<Reference>,
     sound: FanOut<R>,
     failing: FanOut<R>,
-    /// Requests one upstream after the other, after the last operation.
-    in_turn: bool,
 }
 
 impl<R: Runtime> Handler<R> for Gateway<R> {
@@ -75,11 +73,7 @@ impl<R: Runtime> Handler<R> for Gateway<R> {
             successes.fetch_add(1, Ordering::Relaxed);
             Ok(())
         };
-        let outcome = if self.in_turn {
-            upstreams.exchange_in_turn(env, check).await
-        } else {
-            upstreams.exchange_checked(env, check).await
-        };
+        let outcome = upstreams.exchange_checked(env, check).await;
         tolerate(outcome)?;
         let (successful, total) = (successes.into_inner(), self.references.len());
         write!(
@@ -88,10 +82,6 @@ impl<R: Runtime> Handler<R> for Gateway<R> {
         )
         .expect("memory takes all");
         Ok(())
-    }
-
-    fn end(&mut self) {
-        self.in_turn = true;
     }
 }
 
@@ -150,7 +140,6 @@ impl Workload for ServeGateway {
             references: env.shared.references.clone(),
             sound: FanOut::open(env, upstreams).await?,
             failing: FanOut::open(env, &one_failing).await?,
-            in_turn: false,
         };
         Slot::open(env, Arc::clone(&env.shared.acceptor), gateway).await
     }

@@ -48,10 +48,6 @@ pub trait Handler<R: Runtime>: Send + 'static {
         target: &str,
         answer: &mut Response,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
-
-    /// Prepares for the requests after the last operation, which are answered under a deadline. A pool whose threads all
-    /// wait under one has none left for spawned tasks.
-    fn end(&mut self) {}
 }
 
 /// The serving side of one round.

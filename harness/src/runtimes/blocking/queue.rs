@@ -136,6 +136,10 @@ enum PartState<T> {
 }
 
 impl<T: Send + 'static> Part<T> {
+    fn is_queued(&self) -> bool {
+        matches!(*self.state.lock(), PartState::Queued(_))
+    }
+
     /// Runs it on this thread unless another thread has started it.
     fn run_if_queued(&self) {
         let work = {
@@ -168,9 +172,8 @@ pub(in crate::runtimes) struct PoolTask<T> {
 
 impl<T: Send + 'static> PoolTask<T> {
     pub(super) async fn join(self) -> Result<T, TaskError> {
-        // Under a deadline, the caller could not give up in the middle of another job's work, so it only waits.
-        if ON_POOL_THREAD.get() && !has_deadline() {
-            self.part.run_if_queued();
+        if ON_POOL_THREAD.get() {
+            self.run_or_substitute();
         }
         let take_result =
             |state: &mut PartState<T>| match std::mem::replace(state, PartState::Running) {
@@ -181,6 +184,22 @@ impl<T: Send + 'static> PoolTask<T> {
                 }
             };
         self.part.state.wait_until_deadline(take_result).await
+    }
+
+    /// Lets a part that is still queued run although this thread of the pool is about to wait: otherwise nobody would run it
+    /// once all threads wait. Under a deadline this thread could not give up in the middle of the part's work, so a substitute
+    /// runs it. As many threads as before can then work.
+    fn run_or_substitute(&self) {
+        if !has_deadline() {
+            self.part.run_if_queued();
+        } else if self.part.is_queued() {
+            let part = Arc::clone(&self.part);
+            // If the system refuses, the part waits for a thread of the pool.
+            let _ = start_thread("pool", move || {
+                ON_POOL_THREAD.set(true);
+                part.run_if_queued();
+            });
+        }
     }
 }
 

@@ -193,7 +193,6 @@ impl<R: Runtime, H: Handler<R>> Slot<R, H> {
         let Some(client) = &self.acceptor.client else {
             return;
         };
-        self.handler.end();
         if !self.acceptor.ending.swap(true, Ordering::Relaxed) {
             let message = client.send("\"end\"").await;
             self.note(message);
