@@ -226,7 +226,8 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         mode: OpenMode,
     ) -> impl Future<Output = io::Result<Self::File>> + Send;
 
-    /// Reads a whole file into `contents`, replacing any previous contents.
+    /// Reads a whole file into `contents`, replacing any previous contents: with the runtime's own function, or where it has
+    /// none, with as few system calls as the vector's capacity allows.
     fn read_file(
         &self,
         path: &Path,

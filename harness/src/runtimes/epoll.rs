@@ -155,6 +155,6 @@ impl Driver for Epoll {
     }
 
     async fn read_file(_: &Floor<Self>, path: &Path, contents: &mut Vec<u8>) -> io::Result<()> {
-        file::read_frugally(path, contents)
+        file::read(path, contents)
     }
 }

@@ -110,6 +110,6 @@ impl Driver for Uring {
     ) -> io::Result<()> {
         let file = options(OpenMode::Read).open(path)?;
         let mut file = File::new(&runtime.driver().ring, file);
-        file.read_frugally(contents).await
+        file.read_whole(contents).await
     }
 }

@@ -13,6 +13,7 @@ pub(crate) const CHECKS: &[Check] = checks![
     what_is_written_is_read_back,
     creating_empties_and_appending_adds,
     several_mebibytes_are_written_and_read_in_one_piece,
+    a_whole_file_is_read_whatever_room_there_is_for_it,
     reading_beyond_the_end_is_a_short_read,
     a_directory_lists_what_is_in_it,
     what_is_missing_is_reported_as_not_found,
@@ -84,6 +85,24 @@ fn several_mebibytes_are_written_and_read_in_one_piece<R: Runtime>(runtime: R) {
         file.read_at(1, 4 << 20, &mut bytes).await.expect("read");
         let expected = &content[1..=4 << 20];
         assert!(bytes == expected, "{} bytes, and other ones", bytes.len());
+    });
+}
+
+fn a_whole_file_is_read_whatever_room_there_is_for_it<R: Runtime>(runtime: R) {
+    with_directory(&runtime, async |directory| {
+        for length in [0, 1, 4096, 100_000] {
+            let content = pattern(length);
+            let path = directory.join("file");
+            std::fs::write(&path, &content).expect("write");
+            for room in [0, 1, 100, 4095, 4096, 4097, 200_000] {
+                let mut bytes = Vec::with_capacity(room);
+                for _ in 0..2 {
+                    runtime.read_file(&path, &mut bytes).await.expect("read");
+                    let is_right = bytes == content;
+                    assert!(is_right, "{} of {length} into {room}", bytes.len());
+                }
+            }
+        }
     });
 }
 

@@ -57,7 +57,7 @@ impl Workload for FileWrite {
         Ok(Session {
             path: env.work_dir.join(format!("written-{index}.bin")),
             written: known_bytes(self.params.size.as_len()),
-            read: Vec::with_capacity(self.params.size.as_len()),
+            read: Vec::with_capacity(self.params.size.as_len() + 1),
         })
     }
 

@@ -1,9 +1,12 @@
 //! Files of the standard library: every call blocks.
 
 use std::fs::OpenOptions;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+
+use rustix::buffer::spare_capacity;
+use rustix::io::retry_on_intr;
 
 use crate::runtime::{self, OpenMode};
 
@@ -44,41 +47,29 @@ pub(in crate::runtimes) fn options(mode: OpenMode) -> OpenOptions {
     options
 }
 
-/// Reads a whole file into `contents`, replacing any previous contents; blocks.
-pub(in crate::runtimes) fn read(path: &Path, contents: &mut Vec<u8>) -> io::Result<()> {
-    contents.clear();
-    std::fs::File::open(path)?.read_to_end(contents)?;
-    Ok(())
-}
-
 /// The most that is moved at once; the kernel's own limit is just below 2 GiB.
 pub(in crate::runtimes) const MOST_AT_ONCE: usize = 1 << 30;
 
-/// Reads a whole file with as few calls as a regular one needs: a read that leaves room has found its end, so that nothing asks
-/// for its length. The length of `contents` is the guess at it. Blocks.
-pub(in crate::runtimes) fn read_frugally(path: &Path, contents: &mut Vec<u8>) -> io::Result<()> {
-    let mut file = std::fs::File::open(path)?;
-    let mut filled = 0;
+/// Reads a whole regular file into `contents`, replacing any previous contents; blocks. A read that leaves room has found the
+/// end, so with a vector that is larger than the file the calls are open, read and close. One without room is given the file's
+/// length.
+pub(in crate::runtimes) fn read(path: &Path, contents: &mut Vec<u8>) -> io::Result<()> {
+    let file = std::fs::File::open(path)?;
+    contents.clear();
+    if contents.capacity() == 0 {
+        let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+        contents.try_reserve_exact(length.saturating_add(1))?;
+    }
     loop {
-        make_room(contents, filled);
-        let room = contents.len() - filled;
-        let count = file.read(&mut contents[filled..])?;
-        filled += count;
+        if contents.len() == contents.capacity() {
+            contents.reserve(contents.len());
+        }
+        let room = contents.capacity() - contents.len();
+        let count = retry_on_intr(|| rustix::io::read(&file, spare_capacity(contents)))?;
         if count < room.min(MOST_AT_ONCE) {
-            contents.truncate(filled);
             return Ok(());
         }
     }
-}
-
-/// Room for what follows the first `filled` bytes: one byte more than the guess at first, then twice as much.
-pub(in crate::runtimes) fn make_room(contents: &mut Vec<u8>, filled: usize) {
-    let length = match (contents.len(), filled) {
-        (0, _) => 8192,
-        (guess, 0) => guess + 1,
-        (full, _) => 2 * full,
-    };
-    contents.resize(length, 0);
 }
 
 /// The entries of a directory; blocks.

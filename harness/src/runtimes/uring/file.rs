@@ -8,7 +8,7 @@ use std::rc::Rc;
 use send_wrapper::SendWrapper;
 
 use super::ring::{Operation, Ring, Submission, Work};
-use crate::runtimes::blocking::file::{MOST_AT_ONCE, make_room};
+use crate::runtimes::blocking::file::MOST_AT_ONCE;
 
 pub(super) struct File(SendWrapper<Opened>);
 
@@ -25,15 +25,19 @@ impl File {
         }))
     }
 
-    /// Reads a whole file, as the function of the same name for blocking files does.
-    pub(super) fn read_frugally(
+    /// Reads a whole file with as few operations as [`read`](crate::runtimes::blocking::file::read).
+    pub(super) fn read_whole(
         &mut self,
         contents: &mut Vec<u8>,
     ) -> impl Future<Output = io::Result<()>> + Send {
         SendWrapper::new(async move {
+            contents.clear();
             let mut filled = 0;
             loop {
-                make_room(contents, filled);
+                if contents.capacity() == filled {
+                    contents.reserve(filled.max(8192));
+                }
+                contents.resize(contents.capacity(), 0);
                 let room = contents.len() - filled;
                 let count = self.0.read(contents, filled, filled as u64).await?;
                 filled += count;
