@@ -41,7 +41,7 @@ use crate::parts::Parts;
 use crate::runtime::{BoxFuture, Elapsed, Runtime, RuntimeConfig, StartError};
 use crate::runtimes::{SelectError, Visitor, with_runtime};
 use crate::traffic::TrafficCounter;
-use crate::workload::{Env, Failure, RoundEnv, Workload};
+use crate::workload::{Env, Failure, RoundEnv, Workload, read_params};
 use photofinish_record::load::Load;
 use photofinish_record::protocol::{WorkerPlan, WorkerResult};
 use photofinish_record::shard::Shard;
@@ -53,7 +53,7 @@ pub use self::probe::PROBE_LAG;
 pub use crate::recording::FIRST_WARMUP_OP;
 
 use self::common_start::Start;
-use self::erased::{AnySession, AnyWorkload, Prepare, overdue, prepare};
+use self::erased::{AnySession, AnyUnprepared, AnyWorkload, Unprepared, finish, overdue, prepare};
 use self::ledger::{Ending, Ledger, Reported, Warmup, snapshots};
 use self::outcome::Phase;
 use self::phase::{PhasePlan, run_phase};
@@ -67,24 +67,37 @@ use self::unfinished::SetUp;
 /// If operations never end, the threads and tasks that wait for them are left behind: a process runs one round.
 pub fn run_round<W: Workload>(plan: &WorkerPlan) -> WorkerResult {
     let on_its_thread = plan.clone();
-    supervised(plan, move |supervisor| {
-        run_supervised::<W>(&on_its_thread, &supervisor)
-    })
+    supervised(
+        plan,
+        Box::new(move |supervisor| run_supervised::<W>(&on_its_thread, &supervisor)),
+    )
 }
 
 fn run_supervised<W: Workload>(plan: &WorkerPlan, supervisor: &Supervisor) -> WorkerResult {
-    let worker_threads = NonZeroU32::new(plan.worker_threads).unwrap_or(NonZeroU32::MIN);
-    let config = RuntimeConfig { worker_threads };
-    let round = Round::<'_, W> {
+    let workload = match make_workload::<W>(plan) {
+        Ok(workload) => workload,
+        Err(error) => return error.into(),
+    };
+    let frame = Frame {
         plan,
         supervisor,
         // Opened on this thread, before the runtime starts its own threads: those are counted and the pacer is not.
         counters: os::Counters::open(),
-        workload: std::marker::PhantomData,
+        targets: W::ABOUT.targets,
+        parts: workload.parts(),
     };
-    match with_runtime(&plan.runtime, config, round) {
-        Ok(Ok(reported)) => reported.into(),
-        Ok(Err(error)) => error.into(),
+    let round = Round { frame, workload };
+    if_started(with_runtime(&plan.runtime, runtime_config(plan), round))
+}
+
+fn runtime_config(plan: &WorkerPlan) -> RuntimeConfig {
+    let worker_threads = NonZeroU32::new(plan.worker_threads).unwrap_or(NonZeroU32::MIN);
+    RuntimeConfig { worker_threads }
+}
+
+fn if_started(result: Result<WorkerResult, SelectError>) -> WorkerResult {
+    match result {
+        Ok(result) => result,
         Err(SelectError::Start(StartError::Unsupported(reason))) => {
             WorkerResult::Unsupported { reason }
         }
@@ -170,22 +183,43 @@ impl From<RoundError> for WorkerResult {
     }
 }
 
+/// A round of a workload, before its runtime has started.
 struct Round<'a, W> {
-    plan: &'a WorkerPlan,
-    supervisor: &'a Supervisor,
-    counters: os::Counters,
-    workload: std::marker::PhantomData<W>,
+    frame: Frame<'a>,
+    workload: W,
 }
 
 impl<W: Workload> Visitor for Round<'_, W> {
-    type Output = Result<Reported, RoundError>;
+    type Output = WorkerResult;
 
-    fn visit<R: Runtime>(self, runtime: R) -> Self::Output {
-        let workload = make_workload::<W>(self.plan)?;
-        let sessions = Sessions::of(&runtime, self.plan)?;
-        let parts = Parts::new(workload.parts(), stripes_for(sessions.own))
+    fn visit<R: Runtime>(self, runtime: R) -> WorkerResult {
+        match self.frame.environment(&runtime) {
+            Ok((env, context)) => {
+                let unprepared = Box::new(Unprepared::new(self.workload, env));
+                self.frame.run(context, unprepared)
+            }
+            Err(error) => error.into(),
+        }
+    }
+}
+
+/// What a round needs besides its workload and its runtime.
+struct Frame<'a> {
+    plan: &'a WorkerPlan,
+    supervisor: &'a Supervisor,
+    counters: os::Counters,
+    targets: &'static [&'static str],
+    /// The names of the workload's parts.
+    parts: Vec<String>,
+}
+
+impl Frame<'_> {
+    /// The workload's environment, and the parts of it that the loop shares.
+    fn environment<R: Runtime>(&self, runtime: &R) -> Result<(Env<R>, Context<R>), RoundError> {
+        let sessions = Sessions::of(runtime, self.plan)?;
+        let parts = Parts::new(self.parts.clone(), stripes_for(sessions.own))
             .map_err(|error| RoundError::Params(error.to_string()))?;
-        let env = environment(runtime.clone(), self.plan, W::ABOUT.targets, parts);
+        let env = environment(runtime.clone(), self.plan, self.targets, parts);
         let context = Context {
             runtime: runtime.clone(),
             sessions,
@@ -193,20 +227,26 @@ impl<W: Workload> Visitor for Round<'_, W> {
             parts: env.parts.clone(),
             traffic: env.traffic.clone(),
         };
-        let prepare = prepare(workload, env);
-        runtime.block_on(measure(
-            context,
-            prepare,
-            self.plan,
-            self.supervisor,
-            self.counters,
-        ))
+        Ok((env, context))
+    }
+
+    fn run<R: Runtime>(
+        self,
+        context: Context<R>,
+        workload: Box<dyn AnyUnprepared>,
+    ) -> WorkerResult {
+        let runtime = context.runtime.clone();
+        let measuring = measure(context, workload, self.plan, self.supervisor, self.counters);
+        match runtime.block_on(measuring) {
+            Ok(reported) => reported.into(),
+            Err(error) => error.into(),
+        }
     }
 }
 
 fn make_workload<W: Workload>(plan: &WorkerPlan) -> Result<W, RoundError> {
-    let params = serde_json::from_value(plan.params.clone())
-        .map_err(|error| RoundError::Params(error.to_string()))?;
+    let params =
+        read_params::<W>(&plan.params).map_err(|error| RoundError::Params(error.to_string()))?;
     W::new(params, Duration::from_nanos(plan.unit_ns))
         .map_err(|error| RoundError::Params(error.to_string()))
 }
@@ -262,7 +302,7 @@ struct Context<R> {
 /// Measures one round of any workload.
 async fn measure<R: Runtime>(
     context: Context<R>,
-    prepare: Prepare,
+    workload: Box<dyn AnyUnprepared>,
     plan: &WorkerPlan,
     supervisor: &Supervisor,
     counters: os::Counters,
@@ -272,7 +312,8 @@ async fn measure<R: Runtime>(
     let limit = limits::PREPARE.saturating_add(limits::ABANDON);
     supervisor.watch(Step::task("setting up", limit));
     let begin = Instant::now();
-    let workload = prepare.await.map_err(RoundError::Prepare)?;
+    let prepared = prepare(&context.runtime, workload).await;
+    let workload = prepared.map_err(RoundError::Prepare)?;
     let set_up = SetUp::prepared(begin.elapsed(), &snapshots(&context.traffic));
     let runtime = context.runtime.clone();
     let measured = measure_prepared(
@@ -354,7 +395,7 @@ async fn measure_prepared<R: Runtime>(
     probe::stop(probe).await;
     ending.warnings.extend(farewell(&runtime, sessions).await);
     let totals = ledger.totals(&measured.recording, &before);
-    ending.broken = workload.finish(&totals).await;
+    ending.broken = finish(&runtime, workload, &totals).await;
     Ok(ledger.reported(measured, ending))
 }
 

@@ -15,6 +15,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::memo::Memo;
 use crate::observed::Observed;
@@ -128,6 +129,16 @@ pub trait Workload: Send + Sync + Sized + 'static {
         let _ = env;
         async {}
     }
+}
+
+/// Reads the parameters of a workload. The error knows its place in them.
+///
+/// For everybody who reads them: what serde generates for fifty sets of parameters is compiled once.
+#[inline(never)]
+pub fn read_params<W: Workload>(
+    params: &Value,
+) -> Result<W::Params, serde_path_to_error::Error<serde_json::Error>> {
+    serde_path_to_error::deserialize(params)
 }
 
 /// The members `Shared` and `prepare` of a [`Workload`] whose sessions share nothing.

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use photofinish_harness::runtime::Capability;
-use photofinish_harness::workload::{About, ParamError, Workload};
+use photofinish_harness::workload::{About, ParamError, Workload, read_params};
 use photofinish_record::Part;
 use photofinish_record::protocol::{WorkerPlan, WorkerResult};
 use schemars::{Schema, schema_for};
@@ -189,11 +189,10 @@ pub enum ParamsError {
 
 fn check<W: Workload>(params: &Value, unit: Duration) -> Result<Checked, ParamsError> {
     refuse_unknown_names(params, &schema_for!(W::Params))?;
-    let params: W::Params =
-        serde_path_to_error::deserialize(params).map_err(|error| ParamsError::Invalid {
-            path: keys(error.path()),
-            message: error.inner().to_string(),
-        })?;
+    let params = read_params::<W>(params).map_err(|error| ParamsError::Invalid {
+        path: keys(error.path()),
+        message: error.inner().to_string(),
+    })?;
     let complete = serde_json::to_value(&params).expect("parameters are plain data");
     let invalid = |error: ParamError| ParamsError::Invalid {
         path: error.param.split('.').map(str::to_owned).collect(),

@@ -12,30 +12,94 @@ use super::session::{SessionClock, SessionLoop, Shared};
 use crate::runtime::{BoxFuture, Runtime, run_session};
 use crate::workload::{Env, Failure, Totals, Workload};
 
-/// A workload being prepared for its round.
-pub(super) type Prepare = BoxFuture<'static, Result<Arc<dyn AnyWorkload>, Failure>>;
+/// A workload that is not prepared yet.
+pub(super) trait AnyUnprepared: Send {
+    /// [`Workload::prepare`].
+    fn prepare(&mut self) -> BoxFuture<'_, Result<(), Failure>>;
 
-/// [`Workload::prepare`]; a workload that fails there is abandoned.
-pub(super) fn prepare<R: Runtime, W: Workload>(workload: W, env: Env<R>) -> Prepare {
-    Box::pin(async move {
-        let mut shared = None;
-        let preparing = async {
-            shared = Some(workload.prepare(&env).await?);
-            Ok(())
-        };
-        let prepared = within(&env.runtime, limits::PREPARE, Box::pin(preparing)).await;
-        match (prepared, shared) {
-            (Ok(()), Some(shared)) => {
-                let env = env.share(shared);
-                let prepared: Arc<dyn AnyWorkload> = Arc::new(Shared { workload, env });
-                Ok(prepared)
-            }
-            (prepared, _) => {
-                abandoned(&env.runtime, Box::pin(workload.abandon(&env))).await;
-                Err(prepared.err().unwrap_or_else(|| overdue(limits::PREPARE)))
-            }
+    /// The workload for its round, if it is prepared.
+    fn into_prepared(self: Box<Self>) -> Result<Arc<dyn AnyWorkload>, Box<dyn AnyUnprepared>>;
+
+    /// [`Workload::abandon`].
+    fn abandon(&self) -> BoxFuture<'_, ()>;
+}
+
+/// A workload, its environment, and what its sessions share once it is prepared.
+pub(super) struct Unprepared<R: Runtime, W: Workload> {
+    workload: W,
+    env: Env<R>,
+    shared: Option<W::Shared<R>>,
+}
+
+impl<R: Runtime, W: Workload> Unprepared<R, W> {
+    pub(super) fn new(workload: W, env: Env<R>) -> Self {
+        Self {
+            workload,
+            env,
+            shared: None,
         }
-    })
+    }
+}
+
+impl<R: Runtime, W: Workload> AnyUnprepared for Unprepared<R, W> {
+    fn prepare(&mut self) -> BoxFuture<'_, Result<(), Failure>> {
+        Box::pin(async {
+            self.shared = Some(self.workload.prepare(&self.env).await?);
+            Ok(())
+        })
+    }
+
+    fn into_prepared(self: Box<Self>) -> Result<Arc<dyn AnyWorkload>, Box<dyn AnyUnprepared>> {
+        match *self {
+            Self {
+                workload,
+                env,
+                shared: Some(shared),
+            } => Ok(Arc::new(Shared {
+                workload,
+                env: env.share(shared),
+            })),
+            unprepared => Err(Box::new(unprepared)),
+        }
+    }
+
+    fn abandon(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.workload.abandon(&self.env))
+    }
+}
+
+/// Prepares a workload for its round; one that fails is abandoned.
+pub(super) async fn prepare<R: Runtime>(
+    runtime: &R,
+    mut workload: Box<dyn AnyUnprepared>,
+) -> Result<Arc<dyn AnyWorkload>, Failure> {
+    let result = within(runtime, limits::PREPARE, workload.prepare()).await;
+    match workload.into_prepared() {
+        Ok(prepared) => Ok(prepared),
+        Err(unprepared) => {
+            abandoned(runtime, unprepared.abandon()).await;
+            Err(result.err().unwrap_or_else(|| overdue(limits::PREPARE)))
+        }
+    }
+}
+
+/// Descriptions of the expectations that a round violates. A workload that fails in [`Workload::finish`] is abandoned, and what
+/// was measured stays.
+pub(super) async fn finish<R: Runtime>(
+    runtime: &R,
+    workload: &Arc<dyn AnyWorkload>,
+    totals: &Totals,
+) -> Vec<String> {
+    let mut violations = workload.violations(totals);
+    let finishing = async {
+        violations.extend(workload.finish(totals).await?);
+        Ok(())
+    };
+    if let Err(failure) = within(runtime, limits::FINISH, Box::pin(finishing)).await {
+        abandoned(runtime, workload.abandon()).await;
+        violations.push(format!("checking and cleaning up failed: {failure}"));
+    }
+    violations
 }
 
 /// Runs a step for at most `limit`. It comes boxed, so that the timeout is compiled once per runtime.
@@ -70,9 +134,11 @@ pub(super) trait AnyWorkload: Send + Sync {
         clock: SessionClock,
     ) -> BoxFuture<'static, Result<AnySession, Failure>>;
 
-    /// [`Workload::violations`], then [`Workload::finish`]; a workload that fails there is abandoned, and what was
-    /// measured stays.
-    fn finish<'a>(&'a self, totals: &'a Totals) -> BoxFuture<'a, Vec<String>>;
+    /// [`Workload::violations`].
+    fn violations(&self, totals: &Totals) -> Vec<String>;
+
+    /// [`Workload::finish`].
+    fn finish<'a>(&'a self, totals: &'a Totals) -> BoxFuture<'a, Result<Vec<String>, Failure>>;
 
     /// [`Workload::abandon`].
     fn abandon(&self) -> BoxFuture<'_, ()>;
@@ -110,20 +176,12 @@ impl<R: Runtime, W: Workload> AnyWorkload for Shared<R, W> {
         })
     }
 
-    fn finish<'a>(&'a self, totals: &'a Totals) -> BoxFuture<'a, Vec<String>> {
-        Box::pin(async {
-            let mut violations = self.workload.violations(totals);
-            let finishing = async {
-                violations.extend(self.workload.finish(&self.env, totals).await?);
-                Ok(())
-            };
-            let runtime = &self.env.runtime;
-            if let Err(failure) = within(runtime, limits::FINISH, Box::pin(finishing)).await {
-                abandoned(runtime, self.abandon()).await;
-                violations.push(format!("checking and cleaning up failed: {failure}"));
-            }
-            violations
-        })
+    fn violations(&self, totals: &Totals) -> Vec<String> {
+        self.workload.violations(totals)
+    }
+
+    fn finish<'a>(&'a self, totals: &'a Totals) -> BoxFuture<'a, Result<Vec<String>, Failure>> {
+        Box::pin(self.workload.finish(&self.env, totals))
     }
 
     fn abandon(&self) -> BoxFuture<'_, ()> {

@@ -159,7 +159,7 @@ impl Pacing {
 /// Runs `round` on its own thread and supervises it.
 pub(super) fn supervised(
     plan: &WorkerPlan,
-    round: impl FnOnce(Supervisor) -> WorkerResult + Send + 'static,
+    round: Box<dyn FnOnce(Supervisor) -> WorkerResult + Send>,
 ) -> WorkerResult {
     if let Err(error) = os::check_threads(threads_needed(plan)) {
         return out_of_threads(format!("the system refused to start a thread: {error}"));
