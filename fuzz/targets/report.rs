@@ -160,7 +160,7 @@ fn render(record: &Record, choice: usize) {
     match choice % 5 {
         0 => drop(terminal::render(&report, STYLE)),
         1 => drop(page(&report)),
-        2 => drop(charts(&report)),
+        2 => drop(charts(&report).count()),
         3 => drop(terminal::comparison(
             &RecordComparison::of(record, record),
             STYLE,

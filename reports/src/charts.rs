@@ -1,6 +1,6 @@
 //! Charts: one file each, one line each in [`CHARTS`].
 //!
-//! A chart is a pure function from a report to a drawing, which the page shows as SVG and [`Chart::png`] paints. To add
+//! A chart is a pure function from a report to a drawing, which the page shows as SVG and a [`Painter`] paints. To add
 //! one, write its file and its line; the conformance tests draw every listed chart for every fixture record. Next:
 //! `drawing` for the shapes, `rows` and `curves` for the two layouts that the charts share.
 
@@ -37,6 +37,7 @@ mod where_async_pays;
 use photofinish_record::Arm;
 use photofinish_record::load::Load;
 
+pub use picture::Painter;
 pub use scale_out::scale_out;
 pub use svg::{style_sheet, swatch};
 
@@ -119,52 +120,52 @@ pub struct Chart {
 }
 
 impl Chart {
-    /// The chart as PNG that stands alone, at twice its size, on white.
-    pub fn png(&self) -> Vec<u8> {
-        picture::png(&self.drawing.with_caption(&self.caption))
-    }
-
     /// The chart as an SVG document that stands alone.
     pub fn svg_file(&self) -> String {
-        svg::document(&self.drawing.with_caption(&self.caption), &self.title)
+        svg::document(&self.alone(), &self.title)
+    }
+
+    /// The drawing with the caption of a picture that stands alone.
+    fn alone(&self) -> Drawing {
+        self.drawing.with_caption(&self.caption)
     }
 }
 
-/// Every chart of a report: first those over the whole run, then in the order of its scenarios and loads.
-pub fn charts(report: &Report<'_>) -> Vec<Chart> {
-    let mut charts = Vec::new();
-    let suite = report.record.plan.suite.as_deref().unwrap_or("run");
-    for kind in CHARTS {
-        if let Draw::Record(draw) | Draw::Card(draw) = kind.draw {
-            charts.extend(
-                draw(report).map(|drawing| kind.chart(report, drawing, slug(suite), suite)),
-            );
-        }
-    }
-    for of_scenario in report
-        .summary
-        .groups()
-        .chunk_by(|a, b| a.scenario == b.scenario)
-    {
-        // The groups of a search are its steps: dozens of them, whose curve is drawn over all loads.
-        if report.summary.search.is_none() {
-            for group in of_scenario {
-                charts.extend(CHARTS.iter().filter_map(|kind| kind.of_load(report, group)));
-            }
-        }
-        for of_stack in by_stack(of_scenario) {
-            charts.extend(
-                CHARTS
-                    .iter()
-                    .filter_map(|kind| kind.of_scenario(report, &of_stack)),
-            );
-        }
-    }
+/// Every chart of a report, each drawn when it is asked for: first those over the whole run, then in the order of its scenarios
+/// and loads.
+pub fn charts(report: &Report<'_>) -> impl Iterator<Item = Chart> {
+    let over_all = CHARTS.iter().filter_map(|kind| kind.of_record(report));
+    let groups = report.summary.groups();
+    let scenarios = groups.chunk_by(|a, b| a.scenario == b.scenario);
+    let scenarios: Vec<_> = scenarios.map(<[Group<'_>]>::to_vec).collect();
+    let of_scenarios = scenarios
+        .into_iter()
+        .flat_map(|groups| of_scenario(report, groups));
     let mut unique = Unique::default();
-    for chart in &mut charts {
-        chart.file_stem = unique.name(std::mem::take(&mut chart.file_stem));
-    }
-    charts
+    over_all.chain(of_scenarios).map(move |mut chart| {
+        chart.file_stem = unique.name(chart.file_stem);
+        chart
+    })
+}
+
+/// The charts of one scenario: those of each load, then those over its loads.
+fn of_scenario(report: &Report<'_>, groups: Vec<Group<'_>>) -> impl Iterator<Item = Chart> {
+    let of_stacks = by_stack(&groups).into_iter().flat_map(move |stack| {
+        CHARTS
+            .iter()
+            .filter_map(move |kind| kind.of_scenario(report, &stack))
+    });
+    // The groups of a search are its steps: dozens of them, whose curve is drawn over all loads.
+    let loads = match report.summary.search {
+        None => groups,
+        Some(_) => Vec::new(),
+    };
+    let of_loads = loads.into_iter().flat_map(move |group| {
+        CHARTS
+            .iter()
+            .filter_map(move |kind| kind.of_load(report, &group))
+    });
+    of_loads.chain(of_stacks)
 }
 
 /// The groups of each stack, in the order of their first appearance.
@@ -181,6 +182,14 @@ fn by_stack<'a>(groups: &[Group<'a>]) -> Vec<Vec<Group<'a>>> {
 }
 
 impl Kind {
+    fn of_record(&self, report: &Report<'_>) -> Option<Chart> {
+        let (Draw::Record(draw) | Draw::Card(draw)) = self.draw else {
+            return None;
+        };
+        let suite = report.record.plan.suite.as_deref().unwrap_or("run");
+        Some(self.chart(report, draw(report)?, slug(suite), suite))
+    }
+
     fn of_load(&self, report: &Report<'_>, group: &Group<'_>) -> Option<Chart> {
         let Draw::Load(draw) = self.draw else {
             return None;

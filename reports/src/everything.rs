@@ -10,7 +10,7 @@ use crate::gate::GateReport;
 use crate::report::Report;
 use crate::resolution::Resolution;
 use crate::terminal::{self, Style};
-use crate::{charts, comparison_page, page};
+use crate::{Painter, charts, comparison_page, page};
 
 /// Widths of a terminal: the narrowest, a usual and a wide one.
 const WIDTHS: [usize; 3] = [40, 80, 200];
@@ -43,6 +43,7 @@ pub fn renderings(record: &Record, bitmaps: bool) -> Vec<File> {
             text("gate", terminal::gate(gate, style));
         }
     }
+    let mut painter = Painter::default();
     for chart in charts(&report) {
         files.push(File::text(
             &format!("{}.svg", chart.file_stem),
@@ -52,7 +53,7 @@ pub fn renderings(record: &Record, bitmaps: bool) -> Vec<File> {
             let name = format!("{}.png", chart.file_stem);
             files.push(File {
                 name,
-                bytes: chart.png(),
+                bytes: painter.png(&chart),
             });
         }
     }

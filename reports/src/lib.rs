@@ -48,6 +48,6 @@ pub mod page;
 pub mod selftest;
 pub mod terminal;
 
-pub use charts::{Chart, charts, scale_out};
+pub use charts::{Chart, Painter, charts, scale_out};
 pub use everything::everything;
 pub use page::{comparison_page, page};

@@ -45,7 +45,7 @@ use crate::report::Report;
 
 /// The page of a report: a whole HTML document.
 pub fn page(report: &Report<'_>) -> String {
-    let charts = &charts::charts(report);
+    let charts = &charts::charts(report).collect::<Vec<_>>();
     Page { report, charts }.document().into_string()
 }
 

@@ -46,15 +46,17 @@ impl Export {
             .or_fail(format!("cannot export as {}", self.format))?;
         match (files.as_slice(), self.out) {
             ([only], None) => output::emit(&only.bytes)?,
-            (files, out) => write(files, &out.unwrap_or_else(|| PathBuf::from(".")))?,
+            (_, out) => write(files, &out.unwrap_or_else(|| PathBuf::from(".")))?,
         }
         Ok(Exit::Done)
     }
 }
 
-fn write(files: &[File], directory: &Path) -> Result<(), Failure> {
-    write_user_files(directory, files)?;
-    let paths = files.iter().map(|file| directory.join(&file.name));
-    let paths: Vec<_> = paths.map(|path| path.display().to_string()).collect();
+fn write(files: Vec<File>, directory: &Path) -> Result<(), Failure> {
+    let paths = write_user_files(directory, files)?;
+    let paths: Vec<_> = paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
     output::say(&paths.join("\n"))
 }

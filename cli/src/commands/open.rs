@@ -41,9 +41,9 @@ impl Open {
         let directory = page.parent().unwrap_or(Path::new(""));
         if !run.exists() || !page.is_file() {
             let record = run_directory::load(&run)?;
-            let files =
-                artifacts::page_and_pictures(&Report::of(&record), artifacts::Pictures::Png);
-            write_user_files(directory, &files)?;
+            let report = Report::of(&record);
+            let files = artifacts::page_and_pictures(&report, artifacts::Pictures::Png);
+            write_user_files(directory, files)?;
         }
         output::say(&page.display().to_string())?;
         let page = std::path::absolute(&page).or_fail("cannot tell the working directory")?;

@@ -124,8 +124,8 @@ impl Report {
         for run in &self.runs {
             let record = run_directory::load(run)?;
             let directory = self.directory(run, &record.id);
-            let files = artifacts::page_and_pictures(&report::Report::of(&record), pictures);
-            write_user_files(&directory, &files)?;
+            let report = report::Report::of(&record);
+            write_user_files(&directory, artifacts::page_and_pictures(&report, pictures))?;
             output::say(&directory.join(artifacts::PAGE).display().to_string())?;
         }
         Ok(Exit::Done)
@@ -147,10 +147,8 @@ impl Report {
             )
             .hint("name merged runs of the same scenario; a run of one machine is one shard"));
         }
-        let files = artifacts::of_charts(&charts, pictures);
-        write_user_files(directory, &files)?;
-        for file in &files {
-            output::say(&directory.join(&file.name).display().to_string())?;
+        for path in write_user_files(directory, artifacts::of_charts(charts, pictures))? {
+            output::say(&path.display().to_string())?;
         }
         Ok(Exit::Done)
     }

@@ -162,7 +162,7 @@ impl Run {
         failure: Option<Failure>,
         sharded: &ShardedRun,
     ) -> Result<Exit, Failure> {
-        let path = directory.complete(&record, &[])?;
+        let path = directory.complete(&record, [])?;
         measuring::point_to_latest(&path);
         let left = sharded.leave(&record);
         let (shard, rounds) = (sharded.shard(), record.rounds.len());

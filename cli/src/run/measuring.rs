@@ -342,10 +342,10 @@ pub fn write(report: &Report<'_>, directory: RunDirectory) -> Result<PathBuf, Fa
     // If the disk is full, `complete` reports it, and finds another place for the record.
     let _ = directory.keep_record(report.record);
     let (files, failure) = match artifacts::all(report) {
-        Ok(files) => (files, None),
-        Err(failure) => (Vec::new(), Some(failure)),
+        Ok(files) => (Some(files), None),
+        Err(failure) => (None, Some(failure)),
     };
-    let path = directory.complete(report.record, &files)?;
+    let path = directory.complete(report.record, files.into_iter().flatten())?;
     point_to_latest(&path);
     failure.map_or(Ok(path), Err)
 }

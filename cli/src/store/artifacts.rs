@@ -2,9 +2,11 @@
 //!
 //! `reports` renders, `run_directory` writes.
 
-use photofinish_reports::Chart;
+use std::iter;
+
 use photofinish_reports::formats::{self, File};
 use photofinish_reports::report::Report;
+use photofinish_reports::{Chart, Painter};
 
 use crate::exit::{Failure, OrFail};
 
@@ -24,37 +26,44 @@ pub enum Pictures {
     PngAndSvg,
 }
 
-/// Every file stored next to `record.json`.
-pub fn all(report: &Report<'_>) -> Result<Vec<File>, Failure> {
-    let mut files = formats::export("hlog", report).or_fail("cannot make the histogram log")?;
-    files.extend(page_and_pictures(report, Pictures::Png));
-    Ok(files)
+/// Every file stored next to `record.json`, each made when it is asked for: the pictures of a large run together take more
+/// memory than all else.
+pub fn all(report: &Report<'_>) -> Result<impl Iterator<Item = File>, Failure> {
+    let log = formats::export("hlog", report).or_fail("cannot make the histogram log")?;
+    Ok(log
+        .into_iter()
+        .chain(page_and_pictures(report, Pictures::Png)))
 }
 
-pub fn page_and_pictures(report: &Report<'_>, pictures: Pictures) -> Vec<File> {
-    let mut files = vec![File {
+pub fn page_and_pictures(report: &Report<'_>, pictures: Pictures) -> impl Iterator<Item = File> {
+    let charts = of_charts(photofinish_reports::charts(report), pictures);
+    let charts = charts.map(|file| File {
+        name: format!("{CHARTS}/{}", file.name),
+        ..file
+    });
+    // Last, since the allocator keeps what it took for the page, beside which the largest picture would have to fit.
+    charts.chain(iter::once_with(|| File {
         name: PAGE.to_owned(),
         bytes: photofinish_reports::page(report).into_bytes(),
-    }];
-    for file in of_charts(&photofinish_reports::charts(report), pictures) {
-        let name = format!("{CHARTS}/{}", file.name);
-        files.push(File { name, ..file });
-    }
-    files
+    }))
 }
 
 /// The files of charts.
-pub fn of_charts(charts: &[Chart], pictures: Pictures) -> Vec<File> {
-    let mut files = Vec::new();
-    for chart in charts {
+pub fn of_charts(
+    charts: impl IntoIterator<Item = Chart>,
+    pictures: Pictures,
+) -> impl Iterator<Item = File> {
+    let mut painter = Painter::default();
+    charts.into_iter().flat_map(move |chart| {
         let picture = |extension: &str, bytes| File {
             name: format!("{}.{extension}", chart.file_stem),
             bytes,
         };
-        files.push(picture("png", chart.png()));
-        if let Pictures::PngAndSvg = pictures {
-            files.push(picture("svg", chart.svg_file().into_bytes()));
-        }
-    }
-    files
+        let png = picture("png", painter.png(&chart));
+        let svg = match pictures {
+            Pictures::Png => None,
+            Pictures::PngAndSvg => Some(picture("svg", chart.svg_file().into_bytes())),
+        };
+        iter::once(png).chain(svg)
+    })
 }

@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::fs::{self, Permissions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use photofinish_reports::formats::File;
 
@@ -46,25 +46,29 @@ pub fn is_unfinished(name: &OsStr) -> bool {
     name.is_some_and(|rest| rest.len() == 6 && rest.chars().all(|c| c.is_ascii_alphanumeric()))
 }
 
-/// Writes files below `directory`; refuses to follow a link below it.
-pub fn write_files(directory: &Path, files: &[File]) -> io::Result<()> {
-    for file in files {
-        let below = Path::new(&file.name).parent().unwrap_or(Path::new(""));
-        let ancestors = below.ancestors().map(|folder| directory.join(folder));
-        // The last one is the directory itself, which the user named.
-        let mut folders = ancestors.take(below.components().count());
-        if let Some(link) = folders.find(|folder| folder.is_symlink()) {
-            let message = format!("{} is a link, so nothing is written there", link.display());
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-        }
-        write_file(&directory.join(&file.name), &file.bytes)?;
+/// Writes a file below `directory`; refuses to follow a link below it.
+pub fn write_below(directory: &Path, file: &File) -> io::Result<()> {
+    let below = Path::new(&file.name).parent().unwrap_or(Path::new(""));
+    let ancestors = below.ancestors().map(|folder| directory.join(folder));
+    // The last one is the directory itself, which the user named.
+    let mut folders = ancestors.take(below.components().count());
+    if let Some(link) = folders.find(|folder| folder.is_symlink()) {
+        let message = format!("{} is a link, so nothing is written there", link.display());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
-    Ok(())
+    write_file(&directory.join(&file.name), &file.bytes)
 }
 
-/// Writes files into the user's `directory`.
-pub fn write_user_files(directory: &Path, files: &[File]) -> Result<(), Failure> {
-    write_files(directory, files).map_err(|error| unwritable(directory, error))
+/// Writes files into the user's `directory`, and returns their paths.
+pub fn write_user_files(
+    directory: &Path,
+    files: impl IntoIterator<Item = File>,
+) -> Result<Vec<PathBuf>, Failure> {
+    let written = files.into_iter().map(|file| {
+        write_below(directory, &file).map_err(|error| unwritable(directory, error))?;
+        Ok(directory.join(file.name))
+    });
+    written.collect()
 }
 
 /// Writes to a path that the user typed: the file behind a link, or a pipe or device such as `/dev/stdout` itself.
@@ -172,9 +176,9 @@ mod tests {
             name: name.to_owned(),
             bytes: b"new".to_vec(),
         };
-        write_files(&run, &[file("a.html")]).expect("replaced");
+        write_below(&run, &file("a.html")).expect("replaced");
         assert_eq!(fs::read(run.join("a.html")).expect("a file"), b"new");
-        let refused = write_files(&run, &[file("charts/a.html")]).expect_err("a link");
+        let refused = write_below(&run, &file("charts/a.html")).expect_err("a link");
         assert!(
             refused.to_string().contains("charts is a link"),
             "{refused}"
@@ -183,7 +187,7 @@ mod tests {
         assert_eq!(fs::read_dir(&outside).expect("a directory").count(), 1);
         // The directory itself was chosen by the user.
         symlink(&run, sandbox.path().join("latest")).expect("linked");
-        write_files(&sandbox.path().join("latest"), &[file("b.html")]).expect("followed");
+        write_below(&sandbox.path().join("latest"), &file("b.html")).expect("followed");
         assert!(run.join("b.html").is_file());
     }
 }

@@ -18,7 +18,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::exit::{Failure, OrFail};
 use crate::store::artifacts::{CHARTS, HISTOGRAM_LOG, PAGE};
-use crate::store::files::{self, write_file, write_files};
+use crate::store::files::{self, write_below, write_file};
 
 /// The name of the record in a run directory.
 pub const RECORD: &str = "record.json";
@@ -141,7 +141,11 @@ impl RunDirectory {
     }
 
     /// Writes the record and `files`, and renames the directory. Returns its path.
-    pub fn complete(self, record: &Record, files: &[formats::File]) -> Result<PathBuf, Failure> {
+    pub fn complete(
+        self,
+        record: &Record,
+        files: impl IntoIterator<Item = formats::File>,
+    ) -> Result<PathBuf, Failure> {
         // Files that cannot be removed do no harm.
         let _ = fs::remove_dir_all(self.work_dir());
         match self.write_whole(record, files) {
@@ -150,10 +154,16 @@ impl RunDirectory {
         }
     }
 
-    fn write_whole(&self, record: &Record, files: &[formats::File]) -> io::Result<()> {
+    fn write_whole(
+        &self,
+        record: &Record,
+        files: impl IntoIterator<Item = formats::File>,
+    ) -> io::Result<()> {
         self.keep_record(record)?;
-        self.announce(files)?;
-        write_files(&self.hidden, files)?;
+        for file in files {
+            self.announce(&file)?;
+            write_below(&self.hidden, &file)?;
+        }
         fs::remove_file(self.hidden.join(PARTIAL_ROUNDS))?;
         fs::rename(&self.hidden, &self.destination)?;
         // Last, so that no process takes the directory for leftovers in between. An extra file does no harm.
@@ -161,14 +171,10 @@ impl RunDirectory {
         Ok(())
     }
 
-    /// Lists the files about to be written, so that after a kill they are known to be the run's own.
-    fn announce(&self, files: &[formats::File]) -> io::Result<()> {
-        let names: String = files
-            .iter()
-            .map(|file| format!("{}\n", file.name))
-            .collect();
+    /// Lists a file about to be written, so that after a kill it is known to be the run's own.
+    fn announce(&self, file: &formats::File) -> io::Result<()> {
         match self.lock.as_ref() {
-            Some(mut lock) => lock.write_all(names.as_bytes()),
+            Some(mut lock) => lock.write_all(format!("{}\n", file.name).as_bytes()),
             None => Ok(()),
         }
     }

@@ -10,7 +10,8 @@ use plotters::coord::Shift;
 use plotters::drawing::DrawingArea;
 use plotters::style::Color as _;
 
-use super::drawing::{Anchor, Drawing, Type};
+use super::Chart;
+use super::drawing::{Anchor, Type};
 use super::font;
 use super::paint::{Drawn, colour, paint};
 
@@ -26,25 +27,42 @@ const DRAWN_SCALE: f64 = (SCALE * OVERSAMPLING) as f64;
 /// plotters centres text by half the height of an x, in em.
 const HALF_X_EM: f64 = 0.2735;
 
-pub(super) fn png(drawing: &Drawing) -> Vec<u8> {
-    let (width, height) = (
-        drawing.width as usize * SCALE,
-        (drawing.height * SCALE as f64).ceil() as usize,
-    );
-    let size = (width * OVERSAMPLING, height * OVERSAMPLING);
-    let mut large = vec![0xFF; 3 * size.0 * size.1];
-    let bitmap = BitMapBackend::with_buffer(&mut large, (size.0 as u32, size.1 as u32));
-    paint(drawing, bitmap, DRAWN_SCALE, set_text);
-    encode(width, height, &scaled_down(&large, width, height))
+/// Paints charts as PNG, one after the other over the same memory.
+#[derive(Debug, Default)]
+pub struct Painter {
+    large: Vec<u8>,
+    small: Vec<u8>,
 }
 
-/// Averages over squares of [`OVERSAMPLING`] pixels.
-fn scaled_down(large: &[u8], width: usize, height: usize) -> Vec<u8> {
+impl Painter {
+    /// The chart as PNG that stands alone, at twice its size, on white.
+    pub fn png(&mut self, chart: &Chart) -> Vec<u8> {
+        let drawing = chart.alone();
+        let (width, height) = (
+            drawing.width as usize * SCALE,
+            (drawing.height * SCALE as f64).ceil() as usize,
+        );
+        let size = (width * OVERSAMPLING, height * OVERSAMPLING);
+        make_white(&mut self.large, 3 * size.0 * size.1);
+        make_white(&mut self.small, 3 * width * height);
+        let bitmap = BitMapBackend::with_buffer(&mut self.large, (size.0 as u32, size.1 as u32));
+        paint(&drawing, bitmap, DRAWN_SCALE, set_text);
+        scale_down(&self.large, &mut self.small, width);
+        encode(width, height, &self.small)
+    }
+}
+
+fn make_white(pixels: &mut Vec<u8>, length: usize) {
+    pixels.clear();
+    pixels.resize(length, 0xFF);
+}
+
+/// Fills a white picture with averages over squares of [`OVERSAMPLING`] pixels.
+fn scale_down(large: &[u8], small: &mut [u8], width: usize) {
     /// Picture pixels that are looked at together.
     const SPAN: usize = 16;
     const WHITE: [u8; 3 * OVERSAMPLING * SPAN] = [0xFF; 3 * OVERSAMPLING * SPAN];
     let row_len = 3 * OVERSAMPLING * width;
-    let mut small = vec![0xFF; 3 * width * height];
     let squares = large.chunks_exact(row_len * OVERSAMPLING);
     for (rows, row) in squares.zip(small.chunks_exact_mut(3 * width)) {
         let rows: [&[u8]; OVERSAMPLING] = array::from_fn(|y| &rows[row_len * y..][..row_len]);
@@ -56,23 +74,24 @@ fn scaled_down(large: &[u8], width: usize, height: usize) -> Vec<u8> {
             }
         }
     }
-    small
 }
 
 /// Fills `span` with the averages of `drawn`, rows of [`OVERSAMPLING`] times as many pixels.
 fn average(drawn: [&[u8]; OVERSAMPLING], span: &mut [u8]) {
     const AREA: u32 = (OVERSAMPLING * OVERSAMPLING) as u32;
+    // Plain indices: this is most of what a picture costs, and iterators are not inlined where size counts.
     for (x, pixel) in span.chunks_exact_mut(3).enumerate() {
         let mut sums = [AREA / 2; 3];
         for row in drawn {
-            for drawn_pixel in row[3 * OVERSAMPLING * x..][..3 * OVERSAMPLING].chunks_exact(3) {
-                for (sum, channel) in sums.iter_mut().zip(drawn_pixel) {
-                    *sum += u32::from(*channel);
+            let square = &row[3 * OVERSAMPLING * x..][..3 * OVERSAMPLING];
+            for drawn_pixel in 0..OVERSAMPLING {
+                for channel in 0..3 {
+                    sums[channel] += u32::from(square[3 * drawn_pixel + channel]);
                 }
             }
         }
-        for (channel, sum) in pixel.iter_mut().zip(sums) {
-            *channel = (sum / AREA) as u8;
+        for channel in 0..3 {
+            pixel[channel] = (sums[channel] / AREA) as u8;
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use photofinish_record::{Outcome, Record};
-use photofinish_reports::charts::{CHARTS, Chart};
+use photofinish_reports::charts::{CHARTS, Chart, Painter};
 
 use crate::{charts, fixtures};
 
@@ -70,7 +70,7 @@ fn every_chart_becomes_a_picture_of_twice_its_size() {
     for (name, record) in fixtures::all() {
         // One load of a sweep looks like any other.
         for chart in charts(record).iter().rev().take(5) {
-            let png = chart.png();
+            let png = Painter::default().png(chart);
             let width = if chart.is_card { 1_200 } else { 1_120 };
             assert_eq!(png_width(&png), width, "{name}: {}", chart.file_stem);
             let path = folder.join(format!("{name}.{}.png", chart.file_stem));
@@ -92,7 +92,7 @@ fn a_card_has_the_best_runtime_of_each_row_with_what_is_certain() {
     };
     let card = &cards(&record)[0];
     assert_eq!(card.file_stem, "run.card");
-    let png = card.png();
+    let png = Painter::default().png(card);
     assert_eq!(png_width(&png), 1_200);
     assert_eq!(
         u32::from_be_bytes(png[20..24].try_into().expect("four bytes")),

@@ -34,7 +34,7 @@ fn page(record: &Record) -> String {
 }
 
 fn charts(record: &Record) -> Vec<Chart> {
-    photofinish_reports::charts(&Report::of(record))
+    photofinish_reports::charts(&Report::of(record)).collect()
 }
 
 /// Says that a test cannot run here; in CI, where everything is installed, that is a failure.
