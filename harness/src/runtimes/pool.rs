@@ -3,7 +3,8 @@
 //! As in most blocking executors, sessions are state, not threads, and each operation waits in one first-in-first-out
 //! queue for a thread. That wait is not part of an operation's service time. Spawned parts go through the same queue; a
 //! pool thread that joins a part which has not been started runs it itself, since N threads all waiting for queued
-//! parts would wait forever. Everything else is in `blocking`.
+//! parts would wait forever. Under a timeout it could not stop in the middle of the part, so a substitute thread runs it.
+//! Everything else is in `blocking`.
 
 use photofinish_record::RuntimeFamily;
 

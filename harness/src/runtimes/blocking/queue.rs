@@ -186,9 +186,8 @@ impl<T: Send + 'static> PoolTask<T> {
         self.part.state.wait_until_deadline(take_result).await
     }
 
-    /// Lets a part that is still queued run although this thread of the pool is about to wait: otherwise nobody would run it
-    /// once all threads wait. Under a deadline this thread could not give up in the middle of the part's work, so a substitute
-    /// runs it. As many threads as before can then work.
+    /// Has a part run that is still queued: here, or under a deadline, when this thread must be able to stop waiting, on a
+    /// substitute. No more threads work than before, since this one waits.
     fn run_or_substitute(&self) {
         if !has_deadline() {
             self.part.run_if_queued();
