@@ -193,7 +193,7 @@ impl<W: Workload> Visitor for Round<'_, W> {
     type Output = WorkerResult;
 
     fn visit<R: Runtime>(self, runtime: R) -> WorkerResult {
-        match self.frame.environment(&runtime) {
+        match self.frame.env_and_context(&runtime) {
             Ok((env, context)) => {
                 let unprepared = Box::new(Unprepared::new(self.workload, env));
                 self.frame.run(context, unprepared)
@@ -215,7 +215,7 @@ struct Frame<'a> {
 
 impl Frame<'_> {
     /// The workload's environment, and the parts of it that the loop shares.
-    fn environment<R: Runtime>(&self, runtime: &R) -> Result<(Env<R>, Context<R>), RoundError> {
+    fn env_and_context<R: Runtime>(&self, runtime: &R) -> Result<(Env<R>, Context<R>), RoundError> {
         let sessions = Sessions::of(runtime, self.plan)?;
         let parts = Parts::new(self.parts.clone(), stripes_for(sessions.own))
             .map_err(|error| RoundError::Params(error.to_string()))?;
