@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::observed::Observed;
-use crate::runtime::{Capability, Runtime, Task};
+use crate::runtime::{BoxFuture, Capability, Runtime, Task};
 use crate::runtimes::descriptor;
 use photofinish_record::nanoseconds;
 use photofinish_record::protocol::WorkerPlan;
@@ -38,7 +38,10 @@ pub(super) fn start<R: Runtime>(
         return None;
     }
     let stop = Arc::new(AtomicBool::new(false));
-    let task = runtime.spawn(watch(runtime.clone(), observed.clone(), Arc::clone(&stop)));
+    let watching = watch(runtime.clone(), observed.clone(), Arc::clone(&stop));
+    // Of the type that parts of workloads have: the executor's task is compiled once for both.
+    let watching: BoxFuture<'static, ()> = Box::pin(watching);
+    let task = runtime.spawn(watching);
     Some(Probe { task, stop })
 }
 

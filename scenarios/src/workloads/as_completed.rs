@@ -12,7 +12,7 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish_harness::{no_session, nothing_shared};
 
 use super::params::{params, require_waits};
-use super::parts::{joined, wait};
+use super::parts::{self, joined, wait};
 use super::tallies::{Ledger, no_shorter};
 
 #[derive(Debug)]
@@ -60,11 +60,14 @@ impl Workload for AsCompleted {
         // Room for all: if tasks do not run concurrently, all results are sent before the first is received.
         let (sender, receiver) = runtime.channel(self.results);
         let start = |(number, time): (u32, &Duration)| {
-            runtime.spawn(complete(runtime.clone(), sender.clone(), number, *time))
+            parts::start(
+                runtime,
+                complete(runtime.clone(), sender.clone(), number, *time),
+            )
         };
         let tasks = (0..).zip(&self.waits).map(start).collect();
         drop(sender);
-        let taking = runtime.spawn(take::<R>(receiver));
+        let taking = parts::start(runtime, take::<R>(receiver));
         let sent = joined(tasks).await;
         let came = taking.join().await?;
         env.observed

@@ -10,7 +10,7 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish_harness::{no_session, nothing_shared};
 
 use super::params::{count, params, require_at_most};
-use super::parts::{joined, wait};
+use super::parts::{self, joined, wait};
 use super::tallies::{Ledger, Peak, exactly, no_shorter};
 
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Workload for Batch {
             let end = items.min(first.saturating_add(size));
             let start = |item| {
                 let part = work(env.runtime.clone(), self.unit, Arc::clone(&board), item);
-                env.runtime.spawn(part)
+                parts::start(&env.runtime, part)
             };
             let begun = Instant::now();
             let tasks = (first..end).map(start).collect();

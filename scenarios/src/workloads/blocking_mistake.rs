@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bystander::{Schedule, stand_by};
 use super::params::params;
+use super::parts;
 use super::tallies::{exactly, lateness};
 
 #[derive(Debug)]
@@ -68,11 +69,9 @@ impl Workload for BlockingMistake {
             times: TIMES,
         };
         let due = start + self.unit;
-        let waiting = env
-            .runtime
-            .spawn(wait_until(env.runtime.clone(), due, self.how));
+        let waiting = parts::start(&env.runtime, wait_until(env.runtime.clone(), due, self.how));
         let bystander = stand_by(env.runtime.clone(), env.observed.clone(), schedule);
-        let bystander = env.runtime.spawn(bystander);
+        let bystander = parts::start(&env.runtime, bystander);
         let waited = waiting.join().await;
         exactly(TIMES, bystander.join().await??, "wake-ups of the timer")?;
         lateness(due, waited??).map(drop)
@@ -87,7 +86,7 @@ async fn wait_until<R: Runtime>(
 ) -> Result<Instant, Failure> {
     match how {
         WaitMethod::Blocking => block_until(due),
-        WaitMethod::Offloaded => runtime.offload(move || block_until(due)).await?,
+        WaitMethod::Offloaded => parts::offload(&runtime, move || block_until(due)).await?,
         WaitMethod::Waiting => runtime.sleep_until(due).await,
     }
     Ok(Instant::now())

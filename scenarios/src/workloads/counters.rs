@@ -12,7 +12,7 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish_harness::{no_session, nothing_shared};
 
 use super::params::NoParams;
-use super::parts::{joined, wait};
+use super::parts::{self, joined, wait};
 use super::tallies::{ensure, exactly, no_shorter};
 
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Workload for Counters {
         let ticks = Ticks::default();
         let start = |counter| {
             let part = count(env.runtime.clone(), self.unit, counter, Arc::clone(&ticks));
-            env.runtime.spawn(part)
+            parts::start(&env.runtime, part)
         };
         joined((0..COUNTERS).map(start).collect()).await?;
         let ticks = ticks.lock().unwrap_or_else(PoisonError::into_inner);

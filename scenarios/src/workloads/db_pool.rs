@@ -16,7 +16,7 @@ use super::connection_pool::{self, Bounds};
 use super::db_connection::{Connector, Statement, TARGET};
 use super::db_schema::Schema;
 use super::params::{count, params, require, require_at_most};
-use super::parts::joined;
+use super::parts::{self, joined};
 use super::request_count::wrong_requests;
 use super::tallies::{ensure, exactly};
 use crate::protocol::postgres::Row;
@@ -120,7 +120,7 @@ impl Workload for DbPool {
         for statement in COUNTS {
             let pool = env.shared.clone();
             let counting = async move { count_rows(&pool, statement).await };
-            tasks.push(env.runtime.spawn(counting));
+            tasks.push(parts::start(&env.runtime, counting));
         }
         let counted = joined(tasks).await?;
         exactly(COUNTS.len(), counted.len(), "counts of tables")?;

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::params::params;
-use super::parts::wait;
+use super::parts::{self, wait};
 use super::tallies::{ensure, no_shorter};
 
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl Workload for Failures {
         let start = |number| {
             let failing = (number == FAILING).then_some(self.by);
             let task = work(env.runtime.clone(), self.unit, number, failing);
-            env.runtime.spawn(task)
+            parts::start(&env.runtime, task)
         };
         let tasks: Vec<_> = (0..TASKS).map(start).collect();
         let mut outcomes = Vec::with_capacity(tasks.len());

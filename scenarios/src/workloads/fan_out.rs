@@ -9,7 +9,7 @@ use photofinish_harness::workload::{Failure, RoundEnv};
 use super::answer::Answer;
 use super::expectation::Expectation;
 use super::http_connection::{Connection, Endpoint};
-use super::parts::join_into;
+use super::parts::{self, join_into};
 use super::reference::Reference;
 use crate::protocol::http::Method;
 
@@ -62,7 +62,7 @@ impl<R: Runtime> FanOut<R> {
                 Some(part) => part,
                 None => Part::new(env, &self.endpoint, path)?,
             };
-            tasks.push((env.runtime.spawn(part.exchange()), slot));
+            tasks.push((parts::start(&env.runtime, part.exchange()), slot));
         }
         let mut outcome = Ok(());
         for (index, (task, slot)) in tasks.into_iter().enumerate() {

@@ -15,7 +15,7 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish_record::draw::draw_below;
 
 use super::params::{count, params, require_at_most};
-use super::parts::joined;
+use super::parts::{self, joined};
 use super::tallies::{Peak, exactly};
 
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl Workload for FileLines {
                 Arc::clone(&reading),
                 path,
             );
-            env.runtime.spawn(part)
+            parts::start(&env.runtime, part)
         };
         let counts = joined(paths.into_iter().map(start).collect()).await?;
         env.observed.number("files_at_once", reading.most() as f64);

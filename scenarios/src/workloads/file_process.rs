@@ -14,7 +14,7 @@ use photofinish_record::nanoseconds;
 
 use super::known_file::{is_known, known_file};
 use super::params::{params, require};
-use super::parts::{joined, wait};
+use super::parts::{self, joined, wait};
 use super::tallies::{ensure, exactly, no_shorter};
 use crate::quantity::Size;
 
@@ -71,7 +71,7 @@ impl Workload for FileProcess {
                 observed: env.observed.clone(),
             };
             let part = process(env.runtime.clone(), path.clone(), self.unit, scope);
-            env.runtime.spawn(part)
+            parts::start(&env.runtime, part)
         };
         let processed = joined(paths.iter().map(start).collect()).await?;
         self.check(&processed)

@@ -14,7 +14,7 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use photofinish_harness::{no_session, nothing_shared};
 
 use super::params::NoParams;
-use super::parts::{joined, wait};
+use super::parts::{self, joined, wait};
 use super::tallies::no_shorter;
 
 #[derive(Debug)]
@@ -56,7 +56,10 @@ impl Workload for FirstCompleted {
         let start = |number: u32| {
             let racer = Running(racers[number as usize].clone());
             let time = self.unit * (number + 1);
-            runtime.spawn(race(runtime.clone(), racer, time, (sender.clone(), number)))
+            parts::start(
+                runtime,
+                race(runtime.clone(), racer, time, (sender.clone(), number)),
+            )
         };
         let mut tasks: Vec<_> = (0..RACERS).map(start).collect();
         drop(sender);

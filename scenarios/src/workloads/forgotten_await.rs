@@ -16,6 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::params::{count, params};
+use super::parts;
 use super::tallies::exactly;
 
 #[derive(Debug)]
@@ -71,9 +72,11 @@ impl Workload for ForgottenAwait {
         let futures = (0..parts).map(|_| part(env, &self.done, &mine));
         match self.params.handling {
             Handling::Forgotten => futures.for_each(drop),
-            Handling::Spawned => futures.for_each(|part| drop(env.runtime.spawn(part))),
+            Handling::Spawned => futures.for_each(|part| drop(parts::start(&env.runtime, part))),
             Handling::Joined => {
-                let tasks: Vec<_> = futures.map(|part| env.runtime.spawn(part)).collect();
+                let tasks: Vec<_> = futures
+                    .map(|part| parts::start(&env.runtime, part))
+                    .collect();
                 for task in tasks {
                     task.join().await?;
                 }

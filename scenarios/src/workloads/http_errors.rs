@@ -15,6 +15,7 @@ use super::closed_port::ClosedPort;
 use super::fan_out::{FanOut, references};
 use super::http_connection::{Connection, Endpoint, TARGET, succeeded};
 use super::params::{params, require_path, require_paths};
+use super::parts;
 use super::reference::Reference;
 use super::request_count::wrong_requests_beside;
 use crate::protocol::http::Method;
@@ -107,7 +108,7 @@ impl Workload for HttpErrors {
                 _ => session.endpoint.get(&self.params.failing)?,
             },
         };
-        let failing = env.runtime.spawn(faulty.run());
+        let failing = parts::start(&env.runtime, faulty.run());
         let others = session.others.exchange(env, &env.shared.references).await;
         let (connection, met) = failing.join().await?;
         session.failing = Some(connection);
@@ -207,7 +208,7 @@ impl<R: Runtime> FaultyRequest<R> {
 /// Names are resolved by a blocking call under every runtime.
 async fn resolve<R: Runtime>(runtime: &R) -> Result<(), Failure> {
     let look_up = || (UNKNOWN_HOST, 80).to_socket_addrs().map(drop);
-    let found = runtime.offload(look_up).await?;
+    let found = parts::offload(runtime, look_up).await?;
     found.map_err(|error| Failure::new(Failure::UNKNOWN_HOST, error.to_string()))
 }
 

@@ -15,7 +15,7 @@ use photofinish_record::draw::draw_below;
 use super::fan_out::references;
 use super::http_connection::{Connection, Endpoint, TARGET, delayed_path, dialer};
 use super::params::{count, params, require_at_most};
-use super::parts::joined;
+use super::parts::{self, joined};
 use super::reference::Reference;
 use super::request_count::wrong_requests;
 use super::tallies::Peak;
@@ -99,7 +99,7 @@ impl Workload for HttpLimited {
         let fetch = |url| {
             let delay = draw_below(env.seed, first.wrapping_add(url), references.len() as u64);
             let reference = &references[delay as usize];
-            env.runtime.spawn(session.clone().fetch(reference.clone()))
+            parts::start(&env.runtime, session.clone().fetch(reference.clone()))
         };
         let fetched = joined((0..urls).map(fetch).collect()).await;
         let limit = self.params.at_once.get();

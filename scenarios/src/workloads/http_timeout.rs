@@ -19,6 +19,7 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Wor
 use super::expectation::Expectation;
 use super::http_connection::{Connection, Endpoint, TARGET, delayed_path, too_few_connections};
 use super::params::{count, params, require, require_path};
+use super::parts;
 use super::reference::Reference;
 use super::request_count::wrong_requests;
 use super::tallies::ensure;
@@ -217,7 +218,7 @@ impl HttpTimeout {
     ) -> Result<(Exchange<R>, Ending), Failure> {
         let (sender, receiver) = env.runtime.channel(NonZeroU32::MIN);
         let begun = Instant::now();
-        let work = env.runtime.spawn(async move {
+        let work = parts::start(&env.runtime, async move {
             let answer = connection.exchange(Method::Get, &mut request).await;
             // The receiver waits for it in either case.
             let _ = sender.send((connection, request, answer)).await;

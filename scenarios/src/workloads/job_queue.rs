@@ -17,7 +17,7 @@ use photofinish_harness::{no_session, nothing_shared};
 use photofinish_record::nanoseconds;
 
 use super::params::{count, params, require, require_at_most};
-use super::parts::{joined, wait};
+use super::parts::{self, joined, wait};
 use super::tallies::{Ledger, Peak, exactly, no_shorter};
 
 #[derive(Debug)]
@@ -100,14 +100,17 @@ impl Workload for JobQueue {
                 Arc::clone(&board),
                 self.work,
             );
-            runtime.spawn(part)
+            parts::start(runtime, part)
         };
         let consumers: Vec<_> = (0..params.consumers.get()).map(consume).collect();
         let produce = |number: u32| {
             let first = number * params.jobs.get();
             let jobs = first..first + params.jobs.get();
             let (sender, board) = (sender.clone(), Arc::clone(&board));
-            runtime.spawn(produce::<R>(sender, jobs, board, env.observed.clone()))
+            parts::start(
+                runtime,
+                produce::<R>(sender, jobs, board, env.observed.clone()),
+            )
         };
         let producers: Vec<_> = (0..params.producers.get()).map(produce).collect();
         // The parts have their own clones: the queue closes when the last producer ends, or the last consumer.

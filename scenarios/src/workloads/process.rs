@@ -14,7 +14,7 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish_harness::{no_session, nothing_shared};
 
 use super::params::{params, require};
-use super::parts::{joined, wait};
+use super::parts::{self, joined, wait};
 use super::tallies::{ensure, no_shorter};
 
 #[derive(Debug)]
@@ -59,20 +59,20 @@ impl Workload for Process {
     }
 
     async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), op: u64) -> Result<(), Failure> {
-        let talking = env.runtime.spawn(talk(env.runtime.clone(), op));
+        let talking = parts::start(&env.runtime, talk(env.runtime.clone(), op));
         let killing = kill_at(env.runtime.clone(), self.deadline);
-        let killing = env.runtime.spawn(killing);
+        let killing = parts::start(&env.runtime, killing);
         joined(vec![talking, killing]).await.map(drop)
     }
 }
 
 async fn talk<R: Runtime>(runtime: R, number: u64) -> Result<(), Failure> {
-    let exit = runtime.offload(move || run_to_its_end(number)).await??;
+    let exit = parts::offload(&runtime, move || run_to_its_end(number)).await??;
     exit.check_output(number)
 }
 
 async fn kill_at<R: Runtime>(runtime: R, deadline: Duration) -> Result<(), Failure> {
-    let mut sleeper = runtime.offload(Sleeper::start).await??;
+    let mut sleeper = parts::offload(&runtime, Sleeper::start).await??;
     let begun = Instant::now();
     wait(&runtime, deadline).await?;
     no_shorter(
@@ -80,8 +80,7 @@ async fn kill_at<R: Runtime>(runtime: R, deadline: Duration) -> Result<(), Failu
         begun.elapsed(),
         "the life of a child to be killed",
     )?;
-    runtime
-        .offload(move || sleeper.end())
+    parts::offload(&runtime, move || sleeper.end())
         .await??
         .check_killed()
 }

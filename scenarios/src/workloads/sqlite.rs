@@ -24,6 +24,7 @@ pub(crate) use self::database::survey;
 use self::dedicated::Dedicated;
 use self::spec::{Access, SqliteSpec};
 use super::params::params;
+use super::parts;
 use super::sql::{Engine, Script, Statements, TransactionSpec, violated_check};
 use crate::data::{DataSpec, DrawSpec, FeedSpec};
 
@@ -107,14 +108,13 @@ impl Workload for Sqlite {
         });
         let setup = self.text(env, "setup", self.settings.setup.as_ref())?;
         let database = self.database(env);
-        env.runtime
-            .offload(move || {
-                if database.is_temporary() {
-                    database.create()?;
-                }
-                run(&database, setup)
-            })
-            .await??;
+        parts::offload(&env.runtime, move || {
+            if database.is_temporary() {
+                database.create()?;
+            }
+            run(&database, setup)
+        })
+        .await??;
         Ok(round)
     }
 
@@ -154,7 +154,7 @@ impl Workload for Sqlite {
                     unreachable!("a lost client was replaced");
                 };
                 let work = move || (client.operate(op), client);
-                let (result, client) = env.runtime.offload(work).await?;
+                let (result, client) = parts::offload(&env.runtime, work).await?;
                 session.client = ClientHandle::Offloaded(client);
                 result
             }
@@ -163,7 +163,7 @@ impl Workload for Sqlite {
 
     async fn close<R: Runtime>(&self, env: &Env<R, Arc<Round>>, session: Session) {
         // Closing the last connection checkpoints the write-ahead log.
-        let _ = env.runtime.offload(move || session.client.close()).await;
+        let _ = parts::offload(&env.runtime, move || session.client.close()).await;
     }
 
     async fn finish<R: Runtime>(
@@ -180,7 +180,7 @@ impl Workload for Sqlite {
             database.remove()?;
             Ok(rows.and_then(violated_check).into_iter().collect())
         };
-        env.runtime.offload(work).await?
+        parts::offload(&env.runtime, work).await?
     }
 
     async fn abandon<R: Runtime>(&self, env: &RoundEnv<R>) {
@@ -216,7 +216,7 @@ impl Sqlite {
     ) -> Result<ClientHandle, Failure> {
         let (round, part) = (Arc::clone(&env.shared), env.parts.recorder(index));
         let opening = move || Client::open(round, index, part).map(Box::new);
-        let client = env.runtime.offload(opening).await??;
+        let client = parts::offload(&env.runtime, opening).await??;
         Ok(match self.settings.access {
             Access::Inline => ClientHandle::Inline(client),
             Access::Offload => ClientHandle::Offloaded(client),

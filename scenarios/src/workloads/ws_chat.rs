@@ -14,7 +14,7 @@ use photofinish_harness::runtime::Runtime;
 use photofinish_harness::workload::{About, Env, Failure, ParamError, Totals, Workload};
 
 use super::params::{count, params, require_at_most, require_path};
-use super::parts::joined;
+use super::parts::{self, joined};
 use super::request_count::wrong_requests_beside;
 use super::ws_connection::{Connection, Endpoint, PATIENCE, TARGET, Unasked, in_time, not_in_time};
 use crate::protocol::websocket::Utf8Bytes;
@@ -204,7 +204,7 @@ impl<R: Runtime> Room<R> {
         let lost = format!("`{message}` was not heard by every client");
         let listening = self.clients.drain(..).map(|client| {
             let (runtime, lost) = (env.runtime.clone(), lost.clone());
-            env.runtime.spawn(listen(runtime, client, lost))
+            parts::start(&env.runtime, listen(runtime, client, lost))
         });
         let heard = joined(listening.collect()).await?;
         env.traffic[TARGET].answered();

@@ -193,11 +193,12 @@ impl<T: Send + 'static> PoolTask<T> {
             self.part.run_if_queued();
         } else if self.part.is_queued() {
             let part = Arc::clone(&self.part);
-            // If the system refuses, the part waits for a thread of the pool.
-            let _ = start_thread("pool", move || {
+            let work = move || {
                 ON_POOL_THREAD.set(true);
                 part.run_if_queued();
-            });
+            };
+            // If the system refuses, the part waits for a thread of the pool.
+            let _ = start_thread("pool", Box::new(work));
         }
     }
 }
@@ -209,7 +210,7 @@ impl PoolQueue {
         let handles: io::Result<Vec<_>> = (0..threads)
             .map(|_| {
                 let queue = Arc::clone(&queue);
-                start_thread("pool", move || queue.serve())
+                start_thread("pool", Box::new(move || queue.serve()))
             })
             .collect();
         match handles {

@@ -13,10 +13,10 @@ use crate::runtimes::panics;
 /// Frames of a build without optimization are several times as large.
 pub(super) const STACK_BYTES: usize = if cfg!(debug_assertions) { 1024 } else { 256 } * 1024;
 
-/// Starts a thread with the explicit stack size.
+/// Starts a thread with the explicit stack size. The work comes boxed, so that starting is compiled once.
 pub(super) fn start_thread(
     name: &str,
-    work: impl FnOnce() + Send + 'static,
+    work: Box<dyn FnOnce() + Send>,
 ) -> io::Result<std::thread::JoinHandle<()>> {
     std::thread::Builder::new()
         .name(name.to_owned())
@@ -36,11 +36,12 @@ impl<T: Send + 'static> ThreadTask<T> {
     pub(super) fn start(work: Box<dyn FnOnce() -> T + Send>) -> Self {
         let result = Arc::new(Monitor::new(None));
         let filled_by_thread = Arc::clone(&result);
-        let started = start_thread("session", move || {
+        let work = move || {
             let outcome = panics::catch(work);
             *filled_by_thread.lock() = Some(outcome);
             filled_by_thread.notify_all();
-        });
+        };
+        let started = start_thread("session", Box::new(work));
         if let Err(error) = &started {
             *result.lock() = Some(Err(TaskError::NoThread(error.to_string())));
         }
