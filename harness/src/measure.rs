@@ -78,15 +78,10 @@ fn run_supervised<W: Workload>(plan: &WorkerPlan, supervisor: &Supervisor) -> Wo
         Ok(workload) => workload,
         Err(error) => return error.into(),
     };
-    let frame = Frame {
-        plan,
-        supervisor,
-        // Opened on this thread, before the runtime starts its own threads: those are counted and the pacer is not.
-        counters: os::Counters::open(),
-        targets: W::ABOUT.targets,
-        parts: workload.parts(),
+    let round = Round {
+        frame: Frame::new(plan, supervisor, W::ABOUT.targets, workload.parts()),
+        workload,
     };
-    let round = Round { frame, workload };
     if_started(with_runtime(&plan.runtime, runtime_config(plan), round))
 }
 
@@ -193,15 +188,16 @@ impl<W: Workload> Visitor for Round<'_, W> {
     type Output = WorkerResult;
 
     fn visit<R: Runtime>(self, runtime: R) -> WorkerResult {
-        match self.frame.env_and_context(&runtime) {
-            Ok((env, context)) => {
-                let unprepared = Box::new(Unprepared::new(self.workload, env));
-                self.frame.run(context, unprepared)
-            }
-            Err(error) => error.into(),
-        }
+        let Self { frame, workload } = self;
+        frame.run(
+            runtime,
+            Box::new(|env| Box::new(Unprepared::new(workload, env))),
+        )
     }
 }
+
+/// Puts a workload into its environment.
+type Place<'a, R> = Box<dyn FnOnce(Env<R>) -> Box<dyn AnyUnprepared> + 'a>;
 
 /// What a round needs besides its workload and its runtime.
 struct Frame<'a> {
@@ -213,7 +209,23 @@ struct Frame<'a> {
     parts: Vec<String>,
 }
 
-impl Frame<'_> {
+impl<'a> Frame<'a> {
+    fn new(
+        plan: &'a WorkerPlan,
+        supervisor: &'a Supervisor,
+        targets: &'static [&'static str],
+        parts: Vec<String>,
+    ) -> Self {
+        Self {
+            plan,
+            supervisor,
+            // Opened on this thread, before the runtime starts its own threads: those are counted and the pacer is not.
+            counters: os::Counters::open(),
+            targets,
+            parts,
+        }
+    }
+
     /// The workload's environment, and the parts of it that the loop shares.
     fn env_and_context<R: Runtime>(&self, runtime: &R) -> Result<(Env<R>, Context<R>), RoundError> {
         let sessions = Sessions::of(runtime, self.plan)?;
@@ -230,12 +242,12 @@ impl Frame<'_> {
         Ok((env, context))
     }
 
-    fn run<R: Runtime>(
-        self,
-        context: Context<R>,
-        workload: Box<dyn AnyUnprepared>,
-    ) -> WorkerResult {
-        let runtime = context.runtime.clone();
+    fn run<R: Runtime>(self, runtime: R, place: Place<'_, R>) -> WorkerResult {
+        let (env, context) = match self.env_and_context(&runtime) {
+            Ok(both) => both,
+            Err(error) => return error.into(),
+        };
+        let workload = place(env);
         let measuring = measure(context, workload, self.plan, self.supervisor, self.counters);
         match runtime.block_on(measuring) {
             Ok(reported) => reported.into(),
@@ -455,7 +467,7 @@ async fn farewell<R: Runtime>(runtime: &R, sessions: Vec<AnySession>) -> Option<
     let (due, count) = (Instant::now() + limits::FAREWELL, sessions.len());
     let closing = sessions
         .into_iter()
-        .map(|session| -> BoxFuture<'static, bool> {
+        .map(|mut session| -> BoxFuture<'static, bool> {
             let runtime = runtime.clone();
             Box::pin(async move {
                 let left = due.saturating_duration_since(Instant::now());

@@ -97,14 +97,15 @@ pub trait Workload: Send + Sync + Sized + 'static {
         op: u64,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// Closes a session after the clock has stopped, with a proper goodbye for servers that expect it.
+    /// Closes a session after the clock has stopped, with a proper goodbye for servers that expect it. The session is
+    /// dropped next.
     fn close<R: Runtime>(
         &self,
         env: &Env<R, Self::Shared<R>>,
-        session: Self::Session<R>,
+        session: &mut Self::Session<R>,
     ) -> impl Future<Output = ()> + Send {
-        let _ = env;
-        async { drop(session) }
+        let _ = (env, session);
+        async {}
     }
 
     /// Descriptions of the expectations over the whole round that its totals violate.

@@ -189,28 +189,42 @@ pub enum ParamsError {
 
 fn check<W: Workload>(params: &Value, unit: Duration) -> Result<Checked, ParamsError> {
     refuse_unknown_names(params, &schema_for!(W::Params))?;
-    let params = read_params::<W>(params).map_err(|error| ParamsError::Invalid {
-        path: keys(error.path()),
-        message: error.inner().to_string(),
-    })?;
+    let params = read_params::<W>(params).map_err(|error| unreadable(&error))?;
     let complete = serde_json::to_value(&params).expect("parameters are plain data");
-    let invalid = |error: ParamError| ParamsError::Invalid {
-        path: error.param.split('.').map(str::to_owned).collect(),
-        message: error.message,
-    };
     let workload = W::new(params, unit).map_err(invalid)?;
-    let parts = workload.parts();
-    let names = Part::check_names(parts.iter().map(String::as_str));
-    names.map_err(|error| ParamsError::Invalid {
-        path: Vec::new(),
-        message: error.to_string(),
-    })?;
-    Ok(Checked {
+    let checked = Checked {
         params: complete,
         needs: workload.needs(),
         repeated_writes: workload.repeated_writes(),
-        parts,
-    })
+        parts: workload.parts(),
+    };
+    check_parts(checked)
+}
+
+/// A parameter that cannot be read.
+fn unreadable(error: &serde_path_to_error::Error<serde_json::Error>) -> ParamsError {
+    ParamsError::Invalid {
+        path: keys(error.path()),
+        message: error.inner().to_string(),
+    }
+}
+
+/// A parameter that the workload does not accept.
+fn invalid(error: ParamError) -> ParamsError {
+    ParamsError::Invalid {
+        path: error.param.split('.').map(str::to_owned).collect(),
+        message: error.message,
+    }
+}
+
+fn check_parts(checked: Checked) -> Result<Checked, ParamsError> {
+    match Part::check_names(checked.parts.iter().map(String::as_str)) {
+        Ok(()) => Ok(checked),
+        Err(error) => Err(ParamsError::Invalid {
+            path: Vec::new(),
+            message: error.to_string(),
+        }),
+    }
 }
 
 /// The keys and positions of a path.

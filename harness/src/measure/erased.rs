@@ -156,7 +156,7 @@ pub(super) trait ErasedSession: Send {
     fn run(self: Box<Self>, steps_per_turn: Option<NonZeroU32>) -> BoxFuture<'static, AnySession>;
 
     /// [`Workload::close`].
-    fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
+    fn close(&mut self) -> BoxFuture<'_, ()>;
 }
 
 impl<R: Runtime, W: Workload> AnyWorkload for Shared<R, W> {
@@ -206,12 +206,8 @@ impl<R: Runtime, W: Workload> ErasedSession for SessionLoop<R, W> {
         })
     }
 
-    fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
-        Box::pin(async move {
-            self.shared
-                .workload
-                .close(&self.shared.env, self.state)
-                .await
-        })
+    fn close(&mut self) -> BoxFuture<'_, ()> {
+        let Shared { workload, env } = &*self.shared;
+        Box::pin(workload.close(env, &mut self.state))
     }
 }

@@ -184,7 +184,7 @@ impl Workload for Scripted {
         Ok(())
     }
 
-    async fn close<R: Runtime>(&self, env: &Env<R>, _: u32) {
+    async fn close<R: Runtime>(&self, env: &Env<R>, _: &mut u32) {
         if self.script == Script::NeverClose {
             let never = Instant::now() + Duration::from_secs(3600);
             env.runtime.sleep_until(never).await;

@@ -139,9 +139,9 @@ impl Workload for Crawl {
         check_results(&env.shared.expected, &String::from_utf8_lossy(read))
     }
 
-    async fn close<R: Runtime>(&self, _: &Env<R, Shared>, session: Session<R>) {
+    async fn close<R: Runtime>(&self, _: &Env<R, Shared>, session: &mut Session<R>) {
         // No longer needed; a leftover is emptied by the next round.
-        let _ = std::fs::remove_file(session.results);
+        let _ = std::fs::remove_file(&session.results);
     }
 
     async fn finish<R: Runtime>(

@@ -71,7 +71,7 @@ struct Scope<'a, R: Runtime>(&'a mut Connection<R>);
 
 impl<R: Runtime> Scope<'_, R> {
     async fn leave(self) {
-        self.0.disconnect().await;
+        self.0.close().await;
     }
 }
 

@@ -109,7 +109,7 @@ impl<R: Runtime> Connect for Connector<R> {
         connection.is_usable()
     }
 
-    async fn close(connection: Connection<R>) {
+    async fn close(mut connection: Connection<R>) {
         connection.close().await;
     }
 }
@@ -280,13 +280,9 @@ impl<R: Runtime> Connection<R> {
         self.wire.is_open() && status != TransactionStatus::Idle
     }
 
-    /// Terminates the session, and waits until the server has closed the connection: by then its counts are complete.
-    pub(super) async fn close(mut self) {
-        self.disconnect().await;
-    }
-
-    /// Like [`close`](Self::close), but its buffers are reused for the next login.
-    pub(super) async fn disconnect(&mut self) {
+    /// Terminates the session, and waits until the server has closed the connection: by then its counts are complete. The
+    /// next exchange logs in again.
+    pub(super) async fn close(&mut self) {
         if !self.wire.is_open() {
             return;
         }

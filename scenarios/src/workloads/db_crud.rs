@@ -120,8 +120,8 @@ impl Workload for DbCrud {
             .map(drop)
     }
 
-    async fn close<R: Runtime>(&self, _: &Env<R>, session: Session<R>) {
-        for connection in session.connections.into_iter().flatten() {
+    async fn close<R: Runtime>(&self, _: &Env<R>, session: &mut Session<R>) {
+        for connection in session.connections.iter_mut().flatten() {
             connection.close().await;
         }
     }

@@ -102,7 +102,7 @@ impl Workload for DbSelect {
         })
     }
 
-    async fn close<R: Runtime>(&self, _: &Env<R>, session: Session<R>) {
+    async fn close<R: Runtime>(&self, _: &Env<R>, session: &mut Session<R>) {
         session.connection.close().await;
     }
 

@@ -112,7 +112,7 @@ impl Workload for DbTransaction {
         Ok(())
     }
 
-    async fn close<R: Runtime>(&self, _: &Env<R>, connection: Connection<R>) {
+    async fn close<R: Runtime>(&self, _: &Env<R>, connection: &mut Connection<R>) {
         connection.close().await;
     }
 

@@ -84,8 +84,8 @@ impl Workload for FileWrite {
         })
     }
 
-    async fn close<R: Runtime>(&self, _: &Env<R>, session: Session) {
+    async fn close<R: Runtime>(&self, _: &Env<R>, session: &mut Session) {
         // No longer needed; a leftover is overwritten by the next round.
-        let _ = std::fs::remove_file(session.path);
+        let _ = std::fs::remove_file(&session.path);
     }
 }

@@ -153,7 +153,7 @@ impl Workload for ServeGateway {
         slot.operate(env, op).await
     }
 
-    async fn close<R: Runtime>(&self, env: &Env<R, Shared<R>>, slot: Slot<R, Gateway<R>>) {
+    async fn close<R: Runtime>(&self, env: &Env<R, Shared<R>>, slot: &mut Slot<R, Gateway<R>>) {
         slot.close(env).await;
     }
 

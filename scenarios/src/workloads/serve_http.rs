@@ -89,7 +89,7 @@ impl Workload for ServeHttp {
         slot.operate(env, op).await
     }
 
-    async fn close<R: Runtime>(&self, env: &Env<R, Arc<Acceptor<R>>>, slot: Slot<R, Greeter>) {
+    async fn close<R: Runtime>(&self, env: &Env<R, Arc<Acceptor<R>>>, slot: &mut Slot<R, Greeter>) {
         slot.close(env).await;
     }
 

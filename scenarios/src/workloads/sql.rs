@@ -178,7 +178,7 @@ impl Workload for Sql {
         })
     }
 
-    async fn close<R: Runtime>(&self, _: &Env<R, Shared>, session: Session<R>) {
+    async fn close<R: Runtime>(&self, _: &Env<R, Shared>, session: &mut Session<R>) {
         session.connection.close().await;
     }
 

@@ -161,9 +161,10 @@ impl Workload for Sqlite {
         }
     }
 
-    async fn close<R: Runtime>(&self, env: &Env<R, Arc<Round>>, session: Session) {
+    async fn close<R: Runtime>(&self, env: &Env<R, Arc<Round>>, session: &mut Session) {
+        let client = std::mem::replace(&mut session.client, ClientHandle::Lost);
         // Closing the last connection checkpoints the write-ahead log.
-        let _ = parts::offload(&env.runtime, move || session.client.close()).await;
+        let _ = parts::offload(&env.runtime, move || client.close()).await;
     }
 
     async fn finish<R: Runtime>(

@@ -98,15 +98,17 @@ impl Workload for WsChat {
         Ok(())
     }
 
-    async fn close<R: Runtime>(&self, _: &Env<R>, session: Session<R>) {
+    async fn close<R: Runtime>(&self, _: &Env<R>, session: &mut Session<R>) {
         let replaced = match self.params.leave_every {
             0 => 0,
             every => session.operations / u64::from(every),
         };
         self.replaced.fetch_add(replaced, Ordering::Relaxed);
-        let Some(room) = session.room else { return };
+        let Some(room) = &mut session.room else {
+            return;
+        };
         let Room { clients, log, .. } = room;
-        for mut client in clients {
+        for client in clients {
             let note = |text: &str| self.unasked.note(text, |text| log.unexpected(text));
             // A server that does not close properly is not checked here; its messages are.
             let _ = client.close(note).await;

@@ -85,7 +85,7 @@ impl Workload for WsEcho {
         outcome
     }
 
-    async fn close<R: Runtime>(&self, _: &Env<R>, mut session: Session<R>) {
+    async fn close<R: Runtime>(&self, _: &Env<R>, session: &mut Session<R>) {
         let note = |text: &str| self.unasked.note(text, unexpected);
         // A server that does not close properly is not checked here; its messages are.
         let _ = session.connection.close(note).await;

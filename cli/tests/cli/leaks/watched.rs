@@ -109,9 +109,9 @@ impl<W: Workload> Workload for Watched<W> {
         self.workload.operate(env, session, op).await
     }
 
-    async fn close<R: Runtime>(&self, _: &Env<R, Shared<W, R>>, session: Session<W, R>) {
+    async fn close<R: Runtime>(&self, _: &Env<R, Shared<W, R>>, session: &mut Session<W, R>) {
         let Session { env, session } = session;
-        self.workload.close(&env, session).await;
+        self.workload.close(env, session).await;
     }
 
     fn violations(&self, totals: &Totals) -> Vec<String> {

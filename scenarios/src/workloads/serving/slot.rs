@@ -189,7 +189,7 @@ impl<R: Runtime, H: Handler<R>> Slot<R, H> {
     }
 
     /// Serves the open connections to their end, after the clock has stopped.
-    pub async fn close(mut self, env: &RoundEnv<R>) {
+    pub async fn close(&mut self, env: &RoundEnv<R>) {
         let Some(client) = &self.acceptor.client else {
             return;
         };

@@ -435,7 +435,11 @@ impl<W: Workload> Workload for On<W> {
         self.workload.operate(&env.shared, session, op).await
     }
 
-    async fn close<R: Runtime>(&self, env: &Env<R, Inner<W, R>>, session: W::Session<Breaking<R>>) {
+    async fn close<R: Runtime>(
+        &self,
+        env: &Env<R, Inner<W, R>>,
+        session: &mut W::Session<Breaking<R>>,
+    ) {
         self.workload.close(&env.shared, session).await;
     }
 
