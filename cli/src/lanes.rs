@@ -26,7 +26,7 @@ use photofinish_harness::runtimes::descriptor;
 use photofinish_record::protocol::{LaneDescription, WORKER_PROTOCOL, WorkerDescription};
 use photofinish_record::{ForeignWorker, Plan};
 use photofinish_scenarios::plan::Lane;
-use photofinish_scenarios::registry::{WorkloadEntry, workloads};
+use photofinish_workloads::registry::{WorkloadEntry, workloads};
 
 use crate::exit::{Failure, OrFail};
 use crate::interrupt::Interrupt;

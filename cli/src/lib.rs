@@ -44,7 +44,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _};
 use photofinish_harness::allocations::CountingAllocator;
 use photofinish_reports::describe;
-use photofinish_scenarios::registry;
+use photofinish_workloads::registry;
 
 use crate::exit::Failure;
 
@@ -54,7 +54,7 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 pub use photofinish_harness as harness;
 pub use photofinish_record as record;
-pub use photofinish_scenarios::registry::WorkloadEntry;
+pub use photofinish_workloads::registry::WorkloadEntry;
 
 /// Runs the program with your own workloads alongside the built-in ones. Returns its exit code.
 ///

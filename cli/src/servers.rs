@@ -6,9 +6,9 @@
 use std::io;
 use std::num::NonZeroUsize;
 
-use photofinish_scenarios::diagnostic::did_you_mean;
 use photofinish_scenarios::scenario::ServerProblem;
 use photofinish_servers::{BehaviourError, ServeError, find, serve};
+use photofinish_workloads::names::did_you_mean;
 use serde_json::Value;
 
 use crate::exit::Failure;

@@ -22,8 +22,8 @@ use std::fmt::Debug;
 use photofinish_harness::os;
 use photofinish_record::protocol::TargetAddress;
 use photofinish_record::{PeerAddress, PlannedServer, ServerCounts, TlsSettings, Verification};
-use photofinish_scenarios::diagnostic::did_you_mean;
-use photofinish_scenarios::protocol::http::unaskable;
+use photofinish_workloads::names::did_you_mean;
+use photofinish_workloads::protocol::http::unaskable;
 use url::Url;
 
 use crate::cleaning;

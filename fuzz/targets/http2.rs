@@ -9,7 +9,7 @@
 use http::{Request, Version};
 use libfuzzer_sys::fuzz_target;
 use photofinish_harness::buffer::Buffer;
-use photofinish_scenarios::protocol::http2::{Event, Exchange, Http2Client};
+use photofinish_workloads::protocol::http2::{Event, Exchange, Http2Client};
 
 /// Empty SETTINGS, and the acknowledgement of the client's.
 const GREETING: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0];

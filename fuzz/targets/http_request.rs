@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use photofinish_scenarios::protocol::http_server::{Request, Response};
+use photofinish_workloads::protocol::http_server::{Request, Response};
 
 fuzz_target!(|data: &[u8]| {
     let mut request = Request::default();

@@ -5,7 +5,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use photofinish_scenarios::protocol::http::{HttpError, Limits, Method, ResponseReader};
+use photofinish_workloads::protocol::http::{HttpError, Limits, Method, ResponseReader};
 
 const METHODS: [Method; 3] = [Method::Get, Method::Head, Method::Post];
 

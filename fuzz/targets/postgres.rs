@@ -5,7 +5,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use photofinish_scenarios::protocol::postgres::{
+use photofinish_workloads::protocol::postgres::{
     Outcome, PgConfig, PgError, ResponseReader, Row, Secret, Startup,
 };
 

@@ -5,7 +5,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use photofinish_scenarios::protocol::websocket::{Client, WebSocketError};
+use photofinish_workloads::protocol::websocket::{Client, WebSocketError};
 use tungstenite::handshake::derive_accept_key;
 
 fuzz_target!(|data: &[u8]| {

@@ -5,7 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::diagnostic::{Source, did_you_mean};
+use crate::diagnostic::Source;
+use photofinish_workloads::names::did_you_mean;
 
 // `static ENTRIES: &[CatalogueEntry]`, sorted by name.
 include!(concat!(env!("OUT_DIR"), "/catalogue.rs"));

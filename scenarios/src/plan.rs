@@ -20,8 +20,8 @@ use photofinish_record::{
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::diagnostic::{did_you_mean, listed};
 use crate::scenario::{PathParams, Scenario};
+use photofinish_workloads::names::{did_you_mean, listed};
 
 mod arms;
 mod feeds;

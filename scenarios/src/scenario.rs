@@ -29,7 +29,7 @@ pub use self::format::{override_keys, schema};
 pub use self::overrides::Override;
 use self::read::{Reading, read};
 use crate::diagnostic::{Diagnostic, Diagnostics, Source};
-pub use crate::quantity::{
+pub use photofinish_workloads::quantity::{
     InvalidRate, InvalidTime, parse_length, parse_rate, parse_sessions, parse_time,
 };
 

@@ -1,7 +1,7 @@
 //! `photofinish lanes`: the shipped workers in other languages, and their source.
 
 use clap::{Args, Subcommand};
-use photofinish_scenarios::diagnostic::{did_you_mean, listed};
+use photofinish_workloads::names::{did_you_mean, listed};
 
 use crate::exit::{Exit, Failure};
 use crate::lanes::{SHIPPED, source};

@@ -12,8 +12,8 @@ use clap::Args;
 use photofinish_harness::runtimes::{DESCRIPTORS, descriptor};
 use photofinish_record::RuntimeFamily;
 use photofinish_scenarios::catalogue::catalogue;
-use photofinish_scenarios::registry::{workload, workloads};
 use photofinish_scenarios::scenario::Scenario;
+use photofinish_workloads::registry::{workload, workloads};
 use serde::Serialize;
 
 use self::behaviours::{Behaviour, behaviours};

@@ -7,8 +7,8 @@ use clap::Args;
 use photofinish_harness::os;
 use photofinish_harness::runtimes::DESCRIPTORS;
 use photofinish_reports::selftest::{Claim, Proof, recorded_percentiles};
-use photofinish_scenarios::diagnostic::did_you_mean;
 use photofinish_scenarios::plan::PlanError;
+use photofinish_workloads::names::did_you_mean;
 
 use crate::exit::{Exit, Failure, OrFail};
 use crate::interrupt::Interrupt;

@@ -8,7 +8,7 @@ use std::io::{self, BufRead};
 use clap::Args;
 use photofinish_harness::{allocations, os};
 use photofinish_record::protocol::WorkerPlan;
-use photofinish_scenarios::worker::work;
+use photofinish_workloads::worker::work;
 
 use crate::exit::{Exit, Failure, OrFail};
 use crate::output;

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{ArgMatches, Command};
-use photofinish_scenarios::diagnostic::{Diagnostic, Diagnostics, Location, Source, did_you_mean};
+use photofinish_scenarios::diagnostic::{Diagnostic, Diagnostics, Location, Source};
+use photofinish_workloads::names::did_you_mean;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use photofinish_record::protocol::LaneDescription;
 use photofinish_record::{ForeignWorker, RuntimeFamily, hex};
 use photofinish_scenarios::plan::Lane;
-use photofinish_scenarios::registry::workloads;
+use photofinish_workloads::registry::workloads;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 

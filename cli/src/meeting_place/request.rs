@@ -5,8 +5,8 @@
 use std::sync::{Mutex, PoisonError};
 
 use photofinish_record::TlsSettings;
-use photofinish_scenarios::protocol::http::{Limits, Method, ResponseReader};
-use photofinish_scenarios::protocol::tls::{TlsConfig, system_roots};
+use photofinish_workloads::protocol::http::{Limits, Method, ResponseReader};
+use photofinish_workloads::protocol::tls::{TlsConfig, system_roots};
 use url::Url;
 
 use crate::exit::{Failure, OrFail};

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use photofinish_harness::meeting::Store;
 use photofinish_record::{hex, percent_encoded};
-use photofinish_scenarios::protocol::http::Method;
+use photofinish_workloads::protocol::http::Method;
 use sha2::{Digest, Sha256};
 use url::Url;
 

@@ -13,7 +13,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use photofinish_record::intervals;
 use photofinish_scenarios::import;
-use photofinish_scenarios::secret_names::Key;
+use photofinish_workloads::secret_names::Key;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use photofinish_record::PeerAddress;
-use photofinish_scenarios::protocol::tls::{Plaintext, TlsClient, TlsConfig, TlsError};
+use photofinish_workloads::protocol::tls::{Plaintext, TlsClient, TlsConfig, TlsError};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::exit::{Exit, Failure};

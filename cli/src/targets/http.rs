@@ -5,7 +5,7 @@
 //! them, with the same reader. The worker does the measuring.
 
 use photofinish_record::{PeerAddress, ServerCounts, TlsSettings};
-use photofinish_scenarios::protocol::http::{
+use photofinish_workloads::protocol::http::{
     HttpError, HttpTarget, Limits, Method, ResponseReader,
 };
 use url::Url;

@@ -2,8 +2,8 @@
 
 use http::{Request, Uri, Version};
 use photofinish_harness::buffer::Buffer;
-use photofinish_scenarios::protocol::http::HttpTarget;
-use photofinish_scenarios::protocol::http2::{
+use photofinish_workloads::protocol::http::HttpTarget;
+use photofinish_workloads::protocol::http2::{
     Event, Exchange, Http2Client, Http2Error, PROTOCOLS, require_chosen,
 };
 use url::Url;

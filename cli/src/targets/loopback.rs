@@ -7,9 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs, UdpSocket};
 
 use photofinish_harness::os;
 use photofinish_record::PeerAddress;
-use photofinish_scenarios::protocol::ServerLocation;
-use photofinish_scenarios::protocol::http::HttpTarget;
-use photofinish_scenarios::protocol::postgres::PgTarget;
+use photofinish_workloads::protocol::ServerLocation;
+use photofinish_workloads::protocol::http::HttpTarget;
+use photofinish_workloads::protocol::postgres::PgTarget;
 use url::{Host, Url};
 
 use crate::exit::Failure;

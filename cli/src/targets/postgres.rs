@@ -4,7 +4,7 @@
 //! worker's plan and nowhere else. Its counts are not read: other clients may be using it.
 
 use photofinish_record::{PeerAddress, TlsSettings};
-use photofinish_scenarios::protocol::postgres::PgTarget;
+use photofinish_workloads::protocol::postgres::PgTarget;
 use url::Url;
 
 use super::postgres_client::Client;

@@ -4,7 +4,7 @@
 //! standard socket with deadlines.
 
 use photofinish_record::PeerAddress;
-use photofinish_scenarios::protocol::postgres::{
+use photofinish_workloads::protocol::postgres::{
     PgTarget, ResponseReader, Row, Startup, TLS_REQUEST, accept_tls, encode,
 };
 

@@ -6,8 +6,8 @@
 use std::fs;
 
 use photofinish_record::{TlsSettings, Verification};
-use photofinish_scenarios::protocol::postgres::PgTarget;
-use photofinish_scenarios::protocol::tls::{TlsConfig, system_roots};
+use photofinish_workloads::protocol::postgres::PgTarget;
+use photofinish_workloads::protocol::tls::{TlsConfig, system_roots};
 use url::Url;
 
 use super::{Values, forms};

@@ -21,8 +21,8 @@ use photofinish_harness::workload::Workload;
 use photofinish_record::load::{Load, Stop};
 use photofinish_record::protocol::{TargetAddress, WORKER_PROTOCOL, WorkerPlan, WorkerResult};
 use photofinish_scenarios::catalogue::{CatalogueEntry, catalogue};
-use photofinish_scenarios::registry::{Visitor, WorkloadEntry, visit_workloads};
 use photofinish_scenarios::scenario::{Checks, Override, Scenario, ServerSpec};
+use photofinish_workloads::registry::{Visitor, WorkloadEntry, visit_workloads};
 use serde_json::{Value, json};
 
 use self::leaky::Leaky;

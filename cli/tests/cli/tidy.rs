@@ -10,15 +10,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The allowed dependencies between crates of the workspace.
-const EDGES: [(&str, &[&str]); 7] = [
+const EDGES: [(&str, &[&str]); 8] = [
     ("harness/record", &[]),
     ("harness", &["record"]),
-    ("scenarios", &["harness", "record"]),
+    ("scenarios/workloads", &["harness", "record"]),
+    ("scenarios", &["harness", "record", "workloads"]),
     ("servers", &[]),
     ("reports", &["record"]),
     (
         "cli",
-        &["harness", "record", "scenarios", "servers", "reports"],
+        &[
+            "harness",
+            "record",
+            "workloads",
+            "scenarios",
+            "servers",
+            "reports",
+        ],
     ),
     ("bench", &["record", "reports"]),
 ];

@@ -90,8 +90,8 @@ pub(crate) fn tour() -> Record {
 
 /// The stacks of a worker that sends, receives and waits.
 fn profile(cell: usize) -> Profile {
-    const SEND: &str = "runtime::Runtime::block_on;photofinish_scenarios::workloads::Get::operate;wire::Wire::write;__send";
-    const READ: &str = "runtime::Runtime::block_on;photofinish_scenarios::workloads::Get::operate;wire::Wire::read;recv";
+    const SEND: &str = "runtime::Runtime::block_on;photofinish_workloads::workloads::Get::operate;wire::Wire::write;__send";
+    const READ: &str = "runtime::Runtime::block_on;photofinish_workloads::workloads::Get::operate;wire::Wire::read;recv";
     Profile {
         cell,
         throughput_ops_s: 2_000.0,

@@ -552,7 +552,8 @@ fn unknown(name: &str) -> ImportError {
         );
     }
     let all = OPTIONS.iter().flat_map(|it| it.names).copied();
-    let similar = crate::diagnostic::did_you_mean(name, all.filter(|it| it.starts_with("--")));
+    let similar =
+        photofinish_workloads::names::did_you_mean(name, all.filter(|it| it.starts_with("--")));
     let error = ImportError::new(format!("curl's option `{name}` is not understood"));
     error.hint(match similar {
         Some(similar) if name.starts_with("--") => {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::ImportError;
-use crate::data::{Distribution, DrawSpec};
+use photofinish_workloads::data::{Distribution, DrawSpec};
 
 /// The value of an expression.
 #[derive(Clone, Debug, PartialEq)]

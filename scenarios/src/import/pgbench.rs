@@ -9,8 +9,8 @@ use std::fmt::Write as _;
 use super::expression::{Value, evaluate, unknown};
 use super::requests::head;
 use super::{Context, Import, ImportError, quoted};
-use crate::data::DrawSpec;
-use crate::workloads::sql::Text;
+use photofinish_workloads::data::DrawSpec;
+use photofinish_workloads::workloads::sql::Text;
 
 /// Names with another meaning in a scenario.
 const BUILT_IN: [&str; 5] = ["op", "session", "round", "run", "uuid"];

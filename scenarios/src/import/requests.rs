@@ -7,7 +7,7 @@ use url::{Position, Url};
 
 use super::variables::Variables;
 use super::{BodyFile, Context, Import, ImportError, quoted};
-use crate::protocol::http::{Method, is_field_name};
+use photofinish_workloads::protocol::http::{Method, is_field_name};
 
 /// Header fields that the workload writes itself.
 const FRAMING: [&str; 4] = [

@@ -11,8 +11,8 @@ use serde::Deserialize;
 
 use super::loads::{Phases, phases};
 use super::{PlanError, PlanOptions};
-use crate::data::{FeedOrder, FeedSpec};
 use crate::scenario::Scenario;
+use photofinish_workloads::data::{FeedOrder, FeedSpec};
 
 /// Checks every feed of a scenario under all of its loads.
 pub(super) fn check(

@@ -11,7 +11,7 @@ use photofinish_record::schedule::Schedule;
 
 use super::{PlanError, PlanOptions, each_once};
 use crate::scenario::Scenario;
-use crate::workloads::CLIENT;
+use photofinish_workloads::workloads::CLIENT;
 
 /// Maximum length of a quick run's measurement.
 const QUICK_DURATION: Duration = Duration::from_millis(200);

@@ -7,8 +7,9 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::diagnostic::{Diagnostic, Location, did_you_mean, listed};
-use crate::registry::keys;
+use crate::diagnostic::{Diagnostic, Location};
+use photofinish_workloads::names::{did_you_mean, listed};
+use photofinish_workloads::registry::keys;
 
 /// Keys and positions from the root of a value to a part of it.
 pub(crate) type KeyPath = Vec<String>;

@@ -16,8 +16,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::sections::{SECTIONS_OF, Sections};
-use crate::quantity::{Factor, Ops, Rate, SessionCount, Share, Sweep, Time};
-use crate::registry::{WorkloadEntry, property_names, workloads};
+use photofinish_workloads::quantity::{Factor, Ops, Rate, SessionCount, Share, Sweep, Time};
+use photofinish_workloads::registry::{WorkloadEntry, property_names, workloads};
 
 /// A scenario: a workload with its parameters, the servers it talks to, the load, and the expected outcome.
 #[derive(Debug, Deserialize, JsonSchema)]

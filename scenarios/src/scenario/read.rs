@@ -20,12 +20,12 @@ use super::sections::{
     apart, implied_workload, merged, place, section_names, split, take_sections,
 };
 use super::{Checks, PathParams, Scenario};
-use crate::data::files;
 use crate::diagnostic::{Diagnostic, Source};
-use crate::registry::{Checked, ParamsError, WorkloadEntry, workload, workloads};
-use crate::workloads::http::survey_bodies;
-use crate::workloads::sql::survey_scripts;
-use crate::workloads::sqlite::survey as survey_database;
+use photofinish_workloads::data::files;
+use photofinish_workloads::registry::{Checked, ParamsError, WorkloadEntry, workload, workloads};
+use photofinish_workloads::workloads::http::survey_bodies;
+use photofinish_workloads::workloads::sql::survey_scripts;
+use photofinish_workloads::workloads::sqlite::survey as survey_database;
 
 mod overriding;
 

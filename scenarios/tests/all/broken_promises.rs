@@ -13,8 +13,8 @@ use std::time::Duration;
 use photofinish_harness::workload::Workload;
 use photofinish_record::Measurement;
 use photofinish_record::protocol::{TargetAddress, WorkerPlan};
-use photofinish_scenarios::registry::WorkloadEntry;
-use photofinish_scenarios::workloads::{
+use photofinish_workloads::registry::WorkloadEntry;
+use photofinish_workloads::workloads::{
     as_completed::AsCompleted, batch::Batch, blocking_mistake::BlockingMistake, counters::Counters,
     cpu_offload::CpuOffload, crawl::Crawl, db_pool::DbPool, download::Download, failures::Failures,
     file_lines::FileLines, file_process::FileProcess, file_random::FileRandom, file_read::FileRead,

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use photofinish_record::protocol::{TargetAddress, WorkerPlan, WorkerResult};
-use photofinish_scenarios::registry::workload;
-use photofinish_scenarios::worker::work;
+use photofinish_workloads::registry::workload;
+use photofinish_workloads::worker::work;
 use serde_json::{Value, json};
 
 use crate::support::rounds::{measured, plan};

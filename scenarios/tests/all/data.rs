@@ -10,7 +10,7 @@ use photofinish_harness::observed::Observed;
 use photofinish_harness::parts::Parts;
 use photofinish_harness::workload::{Failure, RoundEnv};
 use photofinish_record::load::Stop;
-use photofinish_scenarios::data::{
+use photofinish_workloads::data::{
     Data, DataSpec, Encoding, JsonPointer, Mix, Scope, Template, UNFIT, Values, files,
 };
 use proptest::prelude::*;

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use photofinish_harness::workload::Failure;
 use photofinish_record::Measurement;
-use photofinish_scenarios::registry::workload;
-use photofinish_scenarios::worker::work;
+use photofinish_workloads::registry::workload;
+use photofinish_workloads::worker::work;
 use serde_json::{Value, json};
 
 use crate::support::rounds::{measured, plan};

@@ -14,8 +14,8 @@ use photofinish_harness::workload::Failure;
 use photofinish_record::Measurement;
 use photofinish_record::load::Stop;
 use photofinish_record::protocol::{TargetAddress, WorkerPlan};
-use photofinish_scenarios::registry::workload;
-use photofinish_scenarios::worker::work;
+use photofinish_workloads::registry::workload;
+use photofinish_workloads::worker::work;
 use serde_json::json;
 
 use crate::support::rounds::{measured, plan};

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use photofinish_record::Measurement;
 use photofinish_record::protocol::{TargetAddress, WorkerPlan};
-use photofinish_scenarios::registry::workload;
-use photofinish_scenarios::worker::work;
+use photofinish_workloads::registry::workload;
+use photofinish_workloads::worker::work;
 use serde_json::Value;
 
 use crate::support::rounds::{measured, plan};

@@ -1,6 +1,6 @@
 //! The HTTP reader on literal responses: statuses, framings, persistence, limits and errors.
 
-use photofinish_scenarios::protocol::http::{HttpError, Limits, Method, ResponseReader};
+use photofinish_workloads::protocol::http::{HttpError, Limits, Method, ResponseReader};
 
 use crate::support::http_responses::{Read, read};
 

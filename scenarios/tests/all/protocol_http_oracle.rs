@@ -3,7 +3,7 @@
 //! Both must read valid responses equally. Ours may be stricter with invalid ones, but the oracle must accept whatever it
 //! accepts, with the same status, body, length and persistence.
 
-use photofinish_scenarios::protocol::http::{Limits, Method};
+use photofinish_workloads::protocol::http::{Limits, Method};
 use proptest::prelude::*;
 use ureq_proto::client::state::{RecvBody, RecvResponse};
 use ureq_proto::client::{Call, RecvBodyResult, RecvResponseResult, SendRequestResult};

@@ -1,7 +1,7 @@
 //! Encoding of requests, and parsing of targets. `httparse` reads the requests back, independently of the encoder.
 
-use photofinish_scenarios::protocol::ServerLocation;
-use photofinish_scenarios::protocol::http::{HttpTarget, Method, Request};
+use photofinish_workloads::protocol::ServerLocation;
+use photofinish_workloads::protocol::http::{HttpTarget, Method, Request};
 use proptest::prelude::*;
 
 const PLAIN: Request<'static> = Request {

@@ -1,6 +1,6 @@
 //! The HTTP reader returns the same results and errors for any split of its input, and never panics.
 
-use photofinish_scenarios::protocol::http::{HttpError, Limits, Method, ResponseReader};
+use photofinish_workloads::protocol::http::{HttpError, Limits, Method, ResponseReader};
 use proptest::prelude::*;
 
 use crate::support::http_responses::{CORPUS, Read, cut, mutants, read, samples};

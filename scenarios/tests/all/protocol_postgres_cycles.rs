@@ -4,7 +4,7 @@
 
 use bytes::BytesMut;
 use fallible_iterator::FallibleIterator;
-use photofinish_scenarios::protocol::postgres::{ResponseReader, Row, TransactionStatus};
+use photofinish_workloads::protocol::postgres::{ResponseReader, Row, TransactionStatus};
 use postgres_protocol::message::backend::Message;
 use proptest::prelude::*;
 

@@ -5,8 +5,8 @@
 
 use bytes::BytesMut;
 use photofinish_record::Verification;
-use photofinish_scenarios::protocol::ServerLocation;
-use photofinish_scenarios::protocol::postgres::{
+use photofinish_workloads::protocol::ServerLocation;
+use photofinish_workloads::protocol::postgres::{
     EncodeError, Parameter, PgConfig, PgError, PgTarget, Secret, Startup, accept_tls, encode,
 };
 use postgres_protocol::IsNull;

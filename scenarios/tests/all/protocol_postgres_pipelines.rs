@@ -1,7 +1,7 @@
 //! The PostgreSQL reader on pipelines: several statements with one Sync, notices and settings anywhere, an error that skips
 //! everything up to the Sync, and the next cycle on the same connection.
 
-use photofinish_scenarios::protocol::postgres::{
+use photofinish_workloads::protocol::postgres::{
     Outcome, ResponseReader, Row, TransactionStatus, encode,
 };
 use proptest::prelude::*;

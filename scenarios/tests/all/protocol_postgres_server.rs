@@ -2,7 +2,7 @@
 //!
 //! Both run the same statements on separate connections; rows, counts and SQLSTATEs must be the same.
 
-use photofinish_scenarios::protocol::postgres::{
+use photofinish_workloads::protocol::postgres::{
     Outcome, Parameter, PgConfig, PgError, Secret, TransactionStatus,
 };
 use tokio_postgres::types::{ToSql, Type};

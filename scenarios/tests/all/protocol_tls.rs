@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 
 use photofinish_record::{TlsSettings, TlsVersion, Verification};
-use photofinish_scenarios::protocol::tls::{Plaintext, SettingsError, TlsClient, TlsConfig};
+use photofinish_workloads::protocol::tls::{Plaintext, SettingsError, TlsClient, TlsConfig};
 use proptest::prelude::*;
 use rustls::{ContentType, ServerConnection};
 

@@ -2,7 +2,7 @@
 //!
 //! The server's bytes follow RFC 6455 by hand, so that the client is not compared with its own parser.
 
-use photofinish_scenarios::protocol::websocket::{Client, WebSocketError};
+use photofinish_workloads::protocol::websocket::{Client, WebSocketError};
 use proptest::prelude::*;
 use tungstenite::handshake::derive_accept_key;
 

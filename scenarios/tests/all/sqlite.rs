@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use photofinish_record::protocol::WorkerResult;
-use photofinish_scenarios::registry::workload;
-use photofinish_scenarios::worker::work;
+use photofinish_workloads::registry::workload;
+use photofinish_workloads::worker::work;
 use serde_json::json;
 
 use crate::support::rounds::plan;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use photofinish_harness::runtimes::DESCRIPTORS;
 use photofinish_record::Measurement;
 use photofinish_record::protocol::{TargetAddress, WorkerPlan, WorkerResult};
-use photofinish_scenarios::registry::workload;
-use photofinish_scenarios::worker::work;
+use photofinish_workloads::registry::workload;
+use photofinish_workloads::worker::work;
 use rustls::{ContentType, ServerConnection, Stream};
 use serde_json::json;
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use super::REDACTED;
-use photofinish_scenarios::secret_names::Key;
+use photofinish_workloads::secret_names::Key;
 
 /// Prefixes of tokens, and the minimum number of characters after them.
 const TOKENS: [(&str, usize); 11] = [

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::REDACTED;
-use photofinish_scenarios::secret_names::{Key, is_of_key};
+use photofinish_workloads::secret_names::{Key, is_of_key};
 
 /// Maximum length of a key, and of the part of a URL before its query, in bytes.
 const LONGEST: usize = 1024;

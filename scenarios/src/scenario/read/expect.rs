@@ -10,7 +10,7 @@ use super::super::flaw::{Flaw, KeyPath, typed};
 use super::super::format::ExpectSection;
 use super::super::{CheckThreshold, GateProblem, ThresholdText, as_key};
 use super::{Reader, path};
-use crate::quantity::Share;
+use photofinish_workloads::quantity::Share;
 
 /// Keys before the name of a part of the operation.
 pub(super) const PARTS: [&str; 2] = ["request", "transaction"];

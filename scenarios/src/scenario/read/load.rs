@@ -11,7 +11,7 @@ use super::super::flaw::Flaw;
 use super::super::format::{LoadSection, Model, StageSection};
 use super::super::{LoadSpec, OpenSpec};
 use super::{Reader, path, zero_time};
-use crate::quantity::{Ops, Sweep, Time};
+use photofinish_workloads::quantity::{Ops, Sweep, Time};
 
 const DEFAULT_DURATION: Duration = Duration::from_secs(2);
 const DEFAULT_WARMUP: Duration = Duration::from_millis(300);

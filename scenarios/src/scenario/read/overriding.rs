@@ -10,7 +10,7 @@ use super::super::format::{ExpectSection, LoadSection, SECTIONS, ScenarioFile, k
 use super::super::overrides::alternatives;
 use super::super::sections::{implied_workload, section_names, suits};
 use super::{Reader, param_names};
-use crate::registry::{WorkloadEntry, workload};
+use photofinish_workloads::registry::{WorkloadEntry, workload};
 
 impl Reader<'_> {
     pub(super) fn apply_overrides(&mut self) {

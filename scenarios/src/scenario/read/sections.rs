@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::super::flaw::Flaw;
 use super::super::sections::suits;
 use super::{Reader, path};
-use crate::registry::WorkloadEntry;
+use photofinish_workloads::registry::WorkloadEntry;
 
 impl Reader<'_> {
     /// Reports sections of other workloads, and those that are also among the parameters.

@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use super::super::flaw::Flaw;
 use super::super::{Checks, ServerProblem, ServerSpec};
 use super::{Reader, path};
-use crate::quantity::{time_text, units_of_delay};
-use crate::registry::WorkloadEntry;
+use photofinish_workloads::quantity::{time_text, units_of_delay};
+use photofinish_workloads::registry::WorkloadEntry;
 
 /// Keys of a behaviour whose strings are content: in them, "1 unit" is not a delay.
 const CONTENT_KEYS: [&str; 4] = ["body", "headers", "json", "query"];

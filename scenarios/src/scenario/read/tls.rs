@@ -7,7 +7,7 @@ use photofinish_record::{TlsSettings, Verification};
 use super::super::flaw::Flaw;
 use super::super::format::TlsSection;
 use super::{Reader, path};
-use crate::protocol::tls::TlsConfig;
+use photofinish_workloads::protocol::tls::TlsConfig;
 
 impl Reader<'_> {
     /// The settings of the section.

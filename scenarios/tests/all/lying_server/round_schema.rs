@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use photofinish_record::protocol::{TargetAddress, WorkerPlan, WorkerResult};
-use photofinish_scenarios::registry::workload;
-use photofinish_scenarios::worker::work;
+use photofinish_workloads::registry::workload;
+use photofinish_workloads::worker::work;
 use serde_json::json;
 
 use crate::support::backend_messages::row;

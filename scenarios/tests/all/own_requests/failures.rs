@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use photofinish_harness::runtimes::DESCRIPTORS;
-use photofinish_scenarios::worker::work;
+use photofinish_workloads::worker::work;
 use serde_json::json;
 
 use super::{failure, parts, planned, requests, response, round, server};

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use photofinish_harness::runtimes::DESCRIPTORS;
 use photofinish_record::load::Load;
-use photofinish_scenarios::worker::work;
+use photofinish_workloads::worker::work;
 use serde_json::{Value, json};
 
 use super::{Received, failure, parts, planned, requests, response, round, server, succeeded};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use photofinish_harness::runtimes::DESCRIPTORS;
 use photofinish_record::load::{Load, Stop};
-use photofinish_scenarios::registry::workload;
-use photofinish_scenarios::worker::work;
+use photofinish_workloads::registry::workload;
+use photofinish_workloads::worker::work;
 use serde_json::{Value, json};
 
 use super::{planned, requests, response, server, succeeded};
@@ -151,7 +151,7 @@ fn a_wrong_parameter_is_refused_at_its_key() {
         ),
     ] {
         match check(&params, Duration::from_millis(20)) {
-            Err(photofinish_scenarios::registry::ParamsError::Invalid { path, message: got }) => {
+            Err(photofinish_workloads::registry::ParamsError::Invalid { path, message: got }) => {
                 assert_eq!(path.join("."), place, "{params}: {got}");
                 assert!(got.contains(message), "{params}: {got}");
             }

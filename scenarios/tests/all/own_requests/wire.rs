@@ -3,7 +3,7 @@
 use std::io::{BufReader, Write as _};
 
 use photofinish_harness::runtimes::DESCRIPTORS;
-use photofinish_scenarios::worker::work;
+use photofinish_workloads::worker::work;
 use serde_json::{Value, json};
 
 use super::{failure, planned_for, receive, requests, response, round, server, succeeded};

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use insta::assert_snapshot;
 use photofinish_scenarios::catalogue::{ScenarioRef, catalogue, locate};
-use photofinish_scenarios::registry::WORKLOADS;
 use photofinish_scenarios::scenario::{Checks, Scenario, schema};
 use photofinish_scenarios::suite::{self, Suite};
+use photofinish_workloads::registry::WORKLOADS;
 use serde_json::Value;
 
 use super::{default_server, source};

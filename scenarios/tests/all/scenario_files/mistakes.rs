@@ -1,7 +1,7 @@
 //! Error messages: line, suggestion, all at once.
 
 use insta::assert_snapshot;
-use photofinish_scenarios::registry::WORKLOADS;
+use photofinish_workloads::registry::WORKLOADS;
 
 use super::{parse, read, refusal, shipped, without_lists};
 

@@ -1,6 +1,6 @@
 //! Query cycles of a PostgreSQL server, built independently of the code under test, and the loop that feeds the reader.
 
-use photofinish_scenarios::protocol::postgres::{Outcome, PgError, ResponseReader, Row};
+use photofinish_workloads::protocol::postgres::{Outcome, PgError, ResponseReader, Row};
 use proptest::prelude::*;
 
 pub(crate) fn message(tag: u8, body: &[u8]) -> Vec<u8> {

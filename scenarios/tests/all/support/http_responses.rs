@@ -1,7 +1,7 @@
 //! HTTP responses, and the loop that feeds the reader: a corpus of literal byte streams for corner cases, a generator of
 //! valid responses with the expected results, and mutations of those.
 
-use photofinish_scenarios::protocol::http::{HttpError, Limits, Method, ResponseReader};
+use photofinish_workloads::protocol::http::{HttpError, Limits, Method, ResponseReader};
 use proptest::prelude::*;
 
 /// The result of reading a byte stream followed by a close.

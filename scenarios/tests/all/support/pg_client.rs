@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use photofinish_scenarios::protocol::postgres::{
+use photofinish_workloads::protocol::postgres::{
     Outcome, Parameter, PgConfig, PgError, ResponseReader, Row, Startup, encode,
 };
 

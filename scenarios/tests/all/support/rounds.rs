@@ -9,7 +9,7 @@ use std::time::Duration;
 use photofinish_record::Measurement;
 use photofinish_record::load::{Load, Stop};
 use photofinish_record::protocol::{WORKER_PROTOCOL, WorkerPlan, WorkerResult};
-use photofinish_scenarios::registry::WorkloadEntry;
+use photofinish_workloads::registry::WorkloadEntry;
 use serde_json::Value;
 
 /// The plan of a round with one warm-up operation, without targets.
