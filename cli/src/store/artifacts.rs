@@ -9,6 +9,7 @@ use photofinish_reports::report::Report;
 use photofinish_reports::{Chart, Painter};
 
 use crate::exit::{Failure, OrFail};
+use crate::output;
 
 /// The name of the page in a run directory.
 pub const PAGE: &str = "report.html";
@@ -18,6 +19,9 @@ pub const HISTOGRAM_LOG: &str = "rounds.hlog";
 
 /// The directory of pictures in a run directory.
 pub const CHARTS: &str = "charts";
+
+/// From this many cells on, their pictures take some seconds.
+const MANY_CELLS: usize = 50;
 
 /// File formats of the pictures.
 #[derive(Clone, Copy)]
@@ -35,7 +39,12 @@ pub fn all(report: &Report<'_>) -> Result<impl Iterator<Item = File>, Failure> {
         .chain(page_and_pictures(report, Pictures::Png)))
 }
 
+/// The page, and every chart as a picture; says so if they are many.
 pub fn page_and_pictures(report: &Report<'_>, pictures: Pictures) -> impl Iterator<Item = File> {
+    let cells = report.record.plan.cells.len();
+    if cells >= MANY_CELLS {
+        output::inform(&format!("drawing the charts of {cells} cells"));
+    }
     let charts = of_charts(photofinish_reports::charts(report), pictures);
     let charts = charts.map(|file| File {
         name: format!("{CHARTS}/{}", file.name),
