@@ -196,8 +196,8 @@ impl<W: Workload> Visitor for Round<'_, W> {
     }
 }
 
-/// Puts a workload into its environment.
-type Place<'a, R> = Box<dyn FnOnce(Env<R>) -> Box<dyn AnyUnprepared> + 'a>;
+/// The workload of a round, given its environment.
+type FromEnv<'a, R> = Box<dyn FnOnce(Env<R>) -> Box<dyn AnyUnprepared> + 'a>;
 
 /// What a round needs besides its workload and its runtime.
 struct Frame<'a> {
@@ -242,12 +242,12 @@ impl<'a> Frame<'a> {
         Ok((env, context))
     }
 
-    fn run<R: Runtime>(self, runtime: R, place: Place<'_, R>) -> WorkerResult {
+    fn run<R: Runtime>(self, runtime: R, workload: FromEnv<'_, R>) -> WorkerResult {
         let (env, context) = match self.env_and_context(&runtime) {
             Ok(both) => both,
             Err(error) => return error.into(),
         };
-        let workload = place(env);
+        let workload = workload(env);
         let measuring = measure(context, workload, self.plan, self.supervisor, self.counters);
         match runtime.block_on(measuring) {
             Ok(reported) => reported.into(),

@@ -15,7 +15,7 @@ use super::tallies::lateness;
 ///
 /// Executors compile their task for each type of future and of result, and parts share one: their futures are boxed, and
 /// their results stay in a slot. This costs 0.1 µs, so a workload that measures spawning itself calls `spawn`.
-pub(super) fn start<R: Runtime, F>(runtime: &R, part: F) -> Part<R, F::Output>
+pub(super) fn start<R: Runtime, F>(runtime: &R, part: F) -> SpawnedPart<R, F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
@@ -26,7 +26,7 @@ where
         let result = part.await;
         *content(&filled) = Some(result);
     });
-    Part {
+    SpawnedPart {
         task: runtime.spawn(part),
         slot,
     }
@@ -47,13 +47,13 @@ pub(super) async fn offload<R: Runtime, T: Send + 'static>(
     content(&slot).take().ok_or(TaskError::Cancelled)
 }
 
-/// A part that was started.
-pub(super) struct Part<R: Runtime, T> {
+/// A part that was started, and the slot for its result.
+pub(super) struct SpawnedPart<R: Runtime, T> {
     task: R::Task<()>,
     slot: Slot<T>,
 }
 
-impl<R: Runtime, T: Send + 'static> Task<T> for Part<R, T> {
+impl<R: Runtime, T: Send + 'static> Task<T> for SpawnedPart<R, T> {
     async fn join(self) -> Result<T, TaskError> {
         self.task.join().await?;
         content(&self.slot).take().ok_or(TaskError::Cancelled)
