@@ -3,6 +3,8 @@
 //! [`all`] is what every chart, format and page must render: the usual run and the ones that tend to break layouts. No
 //! number here was measured.
 
+// With its path, since a fuzzer has this file as a module, too.
+#[path = "fixtures/synthetic.rs"]
 mod synthetic;
 
 use std::collections::BTreeMap;

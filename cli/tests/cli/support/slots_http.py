@@ -1,5 +1,5 @@
 """An HTTP/1.1 server with a flaw.  slots_http.py MODE N
-wait: serves N connections at a time, the others wait accepted and unanswered; reset: they are reset;
+wait: serves N connections at a time, the others wait accepted and unanswered; reset: they are reset, unless a slot is free within a second;
 silent: falls silent for good after N answers; slow: needs N ms for each answer, one at a time. The port is the first line of stdout."""
 import socket, struct, sys, threading, time
 MODE, N = sys.argv[1], int(sys.argv[2])
@@ -25,7 +25,8 @@ def one(s):
         if MODE == "wait":
             with slots: serve(s)
         elif MODE in ("silent", "slow"): serve(s)
-        elif slots.acquire(blocking=False):
+        # The connection before may have been closed without its thread having run since.
+        elif slots.acquire(timeout=1):
             try: serve(s)
             finally: slots.release()
         else: s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
