@@ -196,7 +196,7 @@ impl<W: Workload> Visitor for Round<'_, W> {
     }
 }
 
-/// The workload of a round, given its environment.
+/// Makes the round's workload from its environment.
 type FromEnv<'a, R> = Box<dyn FnOnce(Env<R>) -> Box<dyn AnyUnprepared> + 'a>;
 
 /// What a round needs besides its workload and its runtime.

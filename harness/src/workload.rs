@@ -98,7 +98,7 @@ pub trait Workload: Send + Sync + Sized + 'static {
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// Closes a session after the clock has stopped, with a proper goodbye for servers that expect it. The session is
-    /// dropped next.
+    /// dropped as soon as this returns or its time is up.
     fn close<R: Runtime>(
         &self,
         env: &Env<R, Self::Shared<R>>,

@@ -20,7 +20,7 @@ pub const HISTOGRAM_LOG: &str = "rounds.hlog";
 /// The directory of pictures in a run directory.
 pub const CHARTS: &str = "charts";
 
-/// From this many cells on, their pictures take some seconds.
+/// With at least this many cells, drawing takes several seconds.
 const MANY_CELLS: usize = 50;
 
 /// File formats of the pictures.
@@ -39,7 +39,7 @@ pub fn all(report: &Report<'_>) -> Result<impl Iterator<Item = File>, Failure> {
         .chain(page_and_pictures(report, Pictures::Png)))
 }
 
-/// The page, and every chart as a picture; says so if they are many.
+/// The page, and every chart as a picture. Announces on stderr that charts are drawn if the run has many cells.
 pub fn page_and_pictures(report: &Report<'_>, pictures: Pictures) -> impl Iterator<Item = File> {
     let cells = report.record.plan.cells.len();
     if cells >= MANY_CELLS {

@@ -39,7 +39,7 @@ pub(super) fn start<R: Runtime>(
     }
     let stop = Arc::new(AtomicBool::new(false));
     let watching = watch(runtime.clone(), observed.clone(), Arc::clone(&stop));
-    // Of the type that parts of workloads have: the executor's task is compiled once for both.
+    // The same type as parts of workloads, so that the executor's task is compiled once for both.
     let watching: BoxFuture<'static, ()> = Box::pin(watching);
     let task = runtime.spawn(watching);
     Some(Probe { task, stop })

@@ -1,7 +1,8 @@
 //! Quantities as users write them: times with a unit, counts, rates, shares, sizes, and "N units" of delay.
 //!
 //! Each is a type with a text that says what is expected, so the message under a wrong value is the same wherever it
-//! occurs. This file holds their common deserialiser; `photofinish_scenarios::scenario` says which quantity belongs to which key.
+//! occurs. This file holds their common deserialiser; `scenarios/src/scenario/format.rs` says which quantity belongs to
+//! which key.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -19,15 +20,12 @@ mod share;
 mod size;
 mod status;
 
-pub use self::count::parse_sessions;
-pub use self::count::{Ops, SessionCount};
-pub use self::rate::{Factor, Rate};
-pub use self::rate::{InvalidRate, parse_rate};
+pub use self::count::{Ops, SessionCount, parse_sessions};
+pub use self::rate::{Factor, InvalidRate, Rate, parse_rate};
 pub use self::share::Share;
-pub use self::size::Size;
-pub use self::status::{StatusCode, Statuses};
-pub use self::time::{InvalidTime, parse_length, parse_time};
-pub use self::time::{Time, time_text, units_of_delay};
+pub(crate) use self::size::Size;
+pub(crate) use self::status::{StatusCode, Statuses};
+pub use self::time::{InvalidTime, Time, parse_length, parse_time, time_text, units_of_delay};
 
 /// A value with one way of writing it, or several.
 pub trait Quantity: Sized {

@@ -13,7 +13,7 @@ use photofinish_harness::{no_session, nothing_shared};
 
 use super::bystander::{Schedule, stand_by};
 use super::params::{count, params, require};
-use super::parts::{self, joined};
+use super::parts::joined;
 use super::tallies::{ensure, exactly};
 
 #[derive(Debug)]
@@ -77,11 +77,11 @@ impl Workload for CpuOffload {
                 repeats: *repeats,
             };
             let part = sum(env.runtime.clone(), work, *offload);
-            parts::start(&env.runtime, part)
+            env.runtime.spawn(part)
         };
         let tasks = squares.iter().map(start).collect();
         let bystander = stand_by(env.runtime.clone(), env.observed.clone(), schedule);
-        let bystander = parts::start(&env.runtime, bystander);
+        let bystander = env.runtime.spawn(bystander);
         let sums = joined(tasks).await;
         exactly(TIMES, bystander.join().await??, "wake-ups of the timer")?;
         let expected: Vec<u64> = squares.iter().map(|count| known_sum(*count)).collect();
@@ -94,7 +94,7 @@ impl Workload for CpuOffload {
 
 async fn sum<R: Runtime>(runtime: R, work: Work, offload: bool) -> Result<u64, Failure> {
     if offload {
-        Ok(parts::offload(&runtime, move || work.compute()).await?)
+        Ok(runtime.offload(move || work.compute()).await?)
     } else {
         Ok(work.compute())
     }

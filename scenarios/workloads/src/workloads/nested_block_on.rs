@@ -18,7 +18,6 @@ use photofinish_harness::workload::{About, Env, Failure, ParamError, Workload};
 use photofinish_harness::{no_session, nothing_shared};
 
 use super::params::NoParams;
-use super::parts;
 use super::tallies::exactly;
 
 #[derive(Debug)]
@@ -44,7 +43,7 @@ impl Workload for NestedBlockOn {
 
     async fn operate<R: Runtime>(&self, env: &Env<R>, _: &mut (), op: u64) -> Result<(), Failure> {
         let rescue = Rescue::after(self.unit)?;
-        let task = parts::start(&env.runtime, block(env.runtime.clone(), op, rescue));
+        let task = env.runtime.spawn(block(env.runtime.clone(), op, rescue));
         let outcome = Outcome::of(op, task.join().await)?;
         outcome.observe(&env.observed);
         Ok(())
@@ -57,7 +56,7 @@ async fn block<R: Runtime>(
     number: u64,
     rescue: Rescue,
 ) -> Option<Result<u64, TaskError>> {
-    let other = parts::start(&runtime, async move { number });
+    let other = runtime.spawn(async move { number });
     runtime.block_on(unless_rescued(other.join(), rescue))
 }
 

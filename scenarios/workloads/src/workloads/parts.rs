@@ -13,8 +13,8 @@ use super::tallies::lateness;
 
 /// Starts a part with [`Runtime::spawn`].
 ///
-/// Executors compile their task for each type of future and of result, and parts share one: their futures are boxed, and
-/// their results stay in a slot. This costs 0.1 µs, so a workload that measures spawning itself calls `spawn`.
+/// An executor's task is compiled anew for every type of future and result. Parts share one type: the future is boxed, and
+/// its result goes into a slot. This costs 0.1 µs, so a workload about spawning itself calls `spawn`.
 pub(super) fn start<R: Runtime, F>(runtime: &R, part: F) -> SpawnedPart<R, F::Output>
 where
     F: Future + Send + 'static,
@@ -32,7 +32,8 @@ where
     }
 }
 
-/// Runs blocking `work` with [`Runtime::offload`], compiled once for all work as [`start`] is for parts.
+/// Runs blocking `work` with [`Runtime::offload`]; boxed like a part, so that offloading is compiled once. A workload whose
+/// offloading is measured calls `offload`.
 pub(super) async fn offload<R: Runtime, T: Send + 'static>(
     runtime: &R,
     work: impl FnOnce() -> T + Send + 'static,

@@ -154,7 +154,7 @@ impl Workload for Sqlite {
                     unreachable!("a lost client was replaced");
                 };
                 let work = move || (client.operate(op), client);
-                let (result, client) = parts::offload(&env.runtime, work).await?;
+                let (result, client) = env.runtime.offload(work).await?;
                 session.client = ClientHandle::Offloaded(client);
                 result
             }
