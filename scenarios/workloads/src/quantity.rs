@@ -23,8 +23,8 @@ mod status;
 pub use self::count::{Ops, SessionCount, parse_sessions};
 pub use self::rate::{Factor, InvalidRate, Rate, parse_rate};
 pub use self::share::Share;
-pub(crate) use self::size::Size;
-pub(crate) use self::status::{StatusCode, Statuses};
+pub use self::size::Size;
+pub use self::status::{StatusCode, Statuses};
 pub use self::time::{InvalidTime, Time, parse_length, parse_time, time_text, units_of_delay};
 
 /// A value with one way of writing it, or several.

@@ -21,7 +21,7 @@ const UNITS: [(&str, u64); 8] = [
 
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Size {
+pub struct Size {
     pub bytes: u64,
 }
 

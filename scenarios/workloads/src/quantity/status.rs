@@ -10,7 +10,7 @@ use super::{Mismatch, Quantity, Sweep};
 
 /// A status code, or a class of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum StatusCode {
+pub enum StatusCode {
     Code(u16),
     /// The first digit of all its codes.
     Class(u16),
@@ -75,7 +75,7 @@ impl Serialize for StatusCode {
 
 /// The statuses that count as a success, written as one or as a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Statuses(Vec<StatusCode>);
+pub struct Statuses(Vec<StatusCode>);
 
 impl Statuses {
     pub fn include(&self, status: u16) -> bool {
@@ -85,7 +85,7 @@ impl Statuses {
 
 impl Statuses {
     /// Every status that means success: 2xx.
-    pub(crate) fn success() -> Self {
+    pub fn success() -> Self {
         Self(vec![StatusCode::Class(2)])
     }
 }
