@@ -62,6 +62,26 @@ fn the_table_fits_80_columns() {
 }
 
 #[test]
+fn a_report_of_many_cells_says_that_it_draws() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .run(&[&["run", "null", "--runtimes", "sync"], &TINY[..]].concat())
+        .check(0, &[]);
+    let mut record = sandbox.record();
+    let cell = record.plan.cells[0].clone();
+    for (cells, says) in [(49, false), (50, true)] {
+        record.plan.cells.resize(cells, cell.clone());
+        let text = serde_json::to_string(&record).expect("plain data");
+        sandbox.write("many.json", &text);
+        let report = sandbox.run(&["report", "many.json"]).check(0, &[]);
+        let line = format!("drawing the charts of {cells} cells");
+        assert_eq!(report.stderr.contains(&line), says, "{report:#?}");
+        let quiet = sandbox.run(&["report", "many.json", "--quiet"]);
+        assert!(!quiet.check(0, &[]).stderr.contains("drawing"));
+    }
+}
+
+#[test]
 fn the_same_command_makes_the_same_plan() {
     let sandbox = Sandbox::new();
     let hash = |arguments: &[&str]| {
