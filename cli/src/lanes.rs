@@ -106,7 +106,7 @@ fn describe(command: &[String], directory: Option<&Path>) -> Result<Vec<LaneDesc
         NoLine::Ended(how) => failed(&how),
         NoLine::TimedOut(_) | NoLine::Interrupted => failed(&no_answer(DESCRIBING)),
     })?;
-    let description: WorkerDescription = serde_json::from_str(&line)
+    let description: WorkerDescription = serde_json::from_slice(line.as_bytes())
         .map_err(|error| failed(&format_args!("gave an invalid answer: {error}")))?;
     if description.protocol != WORKER_PROTOCOL {
         let other = description.protocol;

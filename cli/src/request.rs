@@ -277,7 +277,7 @@ impl PreparedRun {
     /// Removes secrets from everything that is printed and recorded.
     pub fn redact(&mut self) -> Result<(), Failure> {
         let unreadable = || Failure::could_not_run("the plan cannot be recorded");
-        self.plan = redaction::all_texts(&self.plan).ok_or_else(unreadable)?;
+        self.plan = redaction::all_texts(&self.plan, &redaction::text).ok_or_else(unreadable)?;
         for warning in &mut self.warnings {
             *warning = redaction::text(warning);
         }

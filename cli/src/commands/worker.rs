@@ -39,10 +39,10 @@ impl Worker {
 }
 
 fn read_plan() -> Result<WorkerPlan, Failure> {
-    let mut line = String::new();
-    let read = io::stdin().lock().read_line(&mut line);
+    let mut line = Vec::new();
+    let read = io::stdin().lock().read_until(b'\n', &mut line);
     read.or_fail("the worker cannot read its plan")?;
-    serde_json::from_str(&line).map_err(|error| {
+    serde_json::from_slice(&line).map_err(|error| {
         Failure::usage(NO_PLAN).caused_by(error).hint(
             "`photofinish run` starts workers; `photofinish schema worker-plan` describes a plan",
         )

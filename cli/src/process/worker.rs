@@ -11,7 +11,6 @@ use photofinish_harness::measure::{ArrivalPipe, PipePacer, longest_round};
 use photofinish_harness::os;
 use photofinish_record::Measurement;
 use photofinish_record::protocol::{WORKER_PROTOCOL, WorkerPlan, WorkerReply, WorkerResult};
-use serde_json::Value;
 
 use crate::cleaning;
 use crate::exit::{Exit, Failure, OrFail as _};
@@ -169,10 +168,10 @@ fn answer(
 /// The result in a reply, or the problem with it.
 fn understand(line: &str) -> Result<WorkerResult, String> {
     let invalid = |error| format!("sent an invalid reply: {error}");
-    let mut reply: Value = serde_json::from_str(line).map_err(invalid)?;
+    let reply: WorkerReply = serde_json::from_slice(line.as_bytes()).map_err(invalid)?;
     // Server text enters the record here.
-    redaction::json(&mut reply, &entering);
-    let reply: WorkerReply = serde_json::from_value(reply).map_err(invalid)?;
+    let reply = redaction::all_texts(&reply, &entering);
+    let reply = reply.ok_or("sent a reply that cannot be recorded without its secrets")?;
     if reply.protocol != WORKER_PROTOCOL {
         return Err(format!(
             "speaks another version of the protocol: expected {WORKER_PROTOCOL}, got {}",

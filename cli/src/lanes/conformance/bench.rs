@@ -155,7 +155,7 @@ impl Bench<'_> {
         }
         let cannot = |error: &dyn std::fmt::Display| format!("arrivals cannot be paced: {error}");
         let mut typed: WorkerPlan =
-            serde_json::from_value(plan.clone()).map_err(|error| cannot(&error))?;
+            serde_json::from_slice(plan.to_string().as_bytes()).map_err(|error| cannot(&error))?;
         let pipe = ArrivalPipe::make(&mut typed).map_err(|error| cannot(&error))?;
         let (Some(pipe), Some(piped)) = (pipe, typed.piped) else {
             return Ok(None);
@@ -170,8 +170,8 @@ impl Bench<'_> {
 
 /// The result in a line of a worker.
 pub(super) fn result(line: &str) -> Result<WorkerResult, String> {
-    let reply: WorkerReply =
-        serde_json::from_str(line).map_err(|error| format!("its reply is invalid: {error}"))?;
+    let reply: WorkerReply = serde_json::from_slice(line.as_bytes())
+        .map_err(|error| format!("its reply is invalid: {error}"))?;
     Ok(reply.result)
 }
 
