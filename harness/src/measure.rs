@@ -6,9 +6,8 @@
 //! holds the result of a phase, `ledger` that of a round. Runtimes decide how sessions run concurrently
 //! (`run_sessions`).
 //!
-//! Code that is generic over runtime and workload is compiled for each pair of them, about two hundred times, so only
-//! the loop around `operate` is generic over both. A round is generic over the runtime alone, and `erased` hides the
-//! workload from it.
+//! Code that is generic over runtime and workload is compiled more than a hundred times, so only the loop around `operate` is
+//! generic over both. A round is generic over the runtime alone, and `erased` hides the workload from it.
 
 mod arrival_pipe;
 mod arrival_reader;
@@ -39,7 +38,7 @@ use crate::observed::Observed;
 use crate::os;
 use crate::parts::Parts;
 use crate::runtime::{BoxFuture, Elapsed, Runtime, RuntimeConfig, StartError};
-use crate::runtimes::{SelectError, Visitor, with_runtime};
+use crate::runtimes::{SelectError, Visitor, with_any_runtime, with_runtime};
 use crate::traffic::TrafficCounter;
 use crate::workload::{Env, Failure, RoundEnv, Workload, read_params};
 use photofinish_record::load::Load;
@@ -82,7 +81,12 @@ fn run_supervised<W: Workload>(plan: &WorkerPlan, supervisor: &Supervisor) -> Wo
         frame: Frame::new(plan, supervisor, W::ABOUT.targets, workload.parts()),
         workload,
     };
-    if_started(with_runtime(&plan.runtime, runtime_config(plan), round))
+    let config = runtime_config(plan);
+    if_started(if W::STATIC_DISPATCH {
+        with_runtime(&plan.runtime, config, round)
+    } else {
+        with_any_runtime(&plan.runtime, config, round)
+    })
 }
 
 fn runtime_config(plan: &WorkerPlan) -> RuntimeConfig {

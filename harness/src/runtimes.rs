@@ -1,8 +1,8 @@
 //! The runtimes under comparison: one file each, and the list of all of them.
 //!
-//! A new runtime is one file (its `DESCRIPTOR` and its `start`) and one line in the list below; a runtime in the list
-//! is also run by the conformance suite in `tests/conformance`. [`with_runtime`] turns a name into a type: the visitor
-//! is compiled once for each runtime, so that the same source runs under all of them.
+//! A new runtime is one file (its `DESCRIPTOR` and its `start`), one line in the list below, and, with a type of its own, one
+//! line in that of `dispatch.rs`; a runtime in the list is also run by the conformance suite in `tests/conformance`.
+//! [`with_runtime`] and [`with_any_runtime`] turn a name into a type, so that the same source runs under all of them.
 
 mod async_std;
 mod blocking;
@@ -10,6 +10,7 @@ mod blocking;
 mod compio;
 #[cfg(feature = "compio")]
 mod compio_epoll;
+mod dispatch;
 mod epoll;
 mod floor;
 mod listen;
@@ -28,9 +29,9 @@ mod transfer;
 mod uring;
 
 pub(crate) use self::panics::message as panic_message;
-
 use photofinish_record::RuntimeFamily;
 
+use self::dispatch::AnyRuntime;
 use crate::runtime::{Descriptor, Runtime, RuntimeConfig, StartError};
 
 /// Work that is generic over the runtime.
@@ -56,7 +57,7 @@ macro_rules! runtimes {
         /// Every runtime of this build, in the order of reports; the first is the default reference.
         pub static DESCRIPTORS: &[&Descriptor] = &[$($(#[$condition])* &$module::DESCRIPTOR),+];
 
-        /// Starts the runtime called `name`, and visits it.
+        /// Starts the runtime called `name`, and visits it by its own type.
         pub fn with_runtime<V: Visitor>(
             name: &str,
             config: RuntimeConfig,
@@ -66,6 +67,17 @@ macro_rules! runtimes {
                 $(#[$condition])*
                 if name == $module::DESCRIPTOR.name {
                     return Ok(visitor.visit($module::start(config)?));
+                }
+            )+
+            Err(SelectError::Unknown(name.to_owned()))
+        }
+
+        /// Starts the runtime called `name`.
+        fn start(name: &str, config: RuntimeConfig) -> Result<AnyRuntime, SelectError> {
+            $(
+                $(#[$condition])*
+                if name == $module::DESCRIPTOR.name {
+                    return Ok($module::start(config)?.into());
                 }
             )+
             Err(SelectError::Unknown(name.to_owned()))
@@ -89,6 +101,19 @@ runtimes![
     #[cfg(feature = "uring")]
     uring,
 ];
+
+/// Like [`with_runtime`], but all asynchronous runtimes are one type, and so are all blocking ones: the visitor is compiled
+/// for these two.
+pub fn with_any_runtime<V: Visitor>(
+    name: &str,
+    config: RuntimeConfig,
+    visitor: V,
+) -> Result<V::Output, SelectError> {
+    Ok(match start(name, config)? {
+        AnyRuntime::Blocking(runtime) => visitor.visit(runtime),
+        AnyRuntime::Async(runtime) => visitor.visit(runtime),
+    })
+}
 
 /// The runtimes that are compared by default: all but floors, which nobody can choose.
 pub fn default_runtimes() -> impl Iterator<Item = &'static Descriptor> {

@@ -49,6 +49,9 @@ pub struct About {
 /// [`no_session!`](crate::no_session).
 pub trait Workload: Send + Sync + Sized + 'static {
     const ABOUT: About;
+    /// True if it is compiled for the own type of each runtime: if it is about the cost of the runtimes' calls, or about the
+    /// memory of a task. Otherwise the asynchronous runtimes share one type, and each call costs a branch more.
+    const STATIC_DISPATCH: bool = false;
     /// A struct with defaults that refuses unknown fields.
     type Params: DeserializeOwned + Serialize + JsonSchema + Default;
     /// State that all sessions of a round share: reference answers, a pool of connections, a listener.

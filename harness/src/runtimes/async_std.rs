@@ -45,7 +45,7 @@ const NO_OVERRIDE: &str = "PHOTOFINISH_ASYNC_STD_THREADS";
 /// Worker threads of the global executor, once it is started.
 static WORKER_THREADS: OnceLock<NonZeroU32> = OnceLock::new();
 
-pub(super) fn start(config: RuntimeConfig) -> Result<impl Runtime, StartError> {
+pub(super) fn start(config: RuntimeConfig) -> Result<AsyncStd, StartError> {
     // The executor is global and is started once: here, since this is a worker process.
     let started = *WORKER_THREADS.get_or_init(|| config.worker_threads);
     if started != config.worker_threads {
@@ -68,7 +68,7 @@ pub(super) fn start(config: RuntimeConfig) -> Result<impl Runtime, StartError> {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct AsyncStd {
+pub(super) struct AsyncStd {
     worker_threads: NonZeroU32,
 }
 
@@ -109,7 +109,7 @@ impl File for async_std::fs::File {
 }
 
 /// A task whose result is an error if it panics.
-struct Spawned<T>(async_std::task::JoinHandle<Result<T, TaskError>>);
+pub(super) struct Spawned<T>(async_std::task::JoinHandle<Result<T, TaskError>>);
 
 impl<T: Send + 'static> Task<T> for Spawned<T> {
     async fn join(self) -> Result<T, TaskError> {

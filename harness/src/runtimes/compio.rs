@@ -56,7 +56,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
 /// Longer than any process runs: compio adds a limit to the current time, and the longest limits would overflow.
 const LONGEST_LIMIT: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-pub(super) fn start(_: RuntimeConfig) -> Result<impl Runtime, StartError> {
+pub(super) fn start(_: RuntimeConfig) -> Result<Compio, StartError> {
     let (runtime, flags) = built(&RingFlags::PREFERRED, |flags| {
         let mut driver = ProactorBuilder::new();
         driver
@@ -81,7 +81,7 @@ pub(super) fn start(_: RuntimeConfig) -> Result<impl Runtime, StartError> {
 }
 
 /// Starts the runtime over epoll.
-pub(super) fn start_over_epoll() -> Result<impl Runtime, StartError> {
+pub(super) fn start_over_epoll() -> Result<Compio, StartError> {
     let mut driver = ProactorBuilder::new();
     driver.driver_type(DriverType::Poll);
     let runtime = over(&driver).map_err(StartError::System)?;
@@ -95,7 +95,7 @@ fn over(driver: &ProactorBuilder) -> io::Result<compio::runtime::Runtime> {
 }
 
 #[derive(Clone)]
-struct Compio {
+pub(super) struct Compio {
     runtime: Arc<SendWrapper<compio::runtime::Runtime>>,
     facts: BTreeMap<String, String>,
 }
@@ -110,7 +110,7 @@ impl Compio {
     }
 }
 
-struct Stream(SendWrapper<Socket>);
+pub(super) struct Stream(SendWrapper<Socket>);
 
 /// A connection of either kind.
 enum Socket {
@@ -190,7 +190,7 @@ impl crate::runtime::Stream for Stream {
     }
 }
 
-struct Listener(SendWrapper<TcpListener>);
+pub(super) struct Listener(SendWrapper<TcpListener>);
 
 impl crate::runtime::Listener<Stream> for Listener {
     fn accept(&mut self) -> impl Future<Output = io::Result<Stream>> + Send {
@@ -205,7 +205,7 @@ impl crate::runtime::Listener<Stream> for Listener {
     }
 }
 
-struct File {
+pub(super) struct File {
     file: SendWrapper<compio::fs::File>,
     /// Offset of the next write; for a file opened to append, the kernel chooses it.
     position: u64,
@@ -253,7 +253,7 @@ impl crate::runtime::File for File {
 }
 
 /// A task that keeps running when its handle is dropped: compio's own would be cancelled.
-struct Spawned<T> {
+pub(super) struct Spawned<T> {
     task: Option<JoinHandle<T>>,
     /// Upgrades as long as the future exists.
     future: Weak<()>,

@@ -1,7 +1,8 @@
 //! `compio-epoll`: compio over epoll instead of io_uring. The same executor and the same interface, so the difference
 //! between the two is the gain from io_uring.
 
-use crate::runtime::{Descriptor, Runtime, RuntimeConfig, StartError, SystemCalls};
+use super::compio::Compio;
+use crate::runtime::{Descriptor, RuntimeConfig, StartError, SystemCalls};
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "compio-epoll",
@@ -14,6 +15,6 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     ..super::compio::DESCRIPTOR
 };
 
-pub(super) fn start(_: RuntimeConfig) -> Result<impl Runtime, StartError> {
+pub(super) fn start(_: RuntimeConfig) -> Result<Compio, StartError> {
     super::compio::start_over_epoll()
 }

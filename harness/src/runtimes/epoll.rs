@@ -26,7 +26,7 @@ use self::socket::{Listener, Stream};
 use self::source::Source;
 use super::blocking::file::{self, File};
 use super::floor::{Driver, Floor};
-use crate::runtime::{Descriptor, OpenMode, Runtime, RuntimeConfig, StartError, SystemCalls};
+use crate::runtime::{Descriptor, OpenMode, RuntimeConfig, StartError, SystemCalls};
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "epoll",
@@ -39,7 +39,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     system_calls: SystemCalls::EDGE_TRIGGERED,
 };
 
-pub(super) fn start(_: RuntimeConfig) -> Result<impl Runtime, StartError> {
+pub(super) fn start(_: RuntimeConfig) -> Result<Floor<Epoll>, StartError> {
     Floor::new(|inbox| Epoll::new(inbox).map_err(start_error))
 }
 
@@ -59,7 +59,7 @@ const EVENTS_PER_TURN: usize = 256;
 /// The key of the eventfd; sockets have their place in the slab.
 const INBOX: u64 = u64::MAX;
 
-struct Epoll {
+pub(super) struct Epoll {
     epoll: OwnedFd,
     sources: RefCell<Slab<Rc<Source>>>,
     events: RefCell<Vec<Event>>,

@@ -9,7 +9,7 @@
 use photofinish_record::RuntimeFamily;
 
 use super::blocking::{Blocking, PoolQueue};
-use crate::runtime::{Capability, Descriptor, Runtime, RuntimeConfig, StartError, SystemCalls};
+use crate::runtime::{Capability, Descriptor, RuntimeConfig, StartError, SystemCalls};
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "pool",
@@ -34,7 +34,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
 /// Threads per CPU, as in common executors for blocking work: they wait more than they run.
 const THREADS_PER_CPU: u32 = 4;
 
-pub(super) fn start(config: RuntimeConfig) -> Result<impl Runtime, StartError> {
+pub(super) fn start(config: RuntimeConfig) -> Result<Blocking, StartError> {
     // The machine's CPUs, not only those available to this process: the size of a pool of blocking threads depends on
     // how much waits, which does not shrink with the CPUs.
     let cpus = crate::os::online_cpus().max(config.worker_threads.get());

@@ -40,7 +40,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     system_calls: SystemCalls::ONE_SHOT,
 };
 
-pub(super) fn start(config: RuntimeConfig) -> Result<impl Runtime, StartError> {
+pub(super) fn start(config: RuntimeConfig) -> Result<Smol, StartError> {
     let executor = Arc::new(Executor::new());
     let (stop, stopped) = async_channel::bounded(1);
     let start_one = |index| {
@@ -68,7 +68,7 @@ pub(super) fn start(config: RuntimeConfig) -> Result<impl Runtime, StartError> {
 }
 
 #[derive(Clone)]
-struct Smol {
+pub(super) struct Smol {
     executor: Arc<Executor<'static>>,
     worker_threads: NonZeroU32,
     _threads: Arc<Threads>,

@@ -5,7 +5,7 @@
 use photofinish_record::RuntimeFamily;
 
 use super::blocking::Blocking;
-use crate::runtime::{Capability, Descriptor, Runtime, RuntimeConfig, StartError, SystemCalls};
+use crate::runtime::{Capability, Descriptor, RuntimeConfig, StartError, SystemCalls};
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "threads",
@@ -21,6 +21,6 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     system_calls: SystemCalls::BLOCKING,
 };
 
-pub(super) fn start(_: RuntimeConfig) -> Result<impl Runtime, StartError> {
+pub(super) fn start(_: RuntimeConfig) -> Result<Blocking, StartError> {
     Ok(Blocking::Threads)
 }

@@ -38,7 +38,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     system_calls: SystemCalls::EDGE_TRIGGERED,
 };
 
-pub(super) fn start(config: RuntimeConfig) -> Result<impl Runtime, StartError> {
+pub(super) fn start(config: RuntimeConfig) -> Result<Tokio, StartError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.worker_threads.get() as usize)
         .enable_all()

@@ -6,7 +6,7 @@ use photofinish_record::RuntimeFamily;
 use std::num::NonZeroU32;
 
 use super::tokio::Tokio;
-use crate::runtime::{Descriptor, Runtime, RuntimeConfig, StartError, SystemCalls};
+use crate::runtime::{Descriptor, RuntimeConfig, StartError, SystemCalls};
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "tokio-current-thread",
@@ -19,7 +19,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     system_calls: SystemCalls::EDGE_TRIGGERED,
 };
 
-pub(super) fn start(_: RuntimeConfig) -> Result<impl Runtime, StartError> {
+pub(super) fn start(_: RuntimeConfig) -> Result<Tokio, StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -25,7 +25,7 @@ use self::socket::{Listener, Stream};
 use super::blocking::file::options;
 use super::floor::{Driver, Floor};
 use super::ring_flags::{RingFlags, built};
-use crate::runtime::{Descriptor, OpenMode, Runtime, RuntimeConfig, StartError, SystemCalls};
+use crate::runtime::{Descriptor, OpenMode, RuntimeConfig, StartError, SystemCalls};
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "uring",
@@ -37,11 +37,11 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     ..super::epoll::DESCRIPTOR
 };
 
-pub(super) fn start(_: RuntimeConfig) -> Result<impl Runtime, StartError> {
+pub(super) fn start(_: RuntimeConfig) -> Result<Floor<Uring>, StartError> {
     Floor::new(Uring::new)
 }
 
-struct Uring {
+pub(super) struct Uring {
     ring: Rc<Ring>,
     flags: RingFlags,
 }

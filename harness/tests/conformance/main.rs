@@ -34,7 +34,7 @@ mod sessions;
 mod leaks;
 
 fn main() -> std::process::ExitCode {
-    suite::run(&[
+    let checks = &[
         spawning::CHECKS,
         time::CHECKS,
         timeout::CHECKS,
@@ -47,5 +47,6 @@ fn main() -> std::process::ExitCode {
         semaphore::CHECKS,
         sessions::CHECKS,
         leaks::CHECKS,
-    ])
+    ];
+    suite::run(checks, &[suite::Dispatch::Static, suite::Dispatch::Dynamic])
 }

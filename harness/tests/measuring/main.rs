@@ -26,7 +26,7 @@ mod parts;
 mod shards;
 
 fn main() -> std::process::ExitCode {
-    suite::run(&[
+    let checks = &[
         numbers::CHECKS,
         outcomes::CHECKS,
         times::CHECKS,
@@ -35,5 +35,6 @@ fn main() -> std::process::ExitCode {
         open::CHECKS,
         parts::CHECKS,
         shards::CHECKS,
-    ])
+    ];
+    suite::run(checks, &[suite::Dispatch::Static])
 }

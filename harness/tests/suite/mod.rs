@@ -13,7 +13,10 @@ use std::time::{Duration, Instant};
 use libtest_mimic::{Arguments, Failed, Trial};
 use photofinish_harness::os;
 use photofinish_harness::runtime::{Capability, Descriptor, Runtime, RuntimeConfig, StartError};
-use photofinish_harness::runtimes::{DESCRIPTORS, SelectError, Visitor, with_runtime};
+use photofinish_harness::runtimes::{
+    DESCRIPTORS, SelectError, Visitor, with_any_runtime, with_runtime,
+};
+use photofinish_record::RuntimeFamily;
 
 /// Worker threads of every runtime under test that lets one choose.
 pub(crate) const WORKER_THREADS: NonZeroU32 = NonZeroU32::new(2).unwrap();
@@ -72,7 +75,41 @@ pub(crate) fn start<V: Visitor>(descriptor: &Descriptor, visitor: V) -> V::Outpu
     let config = RuntimeConfig {
         worker_threads: WORKER_THREADS,
     };
-    with_runtime(descriptor.name, config, visitor).expect("the runtime starts")
+    let name = descriptor.name;
+    let visited = match Dispatch::of_this_process() {
+        Dispatch::Static => with_runtime(name, config, visitor),
+        Dispatch::Dynamic => with_any_runtime(name, config, visitor),
+    };
+    visited.expect("the runtime starts")
+}
+
+/// The type by which a check knows its runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dispatch {
+    /// The runtime's own.
+    Static,
+    /// The one of all asynchronous runtimes.
+    Dynamic,
+}
+
+impl Dispatch {
+    const MARK: &'static str = " (any)";
+
+    fn of_this_process() -> Self {
+        match std::env::var(TEST) {
+            Ok(test) if test.contains(Self::MARK) => Self::Dynamic,
+            _ => Self::Static,
+        }
+    }
+
+    /// The first part of the names of a runtime's tests.
+    fn name(self, runtime: &Descriptor) -> String {
+        let mark = match self {
+            Self::Static => "",
+            Self::Dynamic => Self::MARK,
+        };
+        format!("{}{mark}", runtime.name)
+    }
 }
 
 /// Starting is all there is to it.
@@ -84,18 +121,23 @@ impl Visitor for Nothing {
     fn visit<R: Runtime>(self, _: R) {}
 }
 
-/// The test binary: all tests, or the one it was started for.
-pub(crate) fn run(checks: &[&[Check]]) -> ExitCode {
-    let checks = checks.concat();
+/// The test binary: all tests, or the one it was started for. Blocking runtimes have one type either way.
+pub(crate) fn run(checks: &[&[Check]], dispatches: &[Dispatch]) -> ExitCode {
+    let checks = &checks.concat();
     match std::env::var(TEST) {
         Ok(test) => {
-            run_one(&checks, &test);
+            run_one(checks, &test);
             ExitCode::SUCCESS
         }
         Err(_) => {
-            let trials = DESCRIPTORS
-                .iter()
-                .flat_map(|&runtime| trials(runtime, &checks));
+            let trials = dispatches.iter().flat_map(|&dispatch| {
+                let distinct = DESCRIPTORS.iter().filter(move |runtime| {
+                    let is_async =
+                        matches!(runtime.family, RuntimeFamily::Async | RuntimeFamily::Floor);
+                    dispatch == Dispatch::Static || is_async
+                });
+                distinct.flat_map(move |&runtime| trials(runtime, dispatch, checks))
+            });
             let mut arguments = Arguments::from_args();
             // As in tests without a custom `main`.
             let threads = std::env::var("RUST_TEST_THREADS").ok();
@@ -105,17 +147,18 @@ pub(crate) fn run(checks: &[&[Check]]) -> ExitCode {
     }
 }
 
-fn trials(runtime: &'static Descriptor, checks: &[Check]) -> Vec<Trial> {
-    if let Err(Failed { .. }) = in_fresh_process(runtime, START) {
+fn trials(runtime: &'static Descriptor, dispatch: Dispatch, checks: &[Check]) -> Vec<Trial> {
+    let tested = dispatch.name(runtime);
+    if let Err(Failed { .. }) = in_fresh_process(&tested, START) {
         return vec![Trial::test(
-            format!("{}::starts_or_says_why_it_cannot", runtime.name),
+            format!("{tested}::starts_or_says_why_it_cannot"),
             move || says_why_it_cannot(runtime),
         )];
     }
     let trial = move |check: &Check| {
-        let name = check.name;
-        Trial::test(format!("{}::{name}", runtime.name), move || {
-            in_fresh_process(runtime, name)
+        let (tested, name) = (tested.clone(), check.name);
+        Trial::test(format!("{tested}::{name}"), move || {
+            in_fresh_process(&tested, name)
         })
     };
     let possible = move |check: &&Check| runtime.refusal(check.needs).is_none();
@@ -134,9 +177,9 @@ fn says_why_it_cannot(runtime: &'static Descriptor) -> Result<(), Failed> {
     }
 }
 
-fn in_fresh_process(runtime: &Descriptor, check: &str) -> Result<(), Failed> {
+fn in_fresh_process(tested: &str, check: &str) -> Result<(), Failed> {
     let mut child = Command::new(std::env::current_exe()?)
-        .env(TEST, format!("{}::{check}", runtime.name))
+        .env(TEST, format!("{tested}::{check}"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -171,7 +214,8 @@ fn wait(child: &mut Child) -> std::io::Result<Option<ExitStatus>> {
 
 fn run_one(checks: &[Check], test: &str) {
     os::die_with_parent().expect("the suite is still there");
-    let (runtime, check) = test.split_once("::").expect("a runtime and a check");
+    let (tested, check) = test.split_once("::").expect("a runtime and a check");
+    let runtime = tested.trim_end_matches(Dispatch::MARK);
     let descriptor = photofinish_harness::runtimes::descriptor(runtime).expect("a listed runtime");
     if check == START {
         return start(descriptor, Nothing);

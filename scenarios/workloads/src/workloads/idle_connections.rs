@@ -149,6 +149,7 @@ impl Workload for IdleConnections {
         targets: &[TARGET],
         needs: &[Capability::ManyAtOnce],
     };
+    const STATIC_DISPATCH: bool = true;
     type Params = Params;
     type Shared<R: Runtime> = Shared;
     /// The origin of a session's parts.

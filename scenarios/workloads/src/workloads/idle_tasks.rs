@@ -52,6 +52,7 @@ impl Workload for IdleTasks {
         targets: &[],
         needs: &[Capability::ManyAtOnce],
     };
+    const STATIC_DISPATCH: bool = true;
     type Params = Params;
     type Shared<R: Runtime> = Footprint;
     type Session<R: Runtime> = Idle;

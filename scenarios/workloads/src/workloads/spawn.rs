@@ -23,6 +23,7 @@ impl Workload for Spawn {
         targets: &[],
         needs: &[],
     };
+    const STATIC_DISPATCH: bool = true;
     type Params = NoParams;
     nothing_shared!();
     no_session!();

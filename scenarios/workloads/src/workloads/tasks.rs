@@ -34,6 +34,7 @@ impl Workload for Tasks {
         targets: &[],
         needs: &[],
     };
+    const STATIC_DISPATCH: bool = true;
     type Params = Params;
     nothing_shared!();
     no_session!();
