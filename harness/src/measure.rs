@@ -235,7 +235,7 @@ impl<'a> Frame<'a> {
         let sessions = Sessions::of(runtime, self.plan)?;
         let parts = Parts::new(self.parts.clone(), stripes_for(sessions.own))
             .map_err(|error| RoundError::Params(error.to_string()))?;
-        let env = environment(runtime.clone(), self.plan, self.targets, parts);
+        let env = Env::from(environment(runtime.clone(), self.plan, self.targets, parts));
         let context = Context {
             runtime: runtime.clone(),
             sessions,
@@ -267,9 +267,15 @@ fn make_workload<W: Workload>(plan: &WorkerPlan) -> Result<W, RoundError> {
         .map_err(|error| RoundError::Params(error.to_string()))
 }
 
-fn environment<R>(runtime: R, plan: &WorkerPlan, targets: &[&str], parts: Parts) -> Env<R> {
+/// The environment of the round that `plan` describes, with traffic counters for `targets`.
+pub fn environment<R>(
+    runtime: R,
+    plan: &WorkerPlan,
+    targets: &[&str],
+    parts: Parts,
+) -> RoundEnv<R> {
     let counter = |name: &&str| ((*name).to_owned(), TrafficCounter::default());
-    Env::from(RoundEnv {
+    RoundEnv {
         runtime,
         seed: plan.seed,
         concurrency: plan.load.concurrency().get(),
@@ -283,7 +289,7 @@ fn environment<R>(runtime: R, plan: &WorkerPlan, targets: &[&str], parts: Parts)
         memo: Default::default(),
         observed: Observed::default(),
         parts,
-    })
+    }
 }
 
 /// The sessions of a round.

@@ -163,6 +163,9 @@ fn measure(
     };
     let live = &mut || servers.live();
     let result = worker::measure(worker, &plan, context.interrupt, context.sampler, live);
+    if result.is_err() && context.interrupt.requested() {
+        photofinish_workloads::worker::clean(&plan);
+    }
     drop(share);
     // Their counts are those of all shards.
     let finished = served.map_or(Ok(()), |served| served.finish(context.interrupt));

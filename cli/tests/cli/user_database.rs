@@ -179,6 +179,31 @@ fn a_failed_run_leaves_a_database_unchanged_and_has_a_hint() {
 }
 
 #[test]
+fn an_interrupted_run_leaves_a_database_unchanged() {
+    let Some(database) = Database::new("interrupted") else {
+        return;
+    };
+    let target = database.target("postgres", database.server.port);
+    let sandbox = Sandbox::new();
+    for signal in ["INT", "TERM"] {
+        let mut run = sandbox.start(&[
+            "run",
+            "db-select",
+            "--target",
+            &target,
+            "--runtimes",
+            "tokio",
+            "--duration",
+            "10m",
+        ]);
+        wait_for("a schema", || (database.schemas() > 0).then_some(()));
+        run.signal(signal);
+        run.finish().check(130, &[]);
+        database.check_untouched();
+    }
+}
+
+#[test]
 fn leftovers_of_a_killed_run_are_removed_by_the_next_one() {
     let Some(database) = Database::new("killed") else {
         return;

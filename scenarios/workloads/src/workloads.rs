@@ -73,9 +73,9 @@ mod census;
 mod closed_port;
 mod connection_pool;
 mod crowd;
-mod db_connection;
+pub(crate) mod db_connection;
 mod db_errors;
-mod db_schema;
+pub(crate) mod db_schema;
 #[cfg(test)]
 mod every_runtime;
 mod expectation;

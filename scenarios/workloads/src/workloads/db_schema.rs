@@ -5,7 +5,8 @@
 //! tables, and then the schema, are dropped by name and without CASCADE: whatever somebody else has put into it, or
 //! made depend on it, stays. Only a schema for a user's own script, whose contents are unknown, is dropped with CASCADE.
 //!
-//! A round that is killed leaves its schema behind, and the next one on the same database drops it. Two things prove
+//! A round that is killed leaves its schema behind, and the next one on the same database drops it; so does the program if it is
+//! interrupted (`clean`). Two things prove
 //! that it is abandoned: a comment that repeats the schema's name, and an advisory lock keyed by the name, which the
 //! connection that created it holds as long as it is open. That connection does nothing else: a lock held by measured
 //! connections would make all of them contend for it at the end of each transaction.
@@ -228,8 +229,18 @@ fn lock_key(name: &str) -> i64 {
     key.expect("a name that was checked").cast_signed()
 }
 
-/// Drops schemas of rounds that were killed: up to ten, and any of them, since some may have to stay.
-async fn drop_leftovers<R: Runtime>(connection: &mut Connection<R>) -> Result<(), Failure> {
+/// Drops schemas of rounds that were killed; returns their number.
+pub(crate) async fn clean<R: Runtime>(env: &RoundEnv<R>) -> Result<usize, Failure> {
+    let none: Arc<str> = "".into();
+    let mut connection = Connection::open(env, &none, &[]).await?;
+    connection.set_up(SETTINGS, &mut |_| ()).await?;
+    let dropped = drop_leftovers(&mut connection).await?;
+    connection.close().await;
+    Ok(dropped)
+}
+
+/// Drops schemas of rounds that were killed, and returns their number: up to ten, and any of them, since some may have to stay.
+async fn drop_leftovers<R: Runtime>(connection: &mut Connection<R>) -> Result<usize, Failure> {
     let list = format!(
         "SELECT nspname, obj_description(oid, 'pg_namespace') LIKE '%{WHOLE}' FROM pg_namespace \
          WHERE nspname ~ '^{PREFIX}[0-9a-f]{{32}}$' \
@@ -242,15 +253,18 @@ async fn drop_leftovers<R: Runtime>(connection: &mut Connection<R>) -> Result<()
         found.extend(row.number(0).map(|name| (name, is_whole)));
     };
     connection.set_up(&list, &mut keep).await?;
+    let mut dropped = 0;
     for (name, is_whole) in found {
         // Its own is among them, and the lock is held; this would take it once more.
         if name != connection.schema() && try_lock(connection, &name).await? {
-            unless_refused(drop_schema(connection, &name, is_whole).await)?;
+            let result = drop_schema(connection, &name, is_whole).await;
+            dropped += usize::from(result.is_ok());
+            unless_refused(result)?;
             let unlock = format!("SELECT pg_advisory_unlock({})", lock_key(&name));
             connection.set_up(&unlock, &mut |_| ()).await?;
         }
     }
-    Ok(())
+    Ok(dropped)
 }
 
 /// Drops the tables of a round and their schema in one transaction, or nothing if anything else is in it; a whole one
