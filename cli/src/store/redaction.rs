@@ -259,6 +259,7 @@ mod tests {
             ("password={hunter}", "password=***"),
             ("password=FILES", "password=***"),
             ("key={token", "key=***"),
+            ("auth={token=s3cret,a=1}", "auth={token=***"),
             ("key={token}s3cret", "key=***"),
             (
                 "curl -H 'Cookie: a=s3cret; b=s3cret' h",
@@ -285,6 +286,9 @@ mod tests {
             "wrong password: the server refused it",
             "primary key: none",
             "max_tokens=5 and monkey=1 and --keyspace x",
+            "--set 'server.http.status=[{code=503,share=0.2},{code=404}]'",
+            "--set 'draw={key={from=1,to=5},id={uuid=true}}' --set 'draw.token={ uuid = true }'",
+            "invalid value 'tokio,' for '--twin <RUNTIME[,KEY=VALUE]...>'",
             "a=b==&c",
             "token=",
             "serve -p 8080 -u 1000:1000 && mkdir -p /tmp/x && docker run -p 127.0.0.1:80:80 x",

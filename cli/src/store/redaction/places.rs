@@ -130,7 +130,8 @@ fn of_assignment(text: &str, at: usize) -> Option<Secret> {
     }
     let value = value(text, at + separator.len() + spaces)?;
     let is_public = |code: &str| {
-        let code = code.trim_end_matches([',', ';', '.', ')']);
+        // A status may be followed by other members of its table: `{code=503,share=0.2}`.
+        let code = before_first(code, |letter| ",;.)}".contains(letter));
         code.len() <= 3 && code.bytes().all(|byte| byte.is_ascii_digit())
     };
     (!key.is_code() || !is_public(&text[value.range.clone()])).then_some(value)
@@ -238,8 +239,17 @@ fn value(text: &str, begin: usize) -> Option<Secret> {
 
 /// True for a placeholder, or the name of the variable that holds the secret, with the punctuation of its sentence.
 fn is_public(value: &str) -> bool {
-    let value = value.trim_end_matches([',', '.', ';', ')']);
-    PLACEHOLDERS.contains(&value) || is_reference(value)
+    let value = value.trim_end_matches([',', '.', ';', ')', ']', '>', '…']);
+    PLACEHOLDERS.contains(&value) || is_reference(value) || is_table(value)
+}
+
+/// True for the beginning of a table in TOML, whose members are looked at by themselves: `{ from = 1`, `{uuid=true}`.
+fn is_table(value: &str) -> bool {
+    let Some(inside) = value.strip_prefix('{') else {
+        return false;
+    };
+    let member = before_first(inside, |letter| !is_of_key(letter));
+    inside.is_empty() || !member.is_empty() && inside[member.len()..].starts_with('=')
 }
 
 /// True for `$API_TOKEN`, `${API_TOKEN}`, and slots such as `{token}`, `{{token}}` and `{{env.API_TOKEN}}`. Only names that say that
