@@ -15,7 +15,7 @@ use photofinish_record::protocol::LaneDescription;
 
 use self::bench::Bench;
 use super::LaneCommand;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 
 /// The outcome of a check.
@@ -197,6 +197,9 @@ pub fn check(
             Some(reason) => Outcome::Skipped(reason),
             None => run(&bench).err().unwrap_or(Outcome::Passed),
         };
+        if interrupt.requested() {
+            return Err(Failure::new(Exit::Interrupted, "interrupted"));
+        }
         passed &= !matches!(outcome, Outcome::Failed(_));
         tell(claim, &outcome)?;
     }

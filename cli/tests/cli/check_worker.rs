@@ -23,6 +23,16 @@ fn each<T: Sync>(items: &[T], check: impl Fn(&T) + Sync) {
     });
 }
 
+#[test]
+fn an_interruption_is_no_failure_of_the_worker() {
+    let sandbox = Sandbox::new();
+    let mut checking = sandbox.start(&["check-worker", "tokio"]);
+    checking.wait_for_child("worker");
+    checking.signal("INT");
+    let finished = checking.finish().check(130, &["interrupted"]);
+    assert!(!finished.stdout.contains("FAILED"), "{}", finished.stdout);
+}
+
 /// The stall test under every lane is one of the checks.
 #[test]
 fn every_worker_passes_the_checks() {
