@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 
 use crate::scenario::{PathParams, Scenario};
 use photofinish_workloads::names::{did_you_mean, listed};
+use photofinish_workloads::registry::{ParamsError, workload};
 
 mod arms;
 mod feeds;
@@ -188,6 +189,12 @@ pub enum PlanError {
         name: String,
         known: Vec<String>,
     },
+    /// A parameter of the twin that the scenario's workload does not take.
+    #[error("`--twin`, scenario `{scenario}`: {error}")]
+    TwinParams {
+        scenario: String,
+        error: ParamsError,
+    },
     #[error("`--arrivals` is for open loads, but every load of this run is closed")]
     NoOpenLoad,
     /// An open load of a workload that serves requests.
@@ -232,9 +239,15 @@ impl PlanError {
             Self::UnknownTarget { known, .. } if known.is_empty() => {
                 "they talk to no server at all".to_owned()
             }
-            Self::UnknownTarget { known, .. } | Self::AbsentRuntime { known, .. } => {
+            Self::UnknownTarget { known, .. }
+            | Self::AbsentRuntime { known, .. }
+            | Self::TwinParams {
+                error: ParamsError::Unknown { expected: known, .. },
+                ..
+            } => {
                 format!("expected {}", listed(known))
             }
+            Self::TwinParams { .. } => "docs/CATALOGUE.md lists the parameters of each workload".to_owned(),
             Self::NoServer { target, .. } => {
                 format!("add `[server.{target}]` to its file, or `--target {target}=…`")
             }
@@ -282,6 +295,10 @@ pub fn plan(scenarios: &[Scenario], options: &PlanOptions) -> Result<Plan, PlanE
     check_among(&cells, "--reference", options.reference.as_ref())?;
     let twin = options.twin.as_ref().map(|twin| &twin.runtime);
     check_among(&cells, "--twin", twin)?;
+    if let Some(twin) = &options.twin {
+        let mut all = scenarios.iter();
+        all.try_for_each(|scenario| check_twin(twin, scenario))?;
+    }
     Ok(Plan {
         scenarios: scenarios
             .iter()
@@ -325,6 +342,22 @@ fn traits(cells: &[Cell], lanes: &[Lane]) -> BTreeMap<String, RuntimeTraits> {
     own.chain(foreign)
         .filter(|(name, _)| cells.iter().any(|cell| cell.runtime == *name))
         .collect()
+}
+
+/// Refuses parameters of the twin that the scenario's workload does not take.
+fn check_twin(twin: &Twin, scenario: &Scenario) -> Result<(), PlanError> {
+    let mut params = scenario.params.clone();
+    for (name, value) in &twin.params {
+        params[name] = value.clone();
+    }
+    let entry = workload(scenario.about.name).expect("the scenario was checked");
+    match (entry.check)(&params, scenario.unit) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(PlanError::TwinParams {
+            scenario: scenario.name.clone(),
+            error,
+        }),
+    }
 }
 
 fn check_names(scenarios: &[Scenario]) -> Result<(), PlanError> {

@@ -12,6 +12,30 @@ use serde_json::json;
 use super::{ANY, count, options, scenario};
 
 #[test]
+fn a_parameter_of_a_twin_is_one_of_the_workload() {
+    let plan = |params| {
+        let twin = Twin {
+            runtime: "tokio".to_owned(),
+            params,
+        };
+        let options = PlanOptions {
+            twin: Some(twin),
+            ..options()
+        };
+        plan(&[scenario("workload = 'http-get'")], &options)
+    };
+    let of = |name: &str, value| BTreeMap::from([(name.to_owned(), value)]);
+    assert!(plan(of("path", json!("/bytes/10"))).is_ok());
+    let unknown = plan(of("pat", json!("/"))).unwrap_err();
+    assert_eq!(
+        unknown.to_string(),
+        "`--twin`, scenario `mine`: unknown parameter `pat`"
+    );
+    assert!(unknown.hint().contains("`path`"), "{}", unknown.hint());
+    plan(of("path", json!(5))).unwrap_err();
+}
+
+#[test]
 fn a_twin_is_in_each_block_once_and_first_about_half_the_time() {
     let params = BTreeMap::from([("work".to_owned(), json!(11_000))]);
     let twin = Twin {
@@ -24,7 +48,7 @@ fn a_twin_is_in_each_block_once_and_first_about_half_the_time() {
         twin: Some(twin),
         ..options()
     };
-    let made = plan(&[scenario("workload = 'null'")], &asked).unwrap();
+    let made = plan(&[scenario("workload = 'scripted'")], &asked).unwrap();
     assert_eq!(made.cells[1].runtime, "tokio-twin");
     let variant = made.cells[1].variant.as_ref().unwrap();
     assert_eq!(variant.runtime.as_deref(), Some("tokio"));
