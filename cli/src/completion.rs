@@ -22,6 +22,7 @@ use crate::cleaning;
 use crate::lanes::SHIPPED;
 use crate::store::baselines::{Baselines, DIRECTORY};
 use crate::store::past_runs;
+use crate::targets;
 
 /// Completes the beginning of a value.
 type Completer = fn(&OsStr) -> Vec<CompletionCandidate>;
@@ -118,16 +119,7 @@ fn runtimes() -> impl Iterator<Item = CompletionCandidate> {
 }
 
 fn targets() -> impl Iterator<Item = CompletionCandidate> {
-    let known = [
-        ("http=http://127.0.0.1:", "an HTTP server"),
-        ("db=postgres://", "a PostgreSQL server"),
-        ("db=local", "a throwaway PostgreSQL"),
-        ("ws=ws://127.0.0.1:", "a WebSocket server"),
-        ("http-status=http://127.0.0.1:", "nginx's stub_status"),
-    ];
-    known
-        .into_iter()
-        .map(|(value, help)| described(value, help))
+    targets::beginnings().map(|(value, help)| described(value, help))
 }
 
 /// Metrics with a percentile in the units of time.

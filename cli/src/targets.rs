@@ -38,7 +38,7 @@ pub use local_postgres::guard as guard_local_postgres;
 pub use loopback::addresses;
 
 /// All kinds of targets.
-const KINDS: [&TargetKind; 4] = [&http::KIND, &db::KIND, &ws::KIND, &client::KIND];
+const KINDS: &[&TargetKind] = &[&http::KIND, &db::KIND, &ws::KIND, &client::KIND];
 
 /// A kind of target: a protocol, seen from the orchestrator.
 struct TargetKind {
@@ -55,9 +55,19 @@ struct TargetKind {
     options: &'static [&'static str],
     /// Accepted values of `--target`, for messages.
     forms: &'static str,
+    /// Beginnings of values, each with what it is, for completion.
+    beginnings: &'static [(&'static str, &'static str)],
     /// Parses the value of `--target`; `None` if nothing can replace the embedded server. Errors never repeat a value:
     /// it may hold a password.
     parse: Option<Parse>,
+}
+
+impl TargetKind {
+    /// The scheme of its URLs with TLS.
+    fn secure_scheme(&self) -> Option<&'static str> {
+        let (scheme, _) = self.secure_url?.split_once("://")?;
+        Some(scheme)
+    }
 }
 
 type Parse = fn(&Values<'_>) -> Result<Box<dyn Target>, Failure>;
@@ -138,7 +148,7 @@ trait TargetServer {
 }
 
 fn kind(name: &str) -> Option<&'static TargetKind> {
-    KINDS.into_iter().find(|kind| kind.name == name)
+    KINDS.iter().copied().find(|kind| kind.name == name)
 }
 
 /// The embedded server for a scenario that names none for `target`.
@@ -167,12 +177,14 @@ fn has_scheme_of(target: &str, url: &Url) -> bool {
 
 /// Accepted values of `--target`, for messages.
 fn forms() -> String {
-    let forms = KINDS.map(|kind| kind.forms);
-    let forms: Vec<_> = forms
-        .into_iter()
-        .filter(|forms| !forms.is_empty())
-        .collect();
+    let forms = KINDS.iter().map(|kind| kind.forms);
+    let forms: Vec<_> = forms.filter(|forms| !forms.is_empty()).collect();
     format!("write {}", forms.join(", "))
+}
+
+/// Beginnings of values of `--target`, each with what it is.
+pub fn beginnings() -> impl Iterator<Item = (&'static str, &'static str)> {
+    KINDS.iter().flat_map(|kind| kind.beginnings).copied()
 }
 
 /// The requested targets, by name.
@@ -227,10 +239,12 @@ impl Targets {
         }
         if let Some((name, _)) = given.first_key_value() {
             let unknown = Failure::usage(format!("unknown target `{name}`"));
-            return Err(match did_you_mean(name, KINDS.map(|kind| kind.name)) {
-                Some(meant) => unknown.hint(format!("did you mean `{meant}`?")),
-                None => unknown.hint(forms()),
-            });
+            return Err(
+                match did_you_mean(name, KINDS.iter().map(|kind| kind.name)) {
+                    Some(meant) => unknown.hint(format!("did you mean `{meant}`?")),
+                    None => unknown.hint(forms()),
+                },
+            );
         }
         if !allow_remote {
             let mut urls = targets.0.values().flat_map(|target| target.urls());
@@ -483,7 +497,11 @@ mod tests {
         let parse = |value: String, allow_remote| Targets::parse(&[value], allow_remote, None);
         for kind in KINDS {
             let name = kind.name;
-            assert!(photofinish_servers::find(kind.server).is_some(), "{name}");
+            let server = photofinish_servers::find(kind.server);
+            assert!(server.is_some(), "{name}: no server `{}`", kind.server);
+            for (value, _) in kind.beginnings {
+                assert!(value.starts_with(name), "{value}");
+            }
             assert!(KINDS.iter().filter(|other| other.name == name).count() == 1);
             let url = url_at(name, "127.0.0.1:1").expect("it is in the list");
             assert_eq!(url.matches("127.0.0.1:1").count(), 1, "{url}");

@@ -10,5 +10,6 @@ pub(super) static KIND: TargetKind = TargetKind {
     secure_url: None,
     options: &[],
     forms: "",
+    beginnings: &[],
     parse: None,
 };

@@ -15,6 +15,10 @@ pub(super) static KIND: TargetKind = TargetKind {
     secure_url: Some("postgres://photofinish@{address}/photofinish?sslmode=verify-full"),
     options: &[],
     forms: "db=postgres://USER:PASSWORD@HOST:PORT/DATABASE[?sslmode=verify-full&sslrootcert=FILE], db=postgres://USER@/DATABASE?host=SOCKET_DIRECTORY, db=local",
+    beginnings: &[
+        ("db=postgres://", "a PostgreSQL server"),
+        ("db=local", "a throwaway PostgreSQL"),
+    ],
     parse: Some(parse),
 };
 

@@ -29,6 +29,10 @@ pub(super) static KIND: TargetKind = TargetKind {
     options: &[STATUS, "ca", "cert", "key", "server-name", "insecure"],
     forms: "http=http[s]://HOST:PORT[/PATH], http=unix:SOCKET[:/PATH], http-status=URL of nginx's stub_status, \
             http-ca=FILE, http-cert=FILE and http-key=FILE, http-server-name=NAME, http-insecure=true",
+    beginnings: &[
+        ("http=http://127.0.0.1:", "an HTTP server"),
+        ("http-status=http://127.0.0.1:", "nginx's stub_status"),
+    ],
     parse: Some(parse),
 };
 
@@ -37,7 +41,7 @@ const STATUS: &str = "status";
 
 fn parse(values: &Values<'_>) -> Result<Box<dyn Target>, Failure> {
     let page = page(values.url)?;
-    let tls = tls::of(KIND.name, &page, values)?;
+    let tls = tls::of(&KIND, &page, values)?;
     let status = values.options.get(STATUS);
     let status = status.map(|url| server_url("http", url)).transpose()?;
     if status.as_ref().is_some_and(|url| url.scheme() == "https") {
@@ -237,7 +241,9 @@ fn get(url: &Url, tls: Option<&Tls>, interrupt: &Interrupt) -> Result<Answer, Fa
     }
     let failure = Failure::could_not_run(format!("{url} does not speak HTTP/1.1")).caused_by(flaw);
     Err(if http2::is_greeting(&answer) {
-        failure.hint("it speaks HTTP/2: write `version = \"2\"` in `[http]`")
+        failure.hint(
+            "it speaks HTTP/2, which the workload `http` does with `version = \"2\"` in `[http]`",
+        )
     } else {
         failure
     })

@@ -10,7 +10,7 @@ use photofinish_workloads::protocol::postgres::PgTarget;
 use photofinish_workloads::protocol::tls::{TlsConfig, system_roots};
 use url::Url;
 
-use super::{Values, forms};
+use super::{TargetKind, Values, forms};
 use crate::exit::Failure;
 
 /// Options of the kinds of targets that speak TLS.
@@ -23,10 +23,15 @@ pub struct Tls {
     pub config: TlsConfig,
 }
 
-/// TLS towards the target `name` at `url`; `None` if its URL does not ask for it.
-pub fn of(name: &str, url: &Url, values: &Values<'_>) -> Result<Option<Tls>, Failure> {
+/// TLS towards a target at `url`; `None` if its URL does not ask for it.
+pub(super) fn of(
+    kind: &TargetKind,
+    url: &Url,
+    values: &Values<'_>,
+) -> Result<Option<Tls>, Failure> {
+    let name = kind.name;
     let refused = |message| Failure::usage(message).hint(forms());
-    if !matches!(url.scheme(), "https" | "wss") {
+    if kind.secure_scheme() != Some(url.scheme()) {
         let given = OPTIONS
             .iter()
             .find(|option| values.options.contains_key(**option));

@@ -19,6 +19,7 @@ pub(super) static KIND: TargetKind = TargetKind {
     secure_url: Some("wss://{address}"),
     options: &tls::OPTIONS,
     forms: "ws=ws[s]://HOST:PORT[/PATH]",
+    beginnings: &[("ws=ws://127.0.0.1:", "a WebSocket server")],
     parse: Some(parse),
 };
 
@@ -28,7 +29,7 @@ fn parse(values: &Values<'_>) -> Result<Box<dyn Target>, Failure> {
         let message = "--target ws: a query in the URL is not supported";
         return Err(Failure::usage(message).hint(forms()));
     }
-    let tls = tls::of(KIND.name, &url, values)?;
+    let tls = tls::of(&KIND, &url, values)?;
     Ok(Box::new(WebSocket { url, tls }))
 }
 
