@@ -333,7 +333,7 @@ impl Failure {
     /// A spawned part panicked.
     pub const PANIC: &'static str = "panic";
     /// Another error of the operating system.
-    pub const IO: &'static str = "io";
+    pub const IO: &'static str = Failures::IO;
 
     /// A failure of this kind. A detail may quote a server, so it is cut to 1 KiB.
     #[cold]
@@ -404,6 +404,11 @@ impl From<io::Error> for Failure {
                 return Self::new(
                     Self::PORTS,
                     format!("no local port is left to connect from: {error}"),
+                );
+            }
+            io::ErrorKind::StorageFull => {
+                return Self::new(Self::IO, error.to_string()).hint(
+                    "the files of a run are in its directory: `--out DIR` chooses another disk",
                 );
             }
             _ => Self::IO,

@@ -103,7 +103,11 @@ fn out_of_ports(round: &Measured) -> Option<String> {
 
 fn over_budget(round: &Measurement, share: f64, budget: f64) -> String {
     let errors = round.errors.iter();
-    let kinds = errors.map(|(kind, errors)| format!("{} {kind}", errors.count));
+    let kinds = errors.map(|(kind, errors)| match kind.as_str() {
+        // The kind alone says nothing.
+        Failures::IO => format!("{} {kind} ({})", errors.count, errors.example),
+        _ => format!("{} {kind}", errors.count),
+    });
     format!(
         "{}% of operations failed; the limit is {}%: {}{}",
         two_digits(100.0 * share),
@@ -116,7 +120,8 @@ fn over_budget(round: &Measurement, share: f64, budget: f64) -> String {
 /// The likely cause if some sessions only ever failed and others worked.
 fn turned_away(round: &Measurement) -> String {
     let (sessions, without) = (round.sessions, round.sessions_without_success);
-    if (1..sessions).contains(&without) {
+    let has_server = !round.traffic.is_empty();
+    if has_server && (1..sessions).contains(&without) {
         let served = sessions - without;
         format!(
             "; {without} of {sessions} sessions had no success: does the server refuse more than {}?",

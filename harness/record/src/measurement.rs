@@ -167,6 +167,8 @@ pub struct Failures {
 impl Failures {
     /// The kind of failures for want of a local port to connect from: this machine's limit, not the peer's.
     pub const PORTS: &'static str = "ports";
+    /// The kind of other errors of the operating system.
+    pub const IO: &'static str = "io";
     /// The kind of operations that were still running when their phase was ended.
     pub const UNFINISHED: &'static str = "unfinished";
 }

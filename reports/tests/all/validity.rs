@@ -53,6 +53,34 @@ fn busy(measured: &mut Measured, server: f64, worker: f64) {
 }
 
 #[test]
+fn sessions_without_success_are_turned_away_by_a_server_if_there_is_one() {
+    let reason = |has_server: bool| {
+        let mut record = record();
+        of_cell(&mut record, 1).for_each(|measured| {
+            let round = &mut measured.worker;
+            fail(round, Failures::IO, round.ops);
+            round.sessions = 8;
+            round.sessions_without_success = 3;
+            if !has_server {
+                round.traffic.clear();
+            }
+        });
+        Summary::of(&record).cells[1]
+            .reason
+            .clone()
+            .expect("invalid")
+    };
+    let turned_away = "does the server refuse more than 5 connections?";
+    assert!(reason(true).contains(turned_away), "{}", reason(true));
+    let without = reason(false);
+    assert!(!without.contains("server"), "{without}");
+    assert!(
+        without.contains("io (operation 12: io after 5 ms)"),
+        "{without}"
+    );
+}
+
+#[test]
 fn a_saturated_server_is_the_bottleneck_unless_the_worker_is_saturated_too() {
     let warned = |server: f64, worker: f64| {
         let mut record = record();
