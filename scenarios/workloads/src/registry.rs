@@ -317,6 +317,7 @@ mod tests {
                 "",
             ),
             ("tasks", json!({ "waits": [] }), "waits"),
+            ("idle-tasks", json!({ "count": many }), "count"),
             ("tasks", json!({ "waits": [-1.0] }), "waits"),
             (
                 "timers",

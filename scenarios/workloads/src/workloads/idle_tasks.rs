@@ -58,6 +58,13 @@ impl Workload for IdleTasks {
     type Session<R: Runtime> = Idle;
 
     fn new(params: Params, _: Duration) -> Result<Self, ParamError> {
+        let most = 10_000_000;
+        if params.count.get() > most {
+            return Err(ParamError {
+                param: "count".to_owned(),
+                message: format!("expected at most {most}, got {}", params.count),
+            });
+        }
         Ok(Self { params })
     }
 

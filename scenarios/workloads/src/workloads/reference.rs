@@ -144,11 +144,17 @@ pub(super) fn fingerprint(body: &[u8]) -> String {
     )
 }
 
+/// The longest body that the `http` mock serves; it refuses to serve a longer one.
+const LONGEST_KNOWN_BYTES: usize = 64 << 20;
+
 /// The body that the `http` mock serves at `path`, if that follows from the path alone.
 pub(super) fn known_body(path: &str) -> Option<Vec<u8>> {
     let path = path.split('?').next().unwrap_or(path);
     if let Some(count) = path.strip_prefix("/bytes/") {
-        let count: usize = count.parse().ok()?;
+        let count = count
+            .parse()
+            .ok()
+            .filter(|count| *count <= LONGEST_KNOWN_BYTES)?;
         return Some((b'a'..=b'z').cycle().take(count).collect());
     }
     let name = path.strip_prefix("/text/")?;
@@ -212,5 +218,6 @@ mod tests {
             Some(&b"text: alpha"[..])
         );
         assert_eq!(known_body("/delay/20ms"), None);
+        assert_eq!(known_body("/bytes/99999999999999"), None);
     }
 }
