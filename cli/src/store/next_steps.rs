@@ -49,10 +49,17 @@ pub fn after(record: &Record, directory: &Path) -> String {
 fn program(record: &Record) -> String {
     let called = record.command_line.first().map(Path::new);
     let name = called.and_then(Path::file_name).map(OsStr::to_string_lossy);
-    match std::env::var_os("CARGO") {
-        Some(_) => "cargo run --release --".to_owned(),
-        None => quoted(&name.unwrap_or("photofinish".into())),
+    match (std::env::var_os("CARGO"), called.and_then(example)) {
+        (Some(_), Some(example)) => format!("cargo run --release --example {} --", quoted(example)),
+        (Some(_), None) => "cargo run --release --".to_owned(),
+        (None, _) => quoted(&name.unwrap_or("photofinish".into())),
     }
+}
+
+/// The name of the example whose program this is: cargo keeps those in a directory of their own.
+fn example(program: &Path) -> Option<&str> {
+    let is_example = program.parent()?.ends_with("examples");
+    program.file_name()?.to_str().filter(|_| is_example)
 }
 
 /// More rounds, or, after a search, rounds at a rate that all runtimes can sustain.
@@ -203,6 +210,16 @@ fn mocked<'a>(record: &'a Record, target: &'a str) -> impl Iterator<Item = &'a P
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_example_of_cargo_is_started_by_its_name() {
+        let of = |path: &'static str| example(Path::new(path));
+        assert_eq!(
+            of("target/release/examples/own-workload"),
+            Some("own-workload")
+        );
+        assert_eq!(of("target/release/photofinish"), None);
+    }
 
     #[test]
     fn arguments_are_quoted_for_a_shell_if_necessary() {
