@@ -149,7 +149,10 @@ impl Held {
             std::thread::sleep(Duration::from_millis(20));
         }
         let held = Self::now();
-        assert!(held.is_within(allowed), "holds {held:?}, was {allowed:?}");
+        assert!(
+            held.is_within(allowed),
+            "holds {held:?}, expected {allowed:?}; what stays by design is in GLOBAL"
+        );
     }
 
     fn is_within(&self, allowed: &Self) -> bool {

@@ -84,5 +84,8 @@ fn the_page_of_a_large_run_stays_small() {
     let shown = shown.split("<script").next().unwrap_or_default();
     let rounds = size.scenarios * size.runtimes * size.rounds;
     let bytes = shown.len() / rounds;
-    assert!(bytes < MOST_BYTES_PER_ROUND, "{bytes} bytes per round");
+    assert!(
+        bytes < MOST_BYTES_PER_ROUND,
+        "{bytes} bytes per round, expected less than {MOST_BYTES_PER_ROUND}"
+    );
 }

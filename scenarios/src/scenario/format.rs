@@ -28,7 +28,7 @@ pub(crate) struct ScenarioFile {
     #[serde(default)]
     #[schemars(with = "String")]
     pub(crate) title: Option<String>,
-    /// The workload to run; see `photofinish list`.
+    /// The workload to run; see `photofinish list --all`.
     #[schemars(with = "String")]
     pub(crate) workload: Option<String>,
     /// The length of one unit of delay, by default `20ms`. Delays of servers and parameters can be written as `3 units`.
