@@ -404,7 +404,9 @@ fn json(value: &impl Serialize) -> String {
 
 /// Reasons a difference may be due to circumstances.
 fn cautions(base: &Record, head: &Record) -> Vec<String> {
-    let circumstances = if !machine_differences(base, head).is_empty() {
+    let circumstances = if base.id == head.id {
+        "both are the same run: without a difference, whatever the numbers are"
+    } else if !machine_differences(base, head).is_empty() {
         "measured on different machines, which differ by more than most changes do: take verdicts as advice"
     } else if base.machine.boot_id != head.machine.boot_id || head.machine.boot_id.is_none() {
         "measured on different boots, or on machines that only look alike: take verdicts as advice"

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use photofinish_record::load::Stop;
 use photofinish_record::{Failures, Measured, Outcome, PlacementKind, Record};
+use photofinish_reports::compare::RecordComparison;
 use photofinish_reports::summary::{Status, Summary};
 use serde_json::json;
 
@@ -78,6 +79,21 @@ fn sessions_without_success_are_turned_away_by_a_server_if_there_is_one() {
         without.contains("io (operation 12: io after 5 ms)"),
         "{without}"
     );
+}
+
+#[test]
+fn a_run_compared_with_itself_is_named() {
+    let base = record();
+    let mut head = base.clone();
+    let is_named = |head: &Record| {
+        let cautions = RecordComparison::of(&base, head).cautions;
+        cautions
+            .iter()
+            .any(|caution| caution.contains("the same run"))
+    };
+    assert!(is_named(&head));
+    head.id = "another".to_owned();
+    assert!(!is_named(&head));
 }
 
 #[test]
