@@ -63,6 +63,8 @@ pub struct Context<'a> {
     pub is_secret: &'a dyn Fn(Key<'_>, &str) -> bool,
     /// Reads a file that the text names.
     pub read: &'a dyn Fn(&str) -> Result<Vec<u8>, String>,
+    /// The path of a file that the text names, relative to the scenario.
+    pub path: &'a dyn Fn(&str) -> Result<String, ImportError>,
     /// Scale of pgbench's tables, if given.
     pub scale: Option<u32>,
 }
@@ -138,6 +140,7 @@ mod tests {
                 "file" => Ok(b"a\r\nb\n".to_vec()),
                 file => Err(format!("cannot read {file}")),
             },
+            path: &|file| Ok(file.to_owned()),
             scale: None,
         }
     }

@@ -2,15 +2,17 @@
 
 use std::fs;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::iter;
+use std::path::{Component, Path, PathBuf};
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use photofinish_scenarios::import::{self, Context, FORMATS, Format, Import, ImportError, Input};
 
+use super::init;
 use crate::exit::{Exit, Failure};
 use crate::output;
-use crate::store::{files, redaction};
+use crate::store::{files, outputs, redaction};
 
 /// Longest input, in bytes.
 const LONGEST: u64 = 1 << 28;
@@ -54,6 +56,9 @@ Examples:
 impl ImportCommand {
     pub fn execute(mut self) -> Result<Exit, Failure> {
         self.take_own_options()?;
+        if let Some(out) = &self.out {
+            init::check_name(out)?;
+        }
         let format = FORMATS.iter().find(|format| format.name == self.format);
         let format = format.expect("clap accepts only these");
         let imported = self.import(format)?;
@@ -120,6 +125,7 @@ impl ImportCommand {
         let context = Context {
             is_secret: &redaction::is_secret,
             read: &|file| read_file(file).map_err(|failure| failure.in_one_line()),
+            path: &|file| self.path_from_scenario(file),
             scale: self.scale,
         };
         match format.input {
@@ -127,6 +133,22 @@ impl ImportCommand {
             Input::Text(read) => read(&self.text()?, &context),
         }
         .map_err(failure)
+    }
+
+    /// The path of a file relative to the directory of the scenario. A scenario on stdout keeps it as it is.
+    fn path_from_scenario(&self, file: &str) -> Result<String, ImportError> {
+        let path = Path::new(file);
+        let relative = match self.out.as_deref().and_then(Path::parent) {
+            Some(directory) => relative(path, directory),
+            None => Some(path.to_owned()).filter(|path| path.is_relative()),
+        };
+        let relative = relative.and_then(|path| path.into_os_string().into_string().ok());
+        relative.ok_or_else(|| {
+            ImportError::new(format!(
+                "expected a file below the scenario's directory, got `{file}`"
+            ))
+            .hint("add --out FILE.toml with the directory of this file, or copy the file")
+        })
     }
 
     /// The words of a command: given by the shell, or to be found in one text.
@@ -188,6 +210,23 @@ fn read_file(file: &str) -> Result<Vec<u8>, Failure> {
         );
     }
     fs::read(file).map_err(cannot)
+}
+
+/// `file` as a path relative to `directory`; `None` for an absolute path elsewhere.
+fn relative(file: &Path, directory: &Path) -> Option<PathBuf> {
+    // An empty path is the current directory.
+    let here = Path::new(".");
+    let from = outputs::real(&here.join(directory));
+    // The link rather than what it leads to.
+    let to = outputs::real(&here.join(file.parent()?)).join(file.file_name()?);
+    let shared = from.components().zip(to.components());
+    let shared = shared.take_while(|(one, other)| one == other).count();
+    let above = from.components().count() - shared;
+    if file.is_absolute() && above > 0 {
+        return None;
+    }
+    let up = iter::repeat_n(Component::ParentDir, above);
+    Some(up.chain(to.components().skip(shared)).collect())
 }
 
 /// The commands to type next.

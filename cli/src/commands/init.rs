@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use photofinish_scenarios::catalogue::TEMPLATE;
@@ -55,10 +55,7 @@ impl Init {
 
     pub fn execute(self) -> Result<Exit, Failure> {
         let file = self.file.display();
-        if self.file.extension().is_none_or(|ending| ending != "toml") {
-            return Err(Failure::usage(format!("{file} does not end in .toml"))
-                .hint("`run` recognises scenario files by this extension"));
-        }
+        check_name(&self.file)?;
         let written = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -90,4 +87,15 @@ impl Init {
             }
         }
     }
+}
+
+/// Refuses a name that `run` would not take for that of a scenario file.
+pub fn check_name(file: &Path) -> Result<(), Failure> {
+    if file.extension().is_some_and(|ending| ending == "toml") {
+        return Ok(());
+    }
+    Err(
+        Failure::usage(format!("{} does not end in .toml", file.display()))
+            .hint("`run` recognises scenario files by this extension"),
+    )
 }

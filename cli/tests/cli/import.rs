@@ -139,12 +139,55 @@ fn nothing_is_overwritten_and_nothing_unknown_is_ignored() {
         fs::read_to_string(sandbox.path().join("mine.toml")).expect("written"),
         "mine"
     );
+    import(&["http://h/", "--out", "mine.txt"]).check(2, &["does not end in .toml"]);
     import(&["http://h/", "--proxy", "p:1"]).check(2, &["`--proxy`", "hint:"]);
     import(&["curl http://h/ --compresed"]).check(2, &["`--compresed`", "`--compressed`"]);
     import(&["curl ^\"http://h/^\" ^\r\n -X ^\"GET^\""]).check(2, &["cmd.exe", "bash"]);
     import(&["wget http://h/"]).check(2, &["`wget`"]);
     import(&["http://h/", "--form", "a=@file"]).check(2, &["`--form`", "--data-binary"]);
     sandbox.run(&["import", "postman", "x"]).check(2, &["curl"]);
+}
+
+#[test]
+fn imported_scenarios_find_the_files_that_curl_and_vegeta_read() {
+    let sandbox = Sandbox::new();
+    sandbox.write("b.txt", "body");
+    let inside = sandbox.path().join("b.txt").display().to_string();
+    let import = |file: &str, out: &str| {
+        let data = format!("@{file}");
+        let words = [
+            "import",
+            "curl",
+            "curl",
+            "-k",
+            "http://h/",
+            "--data-binary",
+            &data,
+        ];
+        sandbox.run(&[&words[..], &["--out", out]].concat())
+    };
+    for (file, out, expected) in [
+        ("b.txt", "a.toml", "b.txt"),
+        ("b.txt", "new/d/a.toml", "../../b.txt"),
+        (&inside, "b.toml", "b.txt"),
+    ] {
+        import(file, out).check(0, &["Ignored: -k."]);
+        let text = fs::read_to_string(sandbox.path().join(out)).expect("written");
+        let expected = format!("body.file = \"{expected}\"\n");
+        assert!(text.contains(&expected), "{file}, {out}: {text}");
+        let target = ["--target", "http=http://127.0.0.1:9/"];
+        sandbox
+            .run(&[&["plan", out], &target[..]].concat())
+            .check(0, &[]);
+    }
+    let elsewhere = ["expected a file below the scenario's directory", "--out"];
+    import(&inside, "d/a.toml").check(2, &elsewhere);
+    sandbox.write("targets.txt", "POST http://h/\n@/nope\n");
+    let vegeta = ["import", "vegeta", "targets.txt"];
+    sandbox.run(&vegeta).check(2, &elsewhere);
+    sandbox
+        .run(&[&vegeta[..], &["--out", "v.toml"]].concat())
+        .check(2, &elsewhere);
 }
 
 /// Recorded by Chromium 156 through Playwright: a page, its style sheet, a `fetch` of JSON, and one that posts with a token.

@@ -400,11 +400,14 @@ impl Command {
         if self.compressed {
             all.notes.push("Responses may be compressed: checks of their text need `accept-encoding = \"identity\"`.".to_owned());
         }
+        if self.insecure && !is_secure {
+            self.ignored.push("-k".to_owned());
+        }
         if !self.ignored.is_empty() {
             all.notes
                 .push(format!("Ignored: {}.", self.ignored.join(", ")));
         }
-        all.insecure = self.insecure;
+        all.insecure = self.insecure && is_secure;
         all.socket = self.socket;
         Ok(all)
     }
@@ -637,6 +640,7 @@ body.text = "user=ann&password={{env.PASSWORD}}"
         for (command, expected) in [
             ("h:81", "[[request]]\nsend = \"GET /\"".to_owned()),
             ("-XDELETE h/a", "[[request]]\nsend = \"DELETE /a\"".to_owned()),
+            ("-k http://h", "[[request]]\nsend = \"GET /\"".to_owned()),
             ("-sIk https://h", "[tls]\ninsecure = true\n\n[[request]]\nsend = \"HEAD /\"".to_owned()),
             ("-L -m 2.5 h", "[http]\nredirects = 50\ntimeout = \"2.5s\"\n\n[[request]]\nsend = \"GET /\"".to_owned()),
             ("-L --max-redirs 3 h", "[http]\nredirects = 3\n\n[[request]]\nsend = \"GET /\"".to_owned()),
@@ -667,6 +671,7 @@ body.text = "user=ann&password={{env.PASSWORD}}"
             imported("curl -sS -o /dev/null h").notes,
             ["Ignored: -s, -S, -o."]
         );
+        assert_eq!(imported("curl -k h").notes, ["Ignored: -k."]);
         let notes = imported("curl --http2 h").notes;
         assert!(notes[0].contains("HTTP/1.1 is measured"), "{notes:?}");
         let parts = imported("curl -F a=1 -F password=s3cret h").scenario;

@@ -182,6 +182,7 @@ impl Requests {
             None => format!("http={origin}"),
         };
         let mut writer = Writer {
+            path: context.path,
             variables: Variables::new(context),
             bodies: Vec::new(),
             notes: std::mem::take(&mut self.notes),
@@ -258,6 +259,7 @@ fn one_line(text: &str) -> String {
 
 /// The text of the sections so far.
 struct Writer<'a> {
+    path: &'a dyn Fn(&str) -> Result<String, ImportError>,
     variables: Variables<'a>,
     bodies: Vec<BodyFile>,
     notes: Vec<String>,
@@ -322,7 +324,8 @@ impl Writer<'_> {
         match &request.body {
             Some(Body::Bytes(bytes)) => self.body(bytes, request)?,
             Some(Body::File(file)) => {
-                self.line("body.file", &quoted(file));
+                let file = (self.path)(file)?;
+                self.line("body.file", &quoted(&file));
                 self.line("body.raw", "true");
                 self.note(format!("`{file}` is read relative to this file."));
             }

@@ -163,6 +163,7 @@ mod tests {
                 }
             },
             read: &|_| Err("no files".to_owned()),
+            path: &|file| Ok(file.to_owned()),
             scale: None,
         };
         test(&mut Variables::new(&context));
