@@ -232,13 +232,7 @@ impl File<'_> {
         value: &Spanned<DeValue<'_>>,
     ) -> Result<Vec<PartOption>, Diagnostic> {
         let typed = |text: &str| Some(format!("--{}={text}", key.name));
-        let expected = |what: &str| {
-            let message = format!("`{}` is {}", key.name, article(value.get_ref()));
-            Diagnostic {
-                label: Some(format!("expected {what}")),
-                ..self.wrong(value.span(), &message)
-            }
-        };
+        let expected = |what: &str| self.misfit(key.name, value, what);
         match (key.kind, value.get_ref()) {
             (Kind::Flag, DeValue::Boolean(is_on)) => {
                 Ok(vec![(None, is_on.then(|| format!("--{}", key.name)))])
@@ -255,31 +249,31 @@ impl File<'_> {
                 Ok(vec![(None, typed(&path.to_string_lossy()))])
             }
             (Kind::Directory, _) => Err(expected("a text")),
-            (Kind::List, _) => {
-                let texts = match value.get_ref() {
-                    DeValue::Array(items) => items.iter().map(|item| self.text(item)).collect(),
-                    _ => self.text(value).map(|text| vec![text]),
-                };
-                let texts: Option<Vec<_>> = texts;
-                let texts = texts.filter(|texts| !texts.is_empty());
-                let texts = texts.ok_or_else(|| expected("a list of texts or numbers"))?;
+            (Kind::List, DeValue::Array(items)) if items.is_empty() => Err(Diagnostic {
+                label: Some("expected at least one text or number".to_owned()),
+                ..self.wrong(value.span(), &format!("`{}` is an empty list", key.name))
+            }),
+            (Kind::List, DeValue::Array(items)) => {
+                let texts = self.entries(key.name, items)?;
                 Ok(vec![(None, typed(&texts.join(",")))])
             }
+            (Kind::List, _) => {
+                let text = self.text(value);
+                let text = text.ok_or_else(|| expected("a list of texts or numbers"))?;
+                Ok(vec![(None, typed(&text))])
+            }
             (Kind::Lines, DeValue::Array(items)) => {
-                let lines = items.iter().map(|item| self.text(item));
-                let lines: Option<Vec<_>> = lines.collect();
-                let lines = lines.ok_or_else(|| expected("a list of texts"))?;
+                let lines = self.entries(key.name, items)?;
                 Ok(lines.iter().map(|line| (None, typed(line))).collect())
             }
             (Kind::Lines, _) => Err(expected("a list of texts")),
             (Kind::Table, DeValue::Table(entries)) => {
                 let parts = entries.iter().map(|(name, value)| {
                     let name = name.get_ref().as_ref();
-                    let text = self.text(value)?;
-                    Some((Some(name.to_owned()), typed(&format!("{name}={text}"))))
+                    let text = self.entry(&format!("{}.{name}", key.name), value)?;
+                    Ok((Some(name.to_owned()), typed(&format!("{name}={text}"))))
                 });
-                let parts: Option<Vec<_>> = parts.collect();
-                parts.ok_or_else(|| expected("a table of texts or numbers"))
+                parts.collect()
             }
             (Kind::Overrides, DeValue::Table(entries)) => {
                 let mut parts = Vec::new();
@@ -292,6 +286,32 @@ impl File<'_> {
             }
             (Kind::Table | Kind::Overrides, _) => Err(expected("a table")),
         }
+    }
+
+    /// A value of another kind than its key has.
+    fn misfit(&self, name: &str, value: &Spanned<DeValue<'_>>, expected: &str) -> Diagnostic {
+        let message = format!("`{name}` is {}", article(value.get_ref()));
+        Diagnostic {
+            label: Some(format!("expected {expected}")),
+            ..self.wrong(value.span(), &message)
+        }
+    }
+
+    /// The texts and numbers in a list.
+    fn entries(
+        &self,
+        name: &str,
+        items: &[Spanned<DeValue<'_>>],
+    ) -> Result<Vec<String>, Diagnostic> {
+        let items = items.iter().enumerate();
+        items
+            .map(|(index, item)| self.entry(&format!("{name}[{index}]"), item))
+            .collect()
+    }
+
+    fn entry(&self, name: &str, value: &Spanned<DeValue<'_>>) -> Result<String, Diagnostic> {
+        self.text(value)
+            .ok_or_else(|| self.misfit(name, value, "a text or number"))
     }
 
     /// A text as it is, a number as it is written.

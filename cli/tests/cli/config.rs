@@ -206,6 +206,21 @@ fn errors_in_the_file_point_at_the_line() {
         "rounds = [1]",
         &["`rounds` is a list", "expected a text or number"],
     );
+    check(
+        "runtimes = []",
+        &["`runtimes` is an empty list", "at least one text or number"],
+    );
+    check(
+        "concurrency = [1, true]",
+        &[
+            "`concurrency[1]` is true or false",
+            "expected a text or number",
+        ],
+    );
+    check(
+        "limit = { throughput = [\"5%\", \"> 1k\"] }",
+        &["`limit.throughput` is a list", "expected a text or number"],
+    );
     check("duration = \"5\"", &["a time with its unit"]);
     check(
         "run.placement = \"sam\"",
