@@ -91,18 +91,19 @@ fn valid_names(message: &str) -> Vec<String> {
 
 /// A length of time in a behaviour: a number and its unit in one string, such as `20ms`, `1.5s` or `250us`.
 ///
-/// Units are `ns`, `us` (or `µs`), `ms`, `s` and `m`. A bare number is refused: no reader could tell its unit.
+/// Units are `ns`, `us` (or `µs`), `ms`, `s`, `m` and `h`. A bare number is refused: no reader could tell its unit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Duration(std::time::Duration);
 
 /// Units and their lengths in nanoseconds.
-const UNITS: [(&str, f64); 6] = [
+const UNITS: [(&str, f64); 7] = [
     ("ns", 1.0),
     ("us", 1e3),
     ("µs", 1e3),
     ("ms", 1e6),
     ("s", 1e9),
     ("m", 60e9),
+    ("h", 3600e9),
 ];
 
 /// A day: a longer delay is a typo, and arithmetic on it could overflow.
@@ -127,7 +128,7 @@ impl FromStr for Duration {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "`{text}` is not a duration; write a number and its unit, such as `20ms` or `1.5s`"
+                "`{text}` is not a duration; write a number and its unit (ns, us, ms, s, m or h), such as `20ms`"
             )
         };
         let is_of_unit = |letter: char| !letter.is_ascii_digit() && letter != '.';
@@ -178,7 +179,7 @@ impl JsonSchema for Duration {
         json_schema!({
             "type": "string",
             "description": "A number and its unit, such as `20ms`, `1.5s` or `250us`.",
-            "pattern": r"^[0-9]+(\.[0-9]+)?\s*(ns|us|µs|ms|s|m)$",
+            "pattern": r"^[0-9]+(\.[0-9]+)?\s*(ns|us|µs|ms|s|m|h)$",
         })
     }
 }
@@ -207,9 +208,10 @@ mod tests {
         check("250µs", Ok(time::Duration::from_micros(250)));
         check("7 ns", Ok(time::Duration::from_nanos(7)));
         check("2m", Ok(time::Duration::from_secs(120)));
+        check("1.5h", Ok(time::Duration::from_secs(90 * 60)));
         check("0s", Ok(time::Duration::ZERO));
         for wrong in [
-            "", "20", "ms", "-1s", ".5s", "1.2.3s", "1h", "1e3s", "inf s", "s1",
+            "", "20", "ms", "-1s", ".5s", "1.2.3s", "1d", "1e3s", "inf s", "s1",
         ] {
             check(wrong, Err("write a number and its unit"));
         }
