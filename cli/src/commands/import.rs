@@ -12,6 +12,7 @@ use photofinish_scenarios::import::{self, Context, FORMATS, Format, Import, Impo
 use super::init;
 use crate::exit::{Exit, Failure};
 use crate::output;
+use crate::store::next_steps::quoted;
 use crate::store::{files, outputs, redaction};
 
 /// Longest input, in bytes.
@@ -237,7 +238,8 @@ fn next_steps(imported: &Import, file: &str) -> String {
         .map(|name| format!("  export {name}=…\n"));
     let variables: String = variables.collect();
     format!(
-        "Next:\n{variables}  photofinish run {file} --target {}",
-        imported.target
+        "Next:\n{variables}  photofinish run {} --target {}",
+        quoted(file),
+        quoted(&imported.target)
     )
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::store::files::write_file;
+use crate::store::next_steps::quoted;
 
 /// The name of the schema, as in the first line of the template.
 const SCHEMA: &str = "photofinish-scenario.schema.json";
@@ -66,8 +67,9 @@ impl Init {
                 if let Some(note) = self.write_schema() {
                     output::advise(&note);
                 }
+                let argument = quoted(&self.file.to_string_lossy());
                 output::say(&format!(
-                    "Wrote {file}. Next:\n  photofinish plan {file}\n  photofinish run {file}"
+                    "Wrote {file}. Next:\n  photofinish plan {argument}\n  photofinish run {argument}"
                 ))?;
                 Ok(Exit::Done)
             }
@@ -78,7 +80,8 @@ impl Init {
             Err(error) => {
                 let hint = match (error.kind(), self.file.parent()) {
                     (ErrorKind::NotFound, Some(parent)) => {
-                        format!("create its directory first: mkdir -p {}", parent.display())
+                        let parent = quoted(&parent.to_string_lossy());
+                        format!("create its directory first: mkdir -p {parent}")
                     }
                     _ => "choose a writable directory".to_owned(),
                 };

@@ -141,7 +141,7 @@ fn again(record: &Record, options: &[String]) -> String {
 }
 
 /// Quotes an argument for a shell, if necessary.
-fn quoted(argument: &str) -> String {
+pub fn quoted(argument: &str) -> String {
     let plain = |letter: char| letter.is_alphanumeric() || "-_=.,:/@%+[]".contains(letter);
     if !argument.is_empty() && argument.chars().all(plain) {
         argument.to_owned()

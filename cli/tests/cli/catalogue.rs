@@ -204,6 +204,12 @@ fn the_starter_scenario_runs_unchanged_and_is_never_overwritten() {
     sandbox
         .run(&["init", "mine.toml"])
         .check(2, &["already exists"]);
+    let spaced = sandbox.run(&["init", "my own.toml"]).check(0, &[]);
+    assert!(
+        spaced.stdout.contains("photofinish run 'my own.toml'"),
+        "{}",
+        spaced.stdout
+    );
     sandbox
         .run(&["init", "mine"])
         .check(2, &["does not end in .toml"]);

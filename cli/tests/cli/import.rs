@@ -135,6 +135,9 @@ fn nothing_is_overwritten_and_nothing_unknown_is_ignored() {
         "mine"
     );
     import(&["http://h/", "--out", "mine.toml", "--force"]).check(0, &[]);
+    let spaced = ["--unix-socket", "/a b", "http://h/", "--out", "my own.toml"];
+    let expected = "run 'my own.toml' --target 'http=unix:/a b'";
+    import(&spaced).check(0, &[expected]);
     assert_ne!(
         fs::read_to_string(sandbox.path().join("mine.toml")).expect("written"),
         "mine"
