@@ -4,8 +4,9 @@
 //! anything; any error found here ends with exit code 2. `run::measuring` takes over from there.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
+use std::num::{IntErrorKind, NonZeroU32, ParseIntError};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
@@ -182,7 +183,13 @@ struct LengthArguments {
     no_redo: bool,
 
     /// Seed for the order of rounds, delays, keys and offsets
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = DEFAULT_SEED,
+        value_parser = parse_seed,
+        allow_hyphen_values = true
+    )]
     seed: u64,
 }
 
@@ -210,6 +217,20 @@ fn parse_rounds(text: &str) -> Result<NonZeroU32, String> {
     number
         .and_then(NonZeroU32::new)
         .ok_or_else(|| "expected a number of rounds from 1 to 1,000,000".to_owned())
+}
+
+fn parse_seed(text: &str) -> Result<u64, String> {
+    let seed = text.trim().parse();
+    seed.map_err(|_| "expected a whole number from 0 to 2^64 - 1".to_owned())
+}
+
+/// A number of a type without 0.
+pub fn parse_positive<N: FromStr<Err = ParseIntError>>(text: &str) -> Result<N, String> {
+    let number = text.trim().parse();
+    number.map_err(|error: ParseIntError| match error.kind() {
+        IntErrorKind::PosOverflow => "expected a smaller number".to_owned(),
+        _ => "expected a whole number from 1".to_owned(),
+    })
 }
 
 fn placements() -> impl TypedValueParser<Value = PlacementKind> {

@@ -25,7 +25,7 @@ use crate::arms::terms::TermArguments;
 use crate::exit::{Exit, Failure, OrFail};
 use crate::interrupt::Interrupt;
 use crate::output;
-use crate::request::{Additions, OwnServer, PreparedRun, Request};
+use crate::request::{Additions, OwnServer, PreparedRun, Request, parse_positive};
 use crate::run::course::PlannedCourse;
 use crate::run::measuring::{self, FinishedRun, ReadyRun};
 use crate::store::artifacts::PAGE;
@@ -107,7 +107,13 @@ pub struct Gate {
     strict: bool,
 
     /// Maximum number of pairs; results are checked after 10, 16, 24 and 40 pairs and after this many
-    #[arg(long, value_name = "N", help_heading = "How long")]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = parse_positive::<NonZeroU32>,
+        allow_hyphen_values = true,
+        help_heading = "How long"
+    )]
     max_pairs: Option<NonZeroU32>,
 
     /// Save the record as a baseline with this name

@@ -97,8 +97,11 @@ pub fn check_name(file: &Path) -> Result<(), Failure> {
     if file.extension().is_some_and(|ending| ending == "toml") {
         return Ok(());
     }
-    Err(
-        Failure::usage(format!("{} does not end in .toml", file.display()))
-            .hint("`run` recognises scenario files by this extension"),
-    )
+    let name = file.display();
+    let message = if file.file_name().is_some_and(|name| name == ".toml") {
+        format!("expected a name before `.toml`, got {name}")
+    } else {
+        format!("{name} does not end in .toml")
+    };
+    Err(Failure::usage(message).hint("`run` recognises scenario files by this extension"))
 }

@@ -15,6 +15,7 @@ use crate::arms::gate_directory;
 use crate::cleaning;
 use crate::exit::{Exit, Failure, OrFail};
 use crate::output;
+use crate::request::parse_positive;
 use crate::store::past_runs::{self, Leftover, PastRun, Verdicts};
 use crate::store::retention::{Retention, expired, parse_age};
 
@@ -54,7 +55,13 @@ pub struct Runs {
     prune: bool,
 
     /// With --prune: also remove runs, but not the newest N
-    #[arg(long, value_name = "N", requires = "prune")]
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "prune",
+        value_parser = parse_positive::<NonZeroUsize>,
+        allow_hyphen_values = true
+    )]
     keep: Option<NonZeroUsize>,
 
     /// With --prune: also remove runs that began longer ago than this, such as 12h, 30d or 8w

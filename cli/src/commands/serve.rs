@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::exit::{Exit, Failure, OrFail};
 use crate::process::server::STDIN;
+use crate::request::parse_positive;
 use crate::request::placement::CpuList;
 use crate::servers;
 
@@ -48,7 +49,12 @@ pub struct Serve {
     behaviour_file: Option<PathBuf>,
 
     /// Number of threads [default: one per CPU in --cpus, else 1]
-    #[arg(long, value_name = "N")]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = parse_positive::<NonZeroUsize>,
+        allow_hyphen_values = true
+    )]
     threads: Option<NonZeroUsize>,
 
     /// Speak TLS, with a certificate generated at startup and printed in the ready line

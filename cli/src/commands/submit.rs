@@ -22,6 +22,7 @@ use crate::cleaning;
 use crate::exit::{Exit, Failure, OrFail};
 use crate::meeting_place::MeetingPlace;
 use crate::output;
+use crate::request::parse_positive;
 use crate::run::shards::parse_count;
 
 /// Print or submit the job that runs a load from several machines
@@ -55,7 +56,14 @@ pub struct Submit {
     store: MeetingPlace,
 
     /// CPUs of each shard
-    #[arg(long, value_name = "N", default_value = "2", hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "2",
+        value_parser = parse_positive::<NonZeroU32>,
+        allow_hyphen_values = true,
+        hide_short_help = true
+    )]
     cpus: NonZeroU32,
 
     /// The program, as the machines find it

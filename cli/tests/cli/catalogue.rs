@@ -213,6 +213,9 @@ fn the_starter_scenario_runs_unchanged_and_is_never_overwritten() {
     sandbox
         .run(&["init", "mine"])
         .check(2, &["does not end in .toml"]);
+    sandbox
+        .run(&["init", ".toml"])
+        .check(2, &["expected a name before `.toml`"]);
     sandbox.run(&["init", "nowhere/mine.toml"]).check(
         1,
         &[

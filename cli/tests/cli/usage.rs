@@ -145,6 +145,17 @@ fn a_quantity_out_of_range_is_reported_with_its_range() {
             &[option, expected, "\nhint: "],
         );
     }
+    let (count, seed) = ("expected a whole number from 1", "from 0 to 2^64 - 1");
+    for (arguments, expected) in [
+        (&["gate", "null", "--max-pairs", "0"][..], count),
+        (&["gate", "null", "--max-pairs", "5000000000"], "smaller"),
+        (&["runs", "--prune", "--keep", "0"], count),
+        (&["serve", "http", "--threads", "-1"], count),
+        (&["submit", "slurm", "--shards=2", "--cpus=x"], count),
+        (&["run", "null", "--seed", "-1"], seed),
+    ] {
+        check(arguments, &[expected, "\nhint: "]);
+    }
     let file_sessions = "--set=load.concurrency=4000000000";
     check(&["run", "null", file_sessions], &["from 1 to 1,000,000"]);
     check(
