@@ -9,7 +9,8 @@ use photofinish_reports::terminal;
 
 use crate::exit::{Exit, Failure};
 use crate::output;
-use crate::store::run_directory;
+use crate::store::past_runs;
+use crate::store::run_directory::{self, record_file};
 
 /// Print the tables of a past run or gate again
 #[derive(Args)]
@@ -37,7 +38,15 @@ pub struct RunArgument {
 
 impl RunArgument {
     pub fn path(&self) -> PathBuf {
-        run_directory::find(&self.out, self.run.as_deref())
+        let found = run_directory::find(&self.out, self.run.as_deref());
+        if self.run.is_some() || record_file(&found).is_file() {
+            return found;
+        }
+        // A copy of the runs may lack the link, and the run that it leads to may have been removed.
+        let runs = past_runs::ids(&self.out).into_iter();
+        let mut runs = runs.map(|id| self.out.join(id));
+        let newest = runs.rfind(|run| record_file(run).is_file());
+        newest.unwrap_or(found)
     }
 }
 

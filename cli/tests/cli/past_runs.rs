@@ -324,6 +324,27 @@ fn a_past_run_is_shown_again() {
     }
 }
 
+#[test]
+fn the_newest_run_is_shown_without_a_link_to_it() {
+    let sandbox = Sandbox::new();
+    tiny_run(&sandbox);
+    let older = sandbox.latest().canonicalize().expect("a run");
+    let newer = older.with_file_name("99991231T235959Z-000000");
+    fs::create_dir(&newer).expect("made");
+    fs::copy(older.join("record.json"), newer.join("record.json")).expect("copied");
+    fs::write(newer.join("report.html"), "").expect("written");
+    let latest = sandbox.path().join("photofinish-runs/latest");
+    let check = || {
+        let shown = sandbox.run(&["show"]).check(0, &[]).stdout;
+        let report = "Report: photofinish-runs/99991231T235959Z-000000/";
+        assert!(shown.contains(report), "{shown}");
+    };
+    fs::remove_file(&latest).expect("removed");
+    check();
+    symlink("nowhere", &latest).expect("linked");
+    check();
+}
+
 /// Goal: a page is read like its record, by content. Method: a copy under another name, other pages, and a damaged one.
 #[test]
 fn a_page_is_read_like_its_record() {
