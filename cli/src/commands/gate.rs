@@ -454,6 +454,12 @@ fn say_where(written: &Result<PathBuf, Failure>) {
 
 fn split_write(write: &str) -> Result<(&str, &str), Failure> {
     match write.split_once('=') {
+        Some((format, "-")) => Err(Failure::usage(format!(
+            "--write {write}: expected a file, got stdout"
+        ))
+        .hint(format!(
+            "--format {format} prints it; a file of that name is --write {format}=./-"
+        ))),
         Some((format, file))
             if !file.is_empty() && formats::of_gates().any(|known| known.name == format) =>
         {

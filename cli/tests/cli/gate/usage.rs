@@ -169,6 +169,11 @@ fn outputs_that_would_overwrite_something_are_refused_before_anything_runs() {
             "expected a file, got the directory",
         ),
         (
+            gate,
+            "--write=json=-",
+            "--write json=-: expected a file, got stdout",
+        ),
+        (
             live,
             "--save-baseline=x --write=json=photofinish-baselines/./x.json",
             "it would replace the file of --save-baseline",
