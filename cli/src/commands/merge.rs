@@ -238,6 +238,6 @@ fn unmeasured(record: &Record) -> Record {
 
 /// A store without records.
 fn nothing_left(store: &MeetingPlace) -> Failure {
-    Failure::usage(format!("no shard has left a record in {store}"))
+    Failure::could_not_run(format!("no shard has left a record in {store}"))
         .hint("shards leave their records when they have ended; --wait TIME waits for them")
 }

@@ -86,6 +86,15 @@ fn a_missing_shard_is_named_and_a_late_one_does_not_join() {
 }
 
 #[test]
+fn a_store_without_records_cannot_be_merged() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.path().join("store")).expect("made");
+    let merge = ["merge", "store", "--out", "merged"];
+    let expected = ["no shard has left a record in store", "--wait TIME"];
+    sandbox.run(&merge).check(1, &expected);
+}
+
+#[test]
 fn a_shard_that_ends_early_ends_the_run_and_the_others_tell() {
     let Some(site) = Site::new() else { return };
     let long = ["--duration=2s", "--store-timeout=20s"];
