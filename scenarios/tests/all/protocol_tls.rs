@@ -352,6 +352,22 @@ fn a_server_without_tls_is_named_as_such() {
 }
 
 #[test]
+fn a_server_with_only_older_versions_is_named_as_such() {
+    let alert = b"\x15\x03\x02\x00\x02\x02\x46";
+    let mut server_hello = b"\x16\x03\x02\x00\x2a\x02\x00\x00\x26\x03\x02".to_vec();
+    // Random bytes, no session, TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA and no compression.
+    server_hello.extend([[7; 32].as_slice(), b"\x00\xc0\x13\x00"].concat());
+    for answer in [&alert[..], &server_hello] {
+        let mut out = Vec::new();
+        let config = config(&authority()).expect("sound");
+        let mut client = TlsClient::begin(&config, &mut out).expect("begun");
+        let failed = client.feed(answer, &mut out).expect_err("TLS 1.1");
+        let hint = failed.hint().unwrap_or_default();
+        assert!(hint.contains("must accept TLS 1.2 or 1.3"), "{failed}");
+    }
+}
+
+#[test]
 fn invalid_tls_settings_are_refused() {
     let check = |settings: TlsSettings, expected: &str| {
         let error = config(&settings).expect_err("refused").to_string();

@@ -17,7 +17,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::version::{TLS12, TLS13};
 use rustls::{
     CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, HandshakeKind,
-    RootCertStore, SignatureScheme, SupportedProtocolVersion,
+    PeerIncompatible, RootCertStore, SignatureScheme, SupportedProtocolVersion,
 };
 use thiserror::Error as ThisError;
 
@@ -93,6 +93,14 @@ impl TlsError {
             Error::AlertReceived(alert) if is_about_certificate(*alert) => {
                 "the server expects a client certificate: name it with `cert` and `key` in `[tls]`, --target http-cert=FILE \
                  and http-key=FILE, or a database's sslcert=FILE and sslkey=FILE"
+            }
+            Error::AlertReceived(rustls::AlertDescription::ProtocolVersion)
+            | Error::PeerIncompatible(
+                PeerIncompatible::ServerDoesNotSupportTls12Or13
+                | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
+                | PeerIncompatible::Tls12NotOfferedOrEnabled,
+            ) => {
+                "the server must accept TLS 1.2 or 1.3, and one of `versions` in `[tls]` if the scenario has them"
             }
             Error::InvalidMessage(_) => "does the server speak TLS at this port?",
             _ => return None,
