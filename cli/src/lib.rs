@@ -144,12 +144,18 @@ fn brief_help(error: &clap::Error) -> Option<&'static str> {
 
 /// An error in the arguments, in the form of all others. Help and version are printed, which ends the program.
 fn refused(error: &clap::Error) -> Failure {
-    if let Some(brief) = brief_help(error) {
-        let _ = output::say(brief);
-        std::process::exit(exit::Exit::Done as i32);
-    }
-    if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         error.exit();
+    }
+    if !error.use_stderr() {
+        let printed = match brief_help(error) {
+            Some(brief) => output::say(brief),
+            None => output::answer(error),
+        };
+        return match printed {
+            Ok(()) => std::process::exit(exit::Exit::Done as i32),
+            Err(failure) => failure,
+        };
     }
     let text = error.render().to_string();
     let mut parts = text.trim().split("\n\n").map(str::trim);

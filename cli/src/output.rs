@@ -119,6 +119,11 @@ pub fn emit_json_line(value: &impl Serialize) -> Result<(), Failure> {
     emit(format!("{line}\n").as_bytes())
 }
 
+/// Writes the answer to `--help` or `--version` to stdout.
+pub fn answer(help: &clap::Error) -> Result<(), Failure> {
+    written(help.print().and_then(|()| io::stdout().flush()))
+}
+
 /// Writes progress or advice to stderr, and ignores errors.
 pub fn advise(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{}", shown(text));

@@ -209,6 +209,17 @@ fn a_closed_output_pipe_is_not_an_error() {
 }
 
 #[test]
+fn an_answer_that_cannot_be_printed_is_an_error() {
+    let sandbox = Sandbox::new();
+    for arguments in [&["--version"][..], &["--help"], &["run", "-h"], &["list"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+        let mut command = sandbox.command(arguments);
+        command.stdout(full.expect("a full device"));
+        Finished::of(&mut command).check(1, &["cannot write to stdout"]);
+    }
+}
+
+#[test]
 fn the_next_steps_name_a_users_file_by_its_path() {
     let sandbox = Sandbox::new();
     sandbox.write("mine.toml", "workload = 'http-get'\n");
