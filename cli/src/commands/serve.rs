@@ -112,11 +112,16 @@ fn behaviour(text: Option<&str>, file: Option<&Path>) -> Result<Value, Failure> 
         (Some(text), _) => (text.to_owned(), "--behaviour".to_owned()),
         (None, Some(file)) => (read(file)?, file.display().to_string()),
     };
-    serde_json::from_str(&text).map_err(|error| {
+    let hint = "such as --behaviour '{\"delay\": \"5ms\"}'";
+    let behaviour: Value = serde_json::from_str(&text).map_err(|error| {
         Failure::usage(format!("{source} is not JSON"))
             .caused_by(error)
-            .hint("such as --behaviour '{\"delay\": \"5ms\"}'")
-    })
+            .hint(hint)
+    })?;
+    if !behaviour.is_object() {
+        return Err(Failure::usage(format!("{source} is not a table")).hint(hint));
+    }
+    Ok(behaviour)
 }
 
 fn read_line() -> Result<String, Failure> {

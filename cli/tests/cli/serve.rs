@@ -66,6 +66,11 @@ fn an_unservable_setting_is_a_usage_error() {
     sandbox
         .run(&["serve", "http", "--behaviour", "{"])
         .check(2, &["not JSON"]);
+    for behaviour in ["[]", "null"] {
+        sandbox
+            .run(&["serve", "http", "--with-parent", "--behaviour", behaviour])
+            .check(2, &["--behaviour is not a table", "hint: such as"]);
+    }
     sandbox
         .run(&["serve", "http", "--behaviour", "{\"dellay\": 1}"])
         .check(2, &["dellay", "hint: did you mean `delay`?"]);
