@@ -324,7 +324,7 @@ fn an_unusable_file_is_refused_at_its_key_without_quoting_it() {
     );
     check(
         json!({"file": "rows.txt"}),
-        "ends in `.csv` or `.jsonl`, got `rows.txt`",
+        "ends in `.csv`, `.jsonl` or `.ndjson`, got `rows.txt`",
     );
     check(json!({"file": "gone.csv"}), "cannot read `gone.csv`");
     check(

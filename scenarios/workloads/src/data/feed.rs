@@ -22,7 +22,8 @@ use super::permutation::Permutation;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FeedSpec {
-    /// A `.csv` file whose first line names the columns, or a `.jsonl` file of JSON objects; relative to the scenario file.
+    /// A `.csv` file whose first line names the columns, or a `.jsonl` or `.ndjson` file of JSON objects; relative to the
+    /// scenario file.
     pub file: String,
     /// By default `circular`.
     #[serde(default)]

@@ -61,8 +61,9 @@ pub fn sha256(bytes: &[u8]) -> String {
 /// The table of a feed, and the SHA-256 of its file, which must equal that in `spec` if it has one.
 pub(super) fn load(directory: &Path, spec: &FeedSpec) -> Result<(Table, String), String> {
     let file = &spec.file;
-    let format = FileFormat::of(file)
-        .ok_or_else(|| format!("expected a file that ends in `.csv` or `.jsonl`, got `{file}`"))?;
+    let format = FileFormat::of(file).ok_or_else(|| {
+        format!("expected a file that ends in `.csv`, `.jsonl` or `.ndjson`, got `{file}`")
+    })?;
     let bytes = read(directory, file)?;
     let sha256 = sha256(&bytes);
     if !spec.sha256.is_empty() && !spec.sha256.eq_ignore_ascii_case(&sha256) {
