@@ -118,9 +118,10 @@ enum Format {
 impl Run {
     pub fn execute(self) -> Result<Exit, Failure> {
         if let Some(name) = &self.save_baseline {
-            // An unusable name must be reported before the run, not after it.
-            let path = Baselines::of(&self.baselines).path(name)?;
-            Outputs::default().write("--save-baseline", &path)?;
+            // What cannot be kept must be reported before the run, not after it.
+            let baselines = Baselines::of(&self.baselines);
+            Outputs::default().write("--save-baseline", &baselines.path(name)?)?;
+            baselines.check_writable()?;
         }
         let mut prepared = self.request.prepare_with(&self.server.defaults()?)?;
         self.server.enter(&mut prepared.plan);

@@ -11,7 +11,11 @@ use photofinish_record::Record;
 
 use crate::exit::{Failure, OrFail};
 use crate::store::files::write_user_file;
+use crate::store::outputs::real;
 use crate::store::run_directory;
+
+/// Longest name: with `.json`, a file name of most file systems.
+const LONGEST_NAME_BYTES: usize = 250;
 
 /// The default directory of baselines.
 pub const DIRECTORY: &str = "photofinish-baselines";
@@ -35,7 +39,29 @@ impl<'a> Baselines<'a> {
                     .hint("use letters, digits, `-`, `_` and `.`, such as `main`"),
             );
         }
+        if name.len() > LONGEST_NAME_BYTES {
+            let message = format!(
+                "expected a name for a baseline of at most {LONGEST_NAME_BYTES} bytes, got {}",
+                name.len()
+            );
+            return Err(Failure::usage(message).hint("choose a shorter name, such as `main`"));
+        }
         Ok(self.directory.join(format!("{name}.json")))
+    }
+
+    /// Checks that files can be made in the directory, or that it can be made. Leaves nothing behind.
+    pub fn check_writable(&self) -> Result<(), Failure> {
+        let directory = real(self.directory);
+        let existing = directory.ancestors().find(|ancestor| ancestor.exists());
+        let made = existing.map_or(Ok(()), |existing| tempfile::tempfile_in(existing).map(drop));
+        made.map_err(|error| {
+            Failure::could_not_run(format!(
+                "cannot keep baselines in {}",
+                self.directory.display()
+            ))
+            .caused_by(error)
+            .hint("use --baselines to choose a writable directory")
+        })
     }
 
     /// All names, in order.

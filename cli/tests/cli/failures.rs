@@ -85,6 +85,28 @@ fn an_unwritable_directory_is_reported_before_anything_is_measured() {
 }
 
 #[test]
+fn a_baseline_that_cannot_be_kept_is_reported_before_anything_is_measured() {
+    let sandbox = Sandbox::new();
+    sandbox.write("file", "");
+    let check = |arguments: &[&str], code, expected: &[&str]| {
+        let run = [&["run", "null", "--runtimes=sync"], &TINY[..], arguments].concat();
+        sandbox.run(&run).check(code, expected);
+        assert!(!sandbox.path().join("photofinish-runs").exists());
+    };
+    let long = "x".repeat(300);
+    let expected = ["at most 250 bytes, got 300", "hint: choose a shorter name"];
+    check(&["--save-baseline", &long], 2, &expected);
+    for directory in ["file", "file/below", "/proc/nowhere"] {
+        let arguments = ["--save-baseline=main", "--baselines", directory];
+        let expected = [
+            &format!("cannot keep baselines in {directory}"),
+            "hint: use --baselines",
+        ];
+        check(&arguments, 1, &expected);
+    }
+}
+
+#[test]
 fn a_full_disk_is_reported_and_nothing_is_left_behind() {
     // A file may grow to one block only, which is less than the record needs before its first round.
     let sandbox = Sandbox::new();
