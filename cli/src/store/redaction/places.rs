@@ -106,7 +106,8 @@ fn of_assignment(text: &str, at: usize) -> Option<Secret> {
     let unspaced = before.trim_end_matches(' ');
     let unquoted = unspaced.trim_end_matches(['"', '\'', '\\']);
     let near = &unquoted[unquoted.ceil_char_boundary(unquoted.len().saturating_sub(LONGEST))..];
-    let key = Key::of(&near[near.trim_end_matches(is_of_key).len()..]);
+    let name = &near[near.trim_end_matches(is_of_key).len()..];
+    let key = Key::of(name);
     let is_colon = *separator == ":";
     if is_colon && key.is_cookie() {
         return line(text, at + 1);
@@ -129,12 +130,33 @@ fn of_assignment(text: &str, at: usize) -> Option<Secret> {
         return None;
     }
     let value = value(text, at + separator.len() + spaces)?;
-    let is_public = |code: &str| {
-        // A status may be followed by other members of its table: `{code=503,share=0.2}`.
-        let code = before_first(code, |letter| ",;.)}".contains(letter));
-        code.len() <= 3 && code.bytes().all(|byte| byte.is_ascii_digit())
-    };
-    (!key.is_code() || !is_public(&text[value.range.clone()])).then_some(value)
+    let given = &text[value.range.clone()];
+    // Names of draws in a scenario, whose tables have members of their own.
+    let is_quoted = text[..value.range.start].ends_with(['"', '\'']);
+    let is_draw = !is_quoted && (name == "key" || name.starts_with("draw."));
+    let is_public = is_draw && is_table(given) || key.is_code() && is_status(given);
+    (!is_public).then_some(value)
+}
+
+/// True for a status or an exit code, with the punctuation of its sentence or the rest of its table: `{code=503,share=0.2}`.
+fn is_status(value: &str) -> bool {
+    let rest = value.trim_start_matches(|letter: char| letter.is_ascii_digit());
+    let is_number = (1..=3).contains(&(value.len() - rest.len()));
+    let is_punctuation = rest.trim_end_matches([',', ';', '.', ')']).is_empty();
+    let is_next = || rest.strip_prefix(',').is_some_and(is_member);
+    is_number && (is_punctuation || rest.starts_with('}') || is_next())
+}
+
+/// True for the beginning of a table in TOML: `{` in `{ from = 1 }`, or `{uuid=true}`.
+fn is_table(value: &str) -> bool {
+    let inside = value.strip_prefix('{');
+    inside.is_some_and(|inside| inside.is_empty() || is_member(inside))
+}
+
+/// True for `name=…`.
+fn is_member(text: &str) -> bool {
+    let name = before_first(text, |letter| !is_of_key(letter));
+    !name.is_empty() && text[name.len()..].starts_with('=')
 }
 
 /// True if what follows a colon continues a sentence or a path: `wrong password: the server refused it`.
@@ -239,17 +261,8 @@ fn value(text: &str, begin: usize) -> Option<Secret> {
 
 /// True for a placeholder, or the name of the variable that holds the secret, with the punctuation of its sentence.
 fn is_public(value: &str) -> bool {
-    let value = value.trim_end_matches([',', '.', ';', ')', ']', '>', '…']);
-    PLACEHOLDERS.contains(&value) || is_reference(value) || is_table(value)
-}
-
-/// True for the beginning of a table in TOML, whose members are looked at by themselves: `{ from = 1`, `{uuid=true}`.
-fn is_table(value: &str) -> bool {
-    let Some(inside) = value.strip_prefix('{') else {
-        return false;
-    };
-    let member = before_first(inside, |letter| !is_of_key(letter));
-    inside.is_empty() || !member.is_empty() && inside[member.len()..].starts_with('=')
+    let bare = value.trim_end_matches([',', '.', ';', ')', ']', '…']);
+    PLACEHOLDERS.contains(&value) || PLACEHOLDERS.contains(&bare) || is_reference(bare)
 }
 
 /// True for `$API_TOKEN`, `${API_TOKEN}`, and slots such as `{token}`, `{{token}}` and `{{env.API_TOKEN}}`. Only names that say that
