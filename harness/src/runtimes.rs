@@ -1,7 +1,7 @@
 //! The runtimes under comparison: one file each, and the list of all of them.
 //!
-//! A new runtime is one file (its `DESCRIPTOR` and its `start`), one line in the list below, and, with a type of its own, one
-//! line in that of `dispatch.rs`; a runtime in the list is also run by the conformance suite in `tests/conformance`.
+//! A new runtime is one file (its `DESCRIPTOR` and its `start`), one line in the list below, and, if it has its own type, one
+//! line in `dispatch.rs`; a runtime in the list is also run by the conformance suite in `tests/conformance`.
 //! [`with_runtime`] and [`with_any_runtime`] turn a name into a type, so that the same source runs under all of them.
 
 mod async_std;
@@ -101,6 +101,11 @@ runtimes![
     #[cfg(feature = "uring")]
     uring,
 ];
+
+/// The runtime `sync`.
+pub fn sync() -> impl Runtime {
+    blocking::Blocking::Inline
+}
 
 /// Like [`with_runtime`], but all asynchronous runtimes are one type, and so are all blocking ones: the visitor is compiled
 /// for these two.

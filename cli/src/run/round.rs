@@ -13,6 +13,7 @@ use photofinish_record::{
     Cell, Conditions, Measured, Measurement, Outcome, Placement, PlacementKind, PlannedScenario,
     PlannedServer, RuntimeTraits, ServerCounts, TlsSettings, Variant,
 };
+use photofinish_workloads::workloads::db_leftovers::drop_leftovers;
 
 use crate::arms;
 use crate::arms::programs::{ArmPrograms, Program};
@@ -164,7 +165,7 @@ fn measure(
     let live = &mut || servers.live();
     let result = worker::measure(worker, &plan, context.interrupt, context.sampler, live);
     if result.is_err() && context.interrupt.requested() {
-        photofinish_workloads::worker::clean(&plan);
+        drop_leftovers(&plan);
     }
     drop(share);
     // Their counts are those of all shards.

@@ -73,9 +73,10 @@ mod census;
 mod closed_port;
 mod connection_pool;
 mod crowd;
-pub(crate) mod db_connection;
+mod db_connection;
 mod db_errors;
-pub(crate) mod db_schema;
+pub mod db_leftovers;
+mod db_schema;
 #[cfg(test)]
 mod every_runtime;
 mod expectation;

@@ -21,7 +21,7 @@ use crate::protocol::postgres::{
 };
 
 /// Name of the target of database workloads.
-pub(crate) const TARGET: &str = "db";
+pub(super) const TARGET: &str = "db";
 
 /// The protocol cannot encode a request.
 const ENCODE: &str = "encode";

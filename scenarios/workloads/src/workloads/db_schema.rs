@@ -5,11 +5,11 @@
 //! tables, and then the schema, are dropped by name and without CASCADE: whatever somebody else has put into it, or
 //! made depend on it, stays. Only a schema for a user's own script, whose contents are unknown, is dropped with CASCADE.
 //!
-//! A round that is killed leaves its schema behind, and the next one on the same database drops it; so does the program if it is
-//! interrupted (`clean`). Two things prove
-//! that it is abandoned: a comment that repeats the schema's name, and an advisory lock keyed by the name, which the
-//! connection that created it holds as long as it is open. That connection does nothing else: a lock held by measured
-//! connections would make all of them contend for it at the end of each transaction.
+//! A round that is killed leaves its schema behind, and the next one on the same database drops it. An interrupted run
+//! drops it itself (`db_leftovers.rs`). Two things prove that it is abandoned: a comment that repeats the schema's name, and
+//! an advisory lock keyed by the name, which the connection that created it holds as long as it is open. That connection
+//! does nothing else: a lock held by measured connections would make all of them contend for it at the end of each
+//! transaction.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -229,18 +229,21 @@ fn lock_key(name: &str) -> i64 {
     key.expect("a name that was checked").cast_signed()
 }
 
-/// Drops schemas of rounds that were killed; returns their number.
-pub(crate) async fn clean<R: Runtime>(env: &RoundEnv<R>) -> Result<usize, Failure> {
+/// Drops leftovers of killed rounds, and nothing else.
+pub(super) async fn clean<R: Runtime>(env: &RoundEnv<R>) -> Result<(), Failure> {
     let none: Arc<str> = "".into();
-    let mut connection = Connection::open(env, &none, &[]).await?;
-    connection.set_up(SETTINGS, &mut |_| ()).await?;
-    let dropped = drop_leftovers(&mut connection).await?;
-    connection.close().await;
-    Ok(dropped)
+    let mut one = Connection::open(env, &none, &[]).await?;
+    let mut other = Connection::open(env, &none, &[]).await?;
+    require_sessions(&mut one, &mut other).await?;
+    one.set_up(SETTINGS, &mut |_| ()).await?;
+    drop_leftovers(&mut one).await?;
+    one.close().await;
+    other.close().await;
+    Ok(())
 }
 
-/// Drops schemas of rounds that were killed, and returns their number: up to ten, and any of them, since some may have to stay.
-async fn drop_leftovers<R: Runtime>(connection: &mut Connection<R>) -> Result<usize, Failure> {
+/// Drops schemas of rounds that were killed: up to ten, and any of them, since some may have to stay.
+async fn drop_leftovers<R: Runtime>(connection: &mut Connection<R>) -> Result<(), Failure> {
     let list = format!(
         "SELECT nspname, obj_description(oid, 'pg_namespace') LIKE '%{WHOLE}' FROM pg_namespace \
          WHERE nspname ~ '^{PREFIX}[0-9a-f]{{32}}$' \
@@ -253,18 +256,15 @@ async fn drop_leftovers<R: Runtime>(connection: &mut Connection<R>) -> Result<us
         found.extend(row.number(0).map(|name| (name, is_whole)));
     };
     connection.set_up(&list, &mut keep).await?;
-    let mut dropped = 0;
     for (name, is_whole) in found {
         // Its own is among them, and the lock is held; this would take it once more.
         if name != connection.schema() && try_lock(connection, &name).await? {
-            let result = drop_schema(connection, &name, is_whole).await;
-            dropped += usize::from(result.is_ok());
-            unless_refused(result)?;
+            unless_refused(drop_schema(connection, &name, is_whole).await)?;
             let unlock = format!("SELECT pg_advisory_unlock({})", lock_key(&name));
             connection.set_up(&unlock, &mut |_| ()).await?;
         }
     }
-    Ok(dropped)
+    Ok(())
 }
 
 /// Drops the tables of a round and their schema in one transaction, or nothing if anything else is in it; a whole one
