@@ -49,8 +49,8 @@ pub struct About {
 /// [`no_session!`](crate::no_session).
 pub trait Workload: Send + Sync + Sized + 'static {
     const ABOUT: About;
-    /// True if it is compiled for the own type of each runtime: if it is about the cost of the runtimes' calls, or about the
-    /// memory of a task. Otherwise the asynchronous runtimes share one type, and each call costs a branch more.
+    /// True to compile it for each runtime's concrete type: for workloads that measure the cost of a runtime's calls, or the
+    /// memory of a task. Others share one type for all asynchronous runtimes, at the cost of a branch per call.
     const STATIC_DISPATCH: bool = false;
     /// A struct with defaults that refuses unknown fields.
     type Params: DeserializeOwned + Serialize + JsonSchema + Default;
@@ -408,7 +408,7 @@ impl From<io::Error> for Failure {
             }
             io::ErrorKind::StorageFull => {
                 return Self::new(Self::IO, error.to_string()).hint(
-                    "the files of a run are in its directory: `--out DIR` chooses another disk",
+                    "a run's files are in its directory: choose another disk with `--out DIR`",
                 );
             }
             _ => Self::IO,

@@ -1,5 +1,5 @@
-//! One type for all asynchronous runtimes, so that most workloads are compiled twice instead of once for each runtime: for
-//! the blocking ones, which are one type already, and for this.
+//! One enum over all asynchronous runtimes, so that most workloads are compiled twice rather than once for each runtime: for
+//! `Blocking` and for this.
 //!
 //! Each call is a branch on the runtime that was started, then that runtime's own code; a future is as large as the largest
 //! of them. Workloads about such calls, and about the memory of a task, are compiled for each runtime's own type: see
@@ -87,31 +87,31 @@ macro_rules! async_runtimes {
 
         impl Stream for AsyncStream {
             async fn read(&mut self, buffer: &mut Buffer) -> io::Result<usize> {
-                match self { $($(#[$condition])* Self::$name(own) => Stream::read(own, buffer).await),+ }
+                match self { $($(#[$condition])* Self::$name(inner) => Stream::read(inner, buffer).await),+ }
             }
 
             async fn write_all(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
-                match self { $($(#[$condition])* Self::$name(own) => Stream::write_all(own, bytes).await),+ }
+                match self { $($(#[$condition])* Self::$name(inner) => Stream::write_all(inner, bytes).await),+ }
             }
 
             async fn transfer(&mut self, bytes: &[u8], buffer: &mut Buffer) -> io::Result<Moved> {
-                match self { $($(#[$condition])* Self::$name(own) => Stream::transfer(own, bytes, buffer).await),+ }
+                match self { $($(#[$condition])* Self::$name(inner) => Stream::transfer(inner, bytes, buffer).await),+ }
             }
 
             fn is_stale(&self) -> bool {
-                match self { $($(#[$condition])* Self::$name(own) => Stream::is_stale(own)),+ }
+                match self { $($(#[$condition])* Self::$name(inner) => Stream::is_stale(inner)),+ }
             }
         }
 
         impl Listener<AsyncStream> for AsyncListener {
             async fn accept(&mut self) -> io::Result<AsyncStream> {
                 match self {
-                    $($(#[$condition])* Self::$name(own) => Listener::accept(own).await.map(AsyncStream::$name)),+
+                    $($(#[$condition])* Self::$name(inner) => Listener::accept(inner).await.map(AsyncStream::$name)),+
                 }
             }
 
             fn local_address(&self) -> io::Result<SocketAddr> {
-                match self { $($(#[$condition])* Self::$name(own) => Listener::local_address(own)),+ }
+                match self { $($(#[$condition])* Self::$name(inner) => Listener::local_address(inner)),+ }
             }
         }
 
@@ -123,50 +123,50 @@ macro_rules! async_runtimes {
                 bytes: &mut Vec<u8>,
             ) -> io::Result<()> {
                 match self {
-                    $($(#[$condition])* Self::$name(own) => File::read_at(own, offset, length, bytes).await),+
+                    $($(#[$condition])* Self::$name(inner) => File::read_at(inner, offset, length, bytes).await),+
                 }
             }
 
             async fn write_all(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
-                match self { $($(#[$condition])* Self::$name(own) => File::write_all(own, bytes).await),+ }
+                match self { $($(#[$condition])* Self::$name(inner) => File::write_all(inner, bytes).await),+ }
             }
 
             async fn sync_all(&mut self) -> io::Result<()> {
-                match self { $($(#[$condition])* Self::$name(own) => File::sync_all(own).await),+ }
+                match self { $($(#[$condition])* Self::$name(inner) => File::sync_all(inner).await),+ }
             }
         }
 
         impl<T: Send + 'static> Task<T> for AsyncTask<T> {
             async fn join(self) -> Result<T, TaskError> {
-                match self { $($(#[$condition])* Self::$name(own) => Task::join(own).await),+ }
+                match self { $($(#[$condition])* Self::$name(inner) => Task::join(inner).await),+ }
             }
 
             async fn cancel(self) -> Option<T> {
-                match self { $($(#[$condition])* Self::$name(own) => Task::cancel(own).await),+ }
+                match self { $($(#[$condition])* Self::$name(inner) => Task::cancel(inner).await),+ }
             }
         }
 
         impl<T: Send + 'static> Clone for AsyncSender<T> {
             fn clone(&self) -> Self {
-                match self { $($(#[$condition])* Self::$name(own) => Self::$name(own.clone())),+ }
+                match self { $($(#[$condition])* Self::$name(inner) => Self::$name(inner.clone())),+ }
             }
         }
 
         impl<T: Send + 'static> Sender<T> for AsyncSender<T> {
             async fn send(&self, item: T) -> Result<(), Closed> {
-                match self { $($(#[$condition])* Self::$name(own) => Sender::send(own, item).await),+ }
+                match self { $($(#[$condition])* Self::$name(inner) => Sender::send(inner, item).await),+ }
             }
         }
 
         impl<T: Send + 'static> Clone for AsyncReceiver<T> {
             fn clone(&self) -> Self {
-                match self { $($(#[$condition])* Self::$name(own) => Self::$name(own.clone())),+ }
+                match self { $($(#[$condition])* Self::$name(inner) => Self::$name(inner.clone())),+ }
             }
         }
 
         impl<T: Send + 'static> Receiver<T> for AsyncReceiver<T> {
             async fn receive(&self) -> Option<T> {
-                match self { $($(#[$condition])* Self::$name(own) => Receiver::receive(own).await),+ }
+                match self { $($(#[$condition])* Self::$name(inner) => Receiver::receive(inner).await),+ }
             }
         }
 
@@ -175,7 +175,7 @@ macro_rules! async_runtimes {
 
             async fn acquire(&self) -> AsyncPermit {
                 match self {
-                    $($(#[$condition])* Self::$name(own) => AsyncPermit::$name(Semaphore::acquire(own).await)),+
+                    $($(#[$condition])* Self::$name(inner) => AsyncPermit::$name(Semaphore::acquire(inner).await)),+
                 }
             }
         }
@@ -190,34 +190,34 @@ macro_rules! async_runtimes {
             type Semaphore = AsyncSemaphore;
 
             fn block_on<F: Future>(&self, future: F) -> F::Output {
-                match self { $($(#[$condition])* Self::$name(own) => own.block_on(future)),+ }
+                match self { $($(#[$condition])* Self::$name(inner) => inner.block_on(future)),+ }
             }
 
             fn sessions(&self, requested: NonZeroU32) -> NonZeroU32 {
-                match self { $($(#[$condition])* Self::$name(own) => own.sessions(requested)),+ }
+                match self { $($(#[$condition])* Self::$name(inner) => inner.sessions(requested)),+ }
             }
 
             fn worker_threads(&self, sessions: NonZeroU32) -> u32 {
-                match self { $($(#[$condition])* Self::$name(own) => own.worker_threads(sessions)),+ }
+                match self { $($(#[$condition])* Self::$name(inner) => inner.worker_threads(sessions)),+ }
             }
 
             fn facts(&self) -> BTreeMap<String, String> {
-                match self { $($(#[$condition])* Self::$name(own) => own.facts()),+ }
+                match self { $($(#[$condition])* Self::$name(inner) => inner.facts()),+ }
             }
 
             fn steps_per_turn(&self, alone: bool) -> Option<NonZeroU32> {
-                match self { $($(#[$condition])* Self::$name(own) => own.steps_per_turn(alone)),+ }
+                match self { $($(#[$condition])* Self::$name(inner) => inner.steps_per_turn(alone)),+ }
             }
 
             async fn run_sessions<T: Send + 'static>(
                 &self,
                 sessions: Vec<BoxFuture<'static, T>>,
             ) -> Result<Vec<T>, TaskError> {
-                match self { $($(#[$condition])* Self::$name(own) => own.run_sessions(sessions).await),+ }
+                match self { $($(#[$condition])* Self::$name(inner) => inner.run_sessions(sessions).await),+ }
             }
 
             async fn give_way(&self) {
-                match self { $($(#[$condition])* Self::$name(own) => own.give_way().await),+ }
+                match self { $($(#[$condition])* Self::$name(inner) => inner.give_way().await),+ }
             }
 
             async fn wait_for<T, F>(&self, poll: F) -> T
@@ -225,37 +225,37 @@ macro_rules! async_runtimes {
                 T: Send,
                 F: FnMut(&mut Context<'_>) -> Poll<T> + Send,
             {
-                match self { $($(#[$condition])* Self::$name(own) => own.wait_for(poll).await),+ }
+                match self { $($(#[$condition])* Self::$name(inner) => inner.wait_for(poll).await),+ }
             }
 
             async fn connect(&self, address: &PeerAddress) -> io::Result<AsyncStream> {
                 match self {
-                    $($(#[$condition])* Self::$name(own) => own.connect(address).await.map(AsyncStream::$name)),+
+                    $($(#[$condition])* Self::$name(inner) => inner.connect(address).await.map(AsyncStream::$name)),+
                 }
             }
 
             async fn listen(&self, address: SocketAddr) -> io::Result<AsyncListener> {
                 match self {
-                    $($(#[$condition])* Self::$name(own) => own.listen(address).await.map(AsyncListener::$name)),+
+                    $($(#[$condition])* Self::$name(inner) => inner.listen(address).await.map(AsyncListener::$name)),+
                 }
             }
 
             async fn open(&self, path: &Path, mode: OpenMode) -> io::Result<AsyncFile> {
                 match self {
-                    $($(#[$condition])* Self::$name(own) => own.open(path, mode).await.map(AsyncFile::$name)),+
+                    $($(#[$condition])* Self::$name(inner) => inner.open(path, mode).await.map(AsyncFile::$name)),+
                 }
             }
 
             async fn read_file(&self, path: &Path, contents: &mut Vec<u8>) -> io::Result<()> {
-                match self { $($(#[$condition])* Self::$name(own) => own.read_file(path, contents).await),+ }
+                match self { $($(#[$condition])* Self::$name(inner) => inner.read_file(path, contents).await),+ }
             }
 
             async fn list_directory(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
-                match self { $($(#[$condition])* Self::$name(own) => own.list_directory(path).await),+ }
+                match self { $($(#[$condition])* Self::$name(inner) => inner.list_directory(path).await),+ }
             }
 
             async fn sleep_until(&self, due: Instant) {
-                match self { $($(#[$condition])* Self::$name(own) => own.sleep_until(due).await),+ }
+                match self { $($(#[$condition])* Self::$name(inner) => inner.sleep_until(due).await),+ }
             }
 
             async fn timeout<F>(&self, limit: Duration, future: F) -> Result<F::Output, Elapsed>
@@ -263,7 +263,7 @@ macro_rules! async_runtimes {
                 F: Future + Send,
                 F::Output: Send,
             {
-                match self { $($(#[$condition])* Self::$name(own) => own.timeout(limit, future).await),+ }
+                match self { $($(#[$condition])* Self::$name(inner) => inner.timeout(limit, future).await),+ }
             }
 
             fn spawn<F>(&self, future: F) -> AsyncTask<F::Output>
@@ -271,7 +271,7 @@ macro_rules! async_runtimes {
                 F: Future + Send + 'static,
                 F::Output: Send + 'static,
             {
-                match self { $($(#[$condition])* Self::$name(own) => AsyncTask::$name(own.spawn(future))),+ }
+                match self { $($(#[$condition])* Self::$name(inner) => AsyncTask::$name(inner.spawn(future))),+ }
             }
 
             async fn offload<T, W>(&self, work: W) -> Result<T, TaskError>
@@ -279,7 +279,7 @@ macro_rules! async_runtimes {
                 T: Send + 'static,
                 W: FnOnce() -> T + Send + 'static,
             {
-                match self { $($(#[$condition])* Self::$name(own) => own.offload(work).await),+ }
+                match self { $($(#[$condition])* Self::$name(inner) => inner.offload(work).await),+ }
             }
 
             fn channel<T: Send + 'static>(
@@ -287,8 +287,8 @@ macro_rules! async_runtimes {
                 capacity: NonZeroU32,
             ) -> (AsyncSender<T>, AsyncReceiver<T>) {
                 match self {
-                    $($(#[$condition])* Self::$name(own) => {
-                        let (sender, receiver) = own.channel(capacity);
+                    $($(#[$condition])* Self::$name(inner) => {
+                        let (sender, receiver) = inner.channel(capacity);
                         (AsyncSender::$name(sender), AsyncReceiver::$name(receiver))
                     })+
                 }
@@ -296,7 +296,7 @@ macro_rules! async_runtimes {
 
             fn semaphore(&self, permits: NonZeroU32) -> AsyncSemaphore {
                 match self {
-                    $($(#[$condition])* Self::$name(own) => AsyncSemaphore::$name(own.semaphore(permits))),+
+                    $($(#[$condition])* Self::$name(inner) => AsyncSemaphore::$name(inner.semaphore(permits))),+
                 }
             }
         }

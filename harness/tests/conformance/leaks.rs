@@ -151,7 +151,7 @@ impl Held {
         let held = Self::now();
         assert!(
             held.is_within(allowed),
-            "holds {held:?}, expected {allowed:?}; what stays by design is in GLOBAL"
+            "holds {held:?}, allowed {allowed:?}; GLOBAL lists what a runtime keeps by design"
         );
     }
 

@@ -215,7 +215,7 @@ fn wait(child: &mut Child) -> std::io::Result<Option<ExitStatus>> {
 fn run_one(checks: &[Check], test: &str) {
     os::die_with_parent().expect("the suite is still there");
     let (tested, check) = test.split_once("::").expect("a runtime and a check");
-    let runtime = tested.trim_end_matches(Dispatch::MARK);
+    let runtime = tested.strip_suffix(Dispatch::MARK).unwrap_or(tested);
     let descriptor = photofinish_harness::runtimes::descriptor(runtime).expect("a listed runtime");
     if check == START {
         return start(descriptor, Nothing);

@@ -1,7 +1,7 @@
 //! Module cycles. Within a crate, modules form a DAG once each module's uses of its own parent are set aside.
 //!
-//! A module is a file. Module `a` uses module `b` if a `use` or a path in its code names something in `b`; comments, strings
-//! and `#[cfg(test)]` items do not count. A re-exported name counts for the module that re-exports it, unless that module is
+//! A module is a file. Module `a` uses module `b` if a `use` or a path in its code names something in `b`; comments, strings,
+//! visibilities and `#[cfg(test)]` items do not count. A re-exported name counts for the module that re-exports it, unless that module is
 //! an ancestor of the user: such a name is followed to its definition. Uses of a parent are set aside because a
 //! parent and its children are one unit; siblings, grandparents and other subtrees are not.
 
@@ -382,6 +382,10 @@ fn parse(name: &Name, text: &str) -> Module {
                     within.pop();
                 }
             }
+            ("pub", "(", "in") => {
+                let end = words[at..].iter().position(|word| word == ")");
+                at += end.expect("a visibility ends");
+            }
             ("path", "=", place) => places.push(place.to_owned()),
             ("mod", child, "{") => {
                 opened.push(depth);
@@ -523,7 +527,7 @@ fn a_name_that_an_ancestor_re_exports_is_followed_to_its_definition() {
 }
 
 #[test]
-fn comments_strings_tests_and_other_crates_are_no_uses() {
+fn comments_strings_visibilities_tests_and_other_crates_are_no_uses() {
     check(
         &[
             ("lib.rs", "mod a; mod b; #[cfg(test)] mod helpers;"),
@@ -534,7 +538,7 @@ fn comments_strings_tests_and_other_crates_are_no_uses() {
             (
                 "b.rs",
                 "// crate::a::A\n/* crate::a::A */ pub struct B<'a>(&'a str, other::a::A);\n\
-                 fn f() { (\"crate::a::A\", 'c', '\\'', b\"super::a\", fs::read()) }\n\
+                 pub(in crate::a) fn f() { (\"crate::a::A\", 'c', '\\'', b\"super::a\", fs::read()) }\n\
                  #[cfg(test)] mod tests { use crate::a::A; }\n#[cfg(test)] use crate::a::{A};",
             ),
             ("helpers.rs", "use crate::a::A;"),

@@ -11,7 +11,7 @@ use rustix::io::retry_on_intr;
 use crate::runtime::{self, OpenMode};
 
 #[derive(Debug)]
-pub(crate) struct File {
+pub(in crate::runtimes) struct File {
     file: std::fs::File,
 }
 
@@ -31,13 +31,13 @@ impl runtime::File for File {
 }
 
 /// Opens a file; blocks.
-pub(crate) fn open(path: &Path, mode: OpenMode) -> io::Result<File> {
+pub(in crate::runtimes) fn open(path: &Path, mode: OpenMode) -> io::Result<File> {
     let file = options(mode).open(path)?;
     Ok(File { file })
 }
 
 /// The standard library's options for a mode.
-pub(crate) fn options(mode: OpenMode) -> OpenOptions {
+pub(in crate::runtimes) fn options(mode: OpenMode) -> OpenOptions {
     let mut options = OpenOptions::new();
     match mode {
         OpenMode::Read => options.read(true),
@@ -48,12 +48,12 @@ pub(crate) fn options(mode: OpenMode) -> OpenOptions {
 }
 
 /// The most that is moved at once; the kernel's own limit is just below 2 GiB.
-pub(crate) const MOST_AT_ONCE: usize = 1 << 30;
+pub(in crate::runtimes) const MOST_AT_ONCE: usize = 1 << 30;
 
 /// Reads a whole regular file into `contents`, replacing any previous contents; blocks. A read that leaves room has found the
 /// end, so with a vector that is larger than the file the calls are open, read and close. One without room is given the file's
 /// length.
-pub(crate) fn read(path: &Path, contents: &mut Vec<u8>) -> io::Result<()> {
+pub(in crate::runtimes) fn read(path: &Path, contents: &mut Vec<u8>) -> io::Result<()> {
     let file = std::fs::File::open(path)?;
     contents.clear();
     if contents.capacity() == 0 {
@@ -73,7 +73,7 @@ pub(crate) fn read(path: &Path, contents: &mut Vec<u8>) -> io::Result<()> {
 }
 
 /// The entries of a directory; blocks.
-pub(crate) fn list(path: &Path) -> io::Result<Vec<PathBuf>> {
+pub(in crate::runtimes) fn list(path: &Path) -> io::Result<Vec<PathBuf>> {
     std::fs::read_dir(path)?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect()

@@ -14,7 +14,7 @@ use crate::runtimes::panics;
 
 /// A handle to the queue and its threads.
 #[derive(Clone)]
-pub(crate) struct PoolQueue {
+pub(in crate::runtimes) struct PoolQueue {
     inner: Arc<Inner>,
 }
 
@@ -166,7 +166,7 @@ impl<T: Send + 'static> Job for Arc<Part<T>> {
 }
 
 /// A spawned part of a pool.
-pub(crate) struct PoolTask<T> {
+pub(in crate::runtimes) struct PoolTask<T> {
     part: Arc<Part<T>>,
 }
 
@@ -205,7 +205,7 @@ impl<T: Send + 'static> PoolTask<T> {
 
 impl PoolQueue {
     /// Starts `threads` threads that serve the queue.
-    pub(crate) fn start(threads: u32) -> io::Result<Self> {
+    pub(in crate::runtimes) fn start(threads: u32) -> io::Result<Self> {
         let queue = Arc::new(Queue::default());
         let handles: io::Result<Vec<_>> = (0..threads)
             .map(|_| {

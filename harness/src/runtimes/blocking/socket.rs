@@ -17,7 +17,7 @@ use crate::runtime::{self, Elapsed, Moved};
 use crate::runtimes::transfer;
 
 #[derive(Debug)]
-pub(crate) struct Stream {
+pub(in crate::runtimes) struct Stream {
     socket: Socket,
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
@@ -140,7 +140,7 @@ impl runtime::Stream for Stream {
     }
 }
 
-pub(crate) async fn connect(address: &PeerAddress) -> io::Result<Stream> {
+pub(in crate::runtimes) async fn connect(address: &PeerAddress) -> io::Result<Stream> {
     match address {
         PeerAddress::Tcp(address) => connect_tcp(*address).await,
         PeerAddress::Unix(path) => connect_unix(path).await,
@@ -182,7 +182,7 @@ async fn connect_unix(path: &Path) -> io::Result<Stream> {
 }
 
 #[derive(Debug)]
-pub(crate) struct Listener {
+pub(in crate::runtimes) struct Listener {
     pub(super) socket: TcpListener,
 }
 

@@ -25,7 +25,7 @@ pub(super) fn start_thread(
 }
 
 /// A thread, and the slot for its result.
-pub(crate) struct ThreadTask<T> {
+pub(in crate::runtimes) struct ThreadTask<T> {
     result: Arc<Monitor<Option<Result<T, TaskError>>>>,
     /// `None` if the system refused to start the thread; the reason is then the result.
     thread: Option<JoinHandle<()>>,

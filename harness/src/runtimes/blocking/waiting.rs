@@ -40,7 +40,7 @@ thread_local! {
 }
 
 /// Parks the thread until `poll` is ready; pending forever once the thread's deadline has passed.
-pub(crate) async fn wait_for<T>(poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
+pub(in crate::runtimes) async fn wait_for<T>(poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
     unless_elapsed(park_until_ready(poll)).await
 }
 
@@ -63,11 +63,11 @@ fn park_until_ready<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Res
 
 /// A queue between blocking threads.
 #[derive(Debug)]
-pub(crate) struct Sender<T>(crossbeam_channel::Sender<T>);
+pub(in crate::runtimes) struct Sender<T>(crossbeam_channel::Sender<T>);
 
 /// The receiving end of [`Sender`].
 #[derive(Debug)]
-pub(crate) struct Receiver<T>(crossbeam_channel::Receiver<T>);
+pub(in crate::runtimes) struct Receiver<T>(crossbeam_channel::Receiver<T>);
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
@@ -81,7 +81,7 @@ impl<T> Clone for Receiver<T> {
     }
 }
 
-pub(crate) fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+pub(in crate::runtimes) fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     let (sender, receiver) = crossbeam_channel::bounded(capacity);
     (Sender(sender), Receiver(receiver))
 }
@@ -114,13 +114,13 @@ impl<T: Send + 'static> runtime::Receiver<T> for Receiver<T> {
 
 /// A mutex and a condition variable: waits for a value to change, until the deadline at most.
 #[derive(Debug, Default)]
-pub(crate) struct Monitor<T> {
+pub(in crate::runtimes) struct Monitor<T> {
     value: Mutex<T>,
     changed: Condvar,
 }
 
 impl<T> Monitor<T> {
-    pub(crate) fn new(value: T) -> Self {
+    pub(in crate::runtimes) fn new(value: T) -> Self {
         Self {
             value: Mutex::new(value),
             changed: Condvar::new(),
@@ -128,26 +128,29 @@ impl<T> Monitor<T> {
     }
 
     /// Locks the value. A panic elsewhere leaves it valid: it is only ever replaced as a whole.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+    pub(in crate::runtimes) fn lock(&self) -> MutexGuard<'_, T> {
         self.value.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn notify_one(&self) {
+    pub(in crate::runtimes) fn notify_one(&self) {
         self.changed.notify_one();
     }
 
-    pub(crate) fn notify_all(&self) {
+    pub(in crate::runtimes) fn notify_all(&self) {
         self.changed.notify_all();
     }
 
     /// Waits, blocking, until `take` returns something, on a thread that has no deadline.
-    pub(crate) fn wait<U>(&self, take: impl FnMut(&mut T) -> Option<U>) -> U {
+    pub(in crate::runtimes) fn wait<U>(&self, take: impl FnMut(&mut T) -> Option<U>) -> U {
         let taken = self.wait_or_elapse(take);
         taken.expect("without a deadline, waiting never elapses")
     }
 
     /// Like [`Monitor::wait`], but pending forever once the thread's deadline has passed.
-    pub(crate) async fn wait_until_deadline<U>(&self, take: impl FnMut(&mut T) -> Option<U>) -> U {
+    pub(in crate::runtimes) async fn wait_until_deadline<U>(
+        &self,
+        take: impl FnMut(&mut T) -> Option<U>,
+    ) -> U {
         unless_elapsed(self.wait_or_elapse(take)).await
     }
 
@@ -175,17 +178,17 @@ impl<T> Monitor<T> {
 
 /// A counting semaphore made of a mutex and a condition variable.
 #[derive(Clone, Debug)]
-pub(crate) struct Semaphore {
+pub(in crate::runtimes) struct Semaphore {
     permits: Arc<Monitor<u32>>,
 }
 
 #[derive(Debug)]
-pub(crate) struct Permit {
+pub(in crate::runtimes) struct Permit {
     permits: Arc<Monitor<u32>>,
 }
 
 impl Semaphore {
-    pub(crate) fn new(permits: u32) -> Self {
+    pub(in crate::runtimes) fn new(permits: u32) -> Self {
         Self {
             permits: Arc::new(Monitor::new(permits)),
         }

@@ -44,7 +44,7 @@ impl Drop for Registered {
     }
 }
 
-pub(crate) struct Stream(SendWrapper<Registered>);
+pub(in crate::runtimes) struct Stream(SendWrapper<Registered>);
 
 impl Stream {
     pub(super) fn connect(
@@ -154,7 +154,7 @@ impl crate::runtime::Stream for Stream {
     }
 }
 
-pub(crate) struct Listener {
+pub(in crate::runtimes) struct Listener {
     registered: SendWrapper<Registered>,
     runtime: Floor<Epoll>,
 }

@@ -10,7 +10,7 @@ use send_wrapper::SendWrapper;
 use super::ring::{Operation, Ring, Submission, Work};
 use crate::runtimes::blocking::file::MOST_AT_ONCE;
 
-pub(crate) struct File(SendWrapper<Opened>);
+pub(in crate::runtimes) struct File(SendWrapper<Opened>);
 
 struct Opened {
     file: Rc<OwnedFd>,

@@ -20,7 +20,7 @@ use crate::runtimes::transfer;
 /// The longest message that is copied. Copying takes less time than a turn of the loop.
 const SMALL: usize = 4096;
 
-pub(crate) struct Stream(SendWrapper<Connection>);
+pub(in crate::runtimes) struct Stream(SendWrapper<Connection>);
 
 struct Connection {
     socket: Rc<OwnedFd>,
@@ -173,7 +173,7 @@ impl crate::runtime::Stream for Stream {
     }
 }
 
-pub(crate) struct Listener {
+pub(in crate::runtimes) struct Listener {
     listener: SendWrapper<Rc<OwnedFd>>,
     runtime: Floor<Uring>,
 }

@@ -26,7 +26,7 @@ macro_rules! under_every_runtime {
 
 pub(super) use under_every_runtime;
 
-/// Visits every runtime that has the capabilities that the check `needs`.
+/// Visits every runtime that has the capabilities that the check `needs`, by the types for which most workloads are compiled.
 pub(super) fn visit<V: Visitor + Copy>(needs: &[Capability], check: V) {
     let able = DESCRIPTORS
         .iter()
