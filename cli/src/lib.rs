@@ -150,7 +150,7 @@ fn refused(error: &clap::Error) -> Failure {
     if !error.use_stderr() {
         let printed = match brief_help(error) {
             Some(brief) => output::say(brief),
-            None => output::answer(error),
+            None => output::print_help(error),
         };
         return match printed {
             Ok(()) => std::process::exit(exit::Exit::Done as i32),

@@ -120,7 +120,7 @@ pub fn emit_json_line(value: &impl Serialize) -> Result<(), Failure> {
 }
 
 /// Writes the answer to `--help` or `--version` to stdout.
-pub fn answer(help: &clap::Error) -> Result<(), Failure> {
+pub fn print_help(help: &clap::Error) -> Result<(), Failure> {
     written(help.print().and_then(|()| io::stdout().flush()))
 }
 

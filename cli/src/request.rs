@@ -229,7 +229,7 @@ pub fn parse_positive<N: FromStr<Err = ParseIntError>>(text: &str) -> Result<N, 
     let number = text.trim().parse();
     number.map_err(|error: ParseIntError| match error.kind() {
         IntErrorKind::PosOverflow => "expected a smaller number".to_owned(),
-        _ => "expected a whole number from 1".to_owned(),
+        _ => "expected a whole number from 1 up".to_owned(),
     })
 }
 

@@ -63,10 +63,11 @@ struct TargetKind {
 }
 
 impl TargetKind {
-    /// The scheme of its URLs with TLS.
+    /// The scheme that means TLS; `None` if a parameter of the URL asks for it.
     fn secure_scheme(&self) -> Option<&'static str> {
         let (scheme, _) = self.secure_url?.split_once("://")?;
-        Some(scheme)
+        let is_distinct = !self.url.starts_with(&format!("{scheme}://"));
+        is_distinct.then_some(scheme)
     }
 }
 

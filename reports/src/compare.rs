@@ -405,7 +405,7 @@ fn json(value: &impl Serialize) -> String {
 /// Reasons a difference may be due to circumstances.
 fn cautions(base: &Record, head: &Record) -> Vec<String> {
     let circumstances = if base.id == head.id {
-        "both are the same run: without a difference, whatever the numbers are"
+        "base and head are the same run, so no difference is possible"
     } else if !machine_differences(base, head).is_empty() {
         "measured on different machines, which differ by more than most changes do: take verdicts as advice"
     } else if base.machine.boot_id != head.machine.boot_id || head.machine.boot_id.is_none() {

@@ -453,18 +453,15 @@ fn say_where(written: &Result<PathBuf, Failure>) {
 }
 
 fn split_write(write: &str) -> Result<(&str, &str), Failure> {
+    let is_known = |format: &str| formats::of_gates().any(|known| known.name == format);
     match write.split_once('=') {
-        Some((format, "-")) => Err(Failure::usage(format!(
+        Some((format, "-")) if is_known(format) => Err(Failure::usage(format!(
             "--write {write}: expected a file, got stdout"
         ))
         .hint(format!(
             "--format {format} prints it; a file of that name is --write {format}=./-"
         ))),
-        Some((format, file))
-            if !file.is_empty() && formats::of_gates().any(|known| known.name == format) =>
-        {
-            Ok((format, file))
-        }
+        Some((format, file)) if !file.is_empty() && is_known(format) => Ok((format, file)),
         _ => {
             let names = formats::of_gates().map(|format| format.name);
             Err(

@@ -119,7 +119,7 @@ fn behaviour(text: Option<&str>, file: Option<&Path>) -> Result<Value, Failure> 
             .hint(hint)
     })?;
     if !behaviour.is_object() {
-        return Err(Failure::usage(format!("{source} is not a table")).hint(hint));
+        return Err(Failure::usage(format!("{source} is not a JSON object")).hint(hint));
     }
     Ok(behaviour)
 }

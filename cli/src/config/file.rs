@@ -232,7 +232,7 @@ impl File<'_> {
         value: &Spanned<DeValue<'_>>,
     ) -> Result<Vec<PartOption>, Diagnostic> {
         let typed = |text: &str| Some(format!("--{}={text}", key.name));
-        let expected = |what: &str| self.misfit(key.name, value, what);
+        let expected = |what: &str| self.wrong_type(key.name, value, what);
         match (key.kind, value.get_ref()) {
             (Kind::Flag, DeValue::Boolean(is_on)) => {
                 Ok(vec![(None, is_on.then(|| format!("--{}", key.name)))])
@@ -288,8 +288,8 @@ impl File<'_> {
         }
     }
 
-    /// A value of another kind than its key has.
-    fn misfit(&self, name: &str, value: &Spanned<DeValue<'_>>, expected: &str) -> Diagnostic {
+    /// A value of the wrong type.
+    fn wrong_type(&self, name: &str, value: &Spanned<DeValue<'_>>, expected: &str) -> Diagnostic {
         let message = format!("`{name}` is {}", article(value.get_ref()));
         Diagnostic {
             label: Some(format!("expected {expected}")),
@@ -311,7 +311,7 @@ impl File<'_> {
 
     fn entry(&self, name: &str, value: &Spanned<DeValue<'_>>) -> Result<String, Diagnostic> {
         self.text(value)
-            .ok_or_else(|| self.misfit(name, value, "a text or number"))
+            .ok_or_else(|| self.wrong_type(name, value, "a text or number"))
     }
 
     /// A text as it is, a number as it is written.

@@ -167,11 +167,11 @@ fn answer(
 
 /// The result in a reply, or the problem with it.
 fn understand(line: &str) -> Result<WorkerResult, String> {
-    let invalid = |error| format!("sent an invalid reply: {error}");
+    let invalid = |error| entering(&format!("sent an invalid reply: {error}"));
     let reply: WorkerReply = serde_json::from_slice(line.as_bytes()).map_err(invalid)?;
     // Server text enters the record here.
     let reply = redaction::all_texts(&reply, &entering);
-    let reply = reply.ok_or("sent a reply that cannot be recorded without its secrets")?;
+    let reply = reply.ok_or("sent a reply that cannot be redacted")?;
     if reply.protocol != WORKER_PROTOCOL {
         return Err(format!(
             "speaks another version of the protocol: expected {WORKER_PROTOCOL}, got {}",

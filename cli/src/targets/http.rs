@@ -241,9 +241,7 @@ fn get(url: &Url, tls: Option<&Tls>, interrupt: &Interrupt) -> Result<Answer, Fa
     }
     let failure = Failure::could_not_run(format!("{url} does not speak HTTP/1.1")).caused_by(flaw);
     Err(if http2::is_greeting(&answer) {
-        failure.hint(
-            "it speaks HTTP/2, which the workload `http` does with `version = \"2\"` in `[http]`",
-        )
+        failure.hint("it speaks HTTP/2: use the workload `http` with `version = \"2\"` in `[http]`")
     } else {
         failure
     })

@@ -237,7 +237,7 @@ fn an_http2_only_server_gets_a_hint_that_names_the_version() {
         1,
         &[
             "does not speak HTTP/1.1",
-            "hint: it speaks HTTP/2: write `version = \"2\"` in `[http]`",
+            "hint: it speaks HTTP/2: use the workload `http` with `version = \"2\"` in `[http]`",
         ],
     );
     // A database scenario in the same run sends nothing to this server.

@@ -69,7 +69,7 @@ fn an_unservable_setting_is_a_usage_error() {
     for behaviour in ["[]", "null"] {
         sandbox
             .run(&["serve", "http", "--with-parent", "--behaviour", behaviour])
-            .check(2, &["--behaviour is not a table", "hint: such as"]);
+            .check(2, &["--behaviour is not a JSON object", "hint: such as"]);
     }
     sandbox
         .run(&["serve", "http", "--behaviour", "{\"dellay\": 1}"])

@@ -89,7 +89,7 @@ fn a_run_compared_with_itself_is_named() {
         let cautions = RecordComparison::of(&base, head).cautions;
         cautions
             .iter()
-            .any(|caution| caution.contains("the same run"))
+            .any(|caution| caution.contains("the same run,"))
     };
     assert!(is_named(&head));
     head.id = "another".to_owned();

@@ -100,7 +100,7 @@ impl TlsError {
                 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
                 | PeerIncompatible::Tls12NotOfferedOrEnabled,
             ) => {
-                "the server must accept TLS 1.2 or 1.3, and one of `versions` in `[tls]` if the scenario has them"
+                "the server must accept TLS 1.2 or 1.3; if the scenario has `versions` in `[tls]`, one of those"
             }
             Error::InvalidMessage(_) => "does the server speak TLS at this port?",
             _ => return None,

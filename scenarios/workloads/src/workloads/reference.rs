@@ -144,7 +144,7 @@ pub(super) fn fingerprint(body: &[u8]) -> String {
     )
 }
 
-/// The longest body that the `http` mock serves; it refuses to serve a longer one.
+/// The longest body that the `http` mock serves (`LARGEST_BODY_BYTES` there).
 const LONGEST_KNOWN_BYTES: usize = 64 << 20;
 
 /// The body that the `http` mock serves at `path`, if that follows from the path alone.
