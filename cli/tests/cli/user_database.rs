@@ -126,6 +126,12 @@ fn run<'a>(scenarios: &[&'a str], target: &'a str, more: &[&'a str]) -> Vec<&'a 
     [&["run"], scenarios, &target, &TINY, more].concat()
 }
 
+/// A run that goes on until it is ended.
+fn long(target: &str) -> Vec<&str> {
+    let more = ["--runtimes", "tokio", "--duration", "10m"];
+    [&["run", "db-select", "--target", target][..], &more].concat()
+}
+
 #[test]
 fn a_run_leaves_a_database_unchanged() {
     let Some(database) = Database::new("succeeding") else {
@@ -186,16 +192,7 @@ fn an_interrupted_run_leaves_a_database_unchanged() {
     let target = database.target("postgres", database.server.port);
     let sandbox = Sandbox::new();
     for signal in ["INT", "TERM"] {
-        let mut run = sandbox.start(&[
-            "run",
-            "db-select",
-            "--target",
-            &target,
-            "--runtimes",
-            "tokio",
-            "--duration",
-            "10m",
-        ]);
+        let mut run = sandbox.start(&long(&target));
         wait_for("a schema", || (database.schemas() > 0).then_some(()));
         run.signal(signal);
         run.finish().check(130, &[]);
@@ -210,18 +207,8 @@ fn leftovers_of_a_killed_run_are_removed_by_the_next_one() {
     };
     let sandbox = Sandbox::new();
     let target = database.target("postgres", database.server.port);
-    let long = [
-        "run",
-        "db-select",
-        "--target",
-        &target,
-        "--runtimes",
-        "tokio",
-        "--duration",
-        "10m",
-    ];
     for _ in 0..2 {
-        let mut killed = sandbox.start(&long);
+        let mut killed = sandbox.start(&long(&target));
         let worker = killed.wait_for_child("worker");
         wait_for("a schema", || (database.schemas() > 0).then_some(()));
         killed.signal("KILL");
