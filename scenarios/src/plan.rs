@@ -9,28 +9,31 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use photofinish_harness::runtime::Descriptor;
-use photofinish_harness::runtimes::{DESCRIPTORS, OPTIONAL, default_runtimes, descriptor, floors};
+use photofinish_harness::runtimes::{DESCRIPTORS, default_runtimes, descriptor, floors};
 use photofinish_record::draw::shuffle;
 use photofinish_record::load::{Arrivals, Load, RateHz, Stop};
 use photofinish_record::protocol::LaneDescription;
 use photofinish_record::{
     Cell, ForeignWorker, Placement, Plan, PlannedScenario, PlannedServer, RuntimeFamily,
-    RuntimeTraits, TlsSettings, Variant, canonical_json, hex, nanoseconds,
+    RuntimeTraits, TlsSettings, canonical_json, hex, nanoseconds,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::scenario::{PathParams, Scenario};
-use photofinish_workloads::names::{did_you_mean, listed};
-use photofinish_workloads::registry::{ParamsError, workload};
+use photofinish_workloads::names::did_you_mean;
 
 mod arms;
+mod error;
 mod feeds;
 mod loads;
+mod twin;
 
 pub use self::arms::in_pairs;
+pub use self::error::PlanError;
 pub use self::feeds::early_ends;
-use self::loads::{MAX_ARRIVALS, loads, phases};
+use self::loads::{loads, phases};
+pub use self::twin::Twin;
 
 /// Default rounds per cell. Fewer than eight cannot give a verdict between runtimes; ten detect a difference of 10 % if
 /// two runs of the same build differ by 2 to 3 %.
@@ -38,6 +41,8 @@ pub const DEFAULT_ROUNDS: NonZeroU32 = NonZeroU32::new(10).unwrap();
 
 /// Rounds per cell of a quick run: two, so that there is a spread at all.
 const QUICK_ROUNDS: NonZeroU32 = NonZeroU32::new(2).unwrap();
+/// Maximum number of arrivals in a round.
+const MAX_ARRIVALS: u64 = 1_000_000_000;
 /// Estimate per round in addition to warm-up and measurement: starting and ending two processes.
 const START_UP: Duration = Duration::from_millis(60);
 /// Estimate per operation, for phases that end by count.
@@ -135,151 +140,6 @@ impl Requested<'_> {
     }
 }
 
-/// A runtime to measure twice, the second time as `RUNTIME-twin`: an A/A comparison, or one with a known difference.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Twin {
-    pub runtime: String,
-    /// Parameters of the workload that differ.
-    pub params: BTreeMap<String, Value>,
-}
-
-impl Twin {
-    fn of(&self, cell: &Cell) -> Option<Cell> {
-        (cell.runtime == self.runtime).then(|| Cell {
-            runtime: format!("{}-twin", self.runtime),
-            variant: Some(Variant {
-                runtime: Some(self.runtime.clone()),
-                params: self.params.clone(),
-                ..Variant::default()
-            }),
-            ..cell.clone()
-        })
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PlanError {
-    #[error("no scenario to run")]
-    NoScenario,
-    #[error("`--runtimes`: unknown runtime `{name}`")]
-    UnknownRuntime {
-        name: String,
-        /// The most similar name.
-        suggestion: Option<String>,
-    },
-    #[error("`--target {name}=…`: no scenario of this run has a target `{name}`")]
-    UnknownTarget { name: String, known: Vec<String> },
-    #[error("scenario `{scenario}` has no server for its target `{target}`")]
-    NoServer { scenario: String, target: String },
-    #[error(
-        "scenario `{scenario}`: expected paths of the target in {}, got those of the embedded server",
-        listed(params)
-    )]
-    DefaultPaths {
-        scenario: String,
-        params: Vec<String>,
-    },
-    #[error(
-        "scenario `{scenario}`: expected requests of the target, got those of the embedded server"
-    )]
-    EmbeddedRequests { scenario: String },
-    #[error("`{option}`: `{name}` is not among the runtimes of this run")]
-    AbsentRuntime {
-        option: &'static str,
-        name: String,
-        known: Vec<String>,
-    },
-    /// A parameter of the twin that the scenario's workload does not take.
-    #[error("`--twin`, scenario `{scenario}`: {error}")]
-    TwinParams {
-        scenario: String,
-        error: ParamsError,
-    },
-    #[error("`--arrivals` is for open loads, but every load of this run is closed")]
-    NoOpenLoad,
-    /// An open load of a workload that serves requests.
-    #[error(
-        "scenario `{scenario}` cannot have an open load: its client sends each request after the last response"
-    )]
-    OpenLoadOfServer { scenario: String },
-    #[error("{rate_hz} arrivals per second over {seconds} s are too many for a round")]
-    TooManyArrivals { rate_hz: RateHz, seconds: u64 },
-    /// A round without arrivals would measure nothing; a forced one would change the rate.
-    #[error("{rate_hz} arrivals per second over {length:?} give a round no arrival")]
-    NoArrivals { rate_hz: RateHz, length: Duration },
-    /// A feed that is read once is shorter than the operations of a round.
-    #[error("scenario `{scenario}`, feed `{feed}`: {message}")]
-    ShortFeed {
-        scenario: String,
-        feed: String,
-        message: String,
-    },
-    /// Results are identified by the names of their scenarios.
-    #[error("two scenarios of this run are called `{name}`")]
-    DuplicateName { name: String },
-}
-
-/// The Cargo feature that brings the runtime `name`.
-fn feature_of(name: &str) -> Option<&'static str> {
-    let known = OPTIONAL.iter().find(|(optional, _)| *optional == name);
-    known.map(|(_, feature)| *feature)
-}
-
-impl PlanError {
-    pub fn hint(&self) -> String {
-        match self {
-            Self::NoScenario => "`photofinish list` shows all scenarios".to_owned(),
-            Self::UnknownRuntime { suggestion, name } => match (feature_of(name), suggestion) {
-                (Some(feature), _) => {
-                    format!("not part of this build; build with `--features {feature}`")
-                }
-                (None, Some(name)) => format!("did you mean `{name}`?"),
-                (None, None) => format!("expected {}", listed(&names(DESCRIPTORS.iter().copied()))),
-            },
-            Self::UnknownTarget { known, .. } if known.is_empty() => {
-                "they talk to no server at all".to_owned()
-            }
-            Self::UnknownTarget { known, .. }
-            | Self::AbsentRuntime { known, .. }
-            | Self::TwinParams {
-                error: ParamsError::Unknown { expected: known, .. },
-                ..
-            } => {
-                format!("expected {}", listed(known))
-            }
-            Self::TwinParams { .. } => "docs/CATALOGUE.md lists the parameters of each workload".to_owned(),
-            Self::NoServer { target, .. } => {
-                format!("add `[server.{target}]` to its file, or `--target {target}=…`")
-            }
-            Self::DefaultPaths { params, .. } => {
-                format!("name all of them, as in --set {}=/x", params[0])
-            }
-            Self::EmbeddedRequests { .. } => {
-                "write requests of your own to a file, such as `[[request]]` with `send = \"GET /path\"`; see docs/SERVICES.md"
-                    .to_owned()
-            }
-            Self::NoOpenLoad => "add `--rate`, in arrivals per second".to_owned(),
-            Self::OpenLoadOfServer { .. } => {
-                "leave out rates; `--concurrency` sets the number of the client's connections"
-                    .to_owned()
-            }
-            Self::TooManyArrivals { .. } => format!(
-                "a round has at most {MAX_ARRIVALS} arrivals; lower the rate or `--duration`"
-            ),
-            Self::NoArrivals { .. } => {
-                "raise the rate or lengthen `--duration`: a round has rate × duration arrivals"
-                    .to_owned()
-            }
-            Self::ShortFeed { .. } => {
-                "add rows, lower the number of operations, or use another `order`".to_owned()
-            }
-            Self::DuplicateName { .. } => {
-                "run them one after another, or rename one of the files".to_owned()
-            }
-        }
-    }
-}
-
 /// Makes the plan of a run: a cell for every scenario, load point and runtime, in the given order.
 ///
 /// A cell whose runtime does not support the workload is in the plan, with the reason, but in no block. `sync` has one
@@ -297,7 +157,7 @@ pub fn plan(scenarios: &[Scenario], options: &PlanOptions) -> Result<Plan, PlanE
     check_among(&cells, "--twin", twin)?;
     if let Some(twin) = &options.twin {
         let mut all = scenarios.iter();
-        all.try_for_each(|scenario| check_twin(twin, scenario))?;
+        all.try_for_each(|scenario| twin.check(scenario))?;
     }
     Ok(Plan {
         scenarios: scenarios
@@ -342,22 +202,6 @@ fn traits(cells: &[Cell], lanes: &[Lane]) -> BTreeMap<String, RuntimeTraits> {
     own.chain(foreign)
         .filter(|(name, _)| cells.iter().any(|cell| cell.runtime == *name))
         .collect()
-}
-
-/// Refuses parameters of the twin that the scenario's workload does not take.
-fn check_twin(twin: &Twin, scenario: &Scenario) -> Result<(), PlanError> {
-    let mut params = scenario.params.clone();
-    for (name, value) in &twin.params {
-        params[name] = value.clone();
-    }
-    let entry = workload(scenario.about.name).expect("the scenario was checked");
-    match (entry.check)(&params, scenario.unit) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(PlanError::TwinParams {
-            scenario: scenario.name.clone(),
-            error,
-        }),
-    }
 }
 
 fn check_names(scenarios: &[Scenario]) -> Result<(), PlanError> {

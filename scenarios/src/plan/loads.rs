@@ -9,7 +9,7 @@ use std::time::Duration;
 use photofinish_record::load::{Arrivals, Load, RateHz, Stage, Stop};
 use photofinish_record::schedule::Schedule;
 
-use super::{PlanError, PlanOptions, each_once};
+use super::{MAX_ARRIVALS, PlanError, PlanOptions, each_once};
 use crate::scenario::Scenario;
 use photofinish_workloads::workloads::CLIENT;
 
@@ -19,9 +19,6 @@ const QUICK_DURATION: Duration = Duration::from_millis(200);
 const QUICK_WARMUP: Duration = Duration::from_millis(50);
 /// Maximum number of operations in each phase of a quick run.
 const QUICK_OPS: NonZeroU64 = NonZeroU64::new(50).unwrap();
-
-/// Maximum number of arrivals in a round.
-pub(super) const MAX_ARRIVALS: u64 = 1_000_000_000;
 
 /// The loads of a scenario, each once, in the given order.
 pub(super) fn loads(scenario: &Scenario, options: &PlanOptions) -> Result<Vec<Load>, PlanError> {
