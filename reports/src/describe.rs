@@ -53,15 +53,14 @@ pub use verdicts::{
 };
 
 use gate::{requirement_of, share_or_value};
-use photofinish_record::Completion;
+use photofinish_record::{Completion, UtcTime};
 
 /// A human-readable time of day: `2026-11-20 18:27:43 UTC`; anything but RFC 3339 is left unchanged.
 pub fn time(rfc3339: &str) -> String {
-    let time: Result<jiff::Timestamp, _> = rfc3339.parse();
-    time.map_or_else(
-        |_| rfc3339.to_owned(),
-        |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
-    )
+    match rfc3339.parse().map(UtcTime::date_and_time) {
+        Ok((date, time)) => format!("{date} {time} UTC"),
+        Err(_) => rfc3339.to_owned(),
+    }
 }
 
 /// The length of a run: `48 s`, `5 min 38 s`.

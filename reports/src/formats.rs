@@ -18,6 +18,7 @@ mod markdown;
 mod openmetrics;
 mod test_report;
 
+use photofinish_record::InvalidTime;
 use serde::Serialize;
 
 use crate::gate::GateReport;
@@ -95,7 +96,7 @@ pub enum Error {
     #[error("the record's start time {started_utc:?} is not an RFC 3339 time")]
     StartTime {
         started_utc: String,
-        source: jiff::Error,
+        source: InvalidTime,
     },
     /// A number that JSON cannot represent.
     #[error("the summary is not JSON")]

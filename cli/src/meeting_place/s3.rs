@@ -11,10 +11,8 @@ use std::str::FromStr;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use jiff::Timestamp;
-use jiff::fmt::rfc2822;
 use photofinish_harness::meeting::Store;
-use photofinish_record::{hex, percent_encoded};
+use photofinish_record::{UtcTime, hex, percent_encoded};
 use photofinish_workloads::protocol::http::Method;
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -223,7 +221,7 @@ impl S3 {
 
     /// With the time of now, which the signature covers.
     fn signed<'a>(&self, call: &Call<'a>) -> Request<'a> {
-        let time = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+        let time = UtcTime::now().compact();
         let body_hash = hex(Sha256::digest(call.body));
         let mut fields = BTreeMap::from([
             ("host", self.client.host().to_owned()),
@@ -418,9 +416,8 @@ fn code(response: &Response) -> Option<&str> {
     elements(text, "Code").next()
 }
 
-fn time(response: &Response, field: &str) -> Option<Timestamp> {
-    let time = rfc2822::parse(response.field(field)?).ok()?;
-    Some(time.timestamp())
+fn time(response: &Response, field: &str) -> Option<UtcTime> {
+    UtcTime::parse_header(response.field(field)?).ok()
 }
 
 /// How far this machine's clock is from the store's.
@@ -428,7 +425,7 @@ fn skew(response: &Response) -> String {
     let Some(there) = time(response, DATE) else {
         return String::new();
     };
-    let seconds = Timestamp::now().as_second() - there.as_second();
-    let direction = if seconds < 0 { "behind" } else { "ahead of" };
+    let seconds = (UtcTime::now().unix_s() - there.unix_s()).floor();
+    let direction = if seconds < 0.0 { "behind" } else { "ahead of" };
     format!(": {} s {direction} the store's", seconds.abs())
 }

@@ -10,11 +10,10 @@ use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use jiff::Timestamp;
 use photofinish_harness::meeting::unix_us;
 use photofinish_record::load::{Load, Stop};
 use photofinish_record::shard::Shard;
-use photofinish_record::{Cell, PlannedServer};
+use photofinish_record::{Cell, PlannedServer, UtcTime};
 use photofinish_reports::describe;
 use photofinish_scenarios::scenario::parse_length;
 
@@ -109,7 +108,7 @@ fn parse_time(text: &str) -> Result<SystemTime, String> {
     let from_seconds = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     let time = match from_seconds {
         Some(since) => SystemTime::UNIX_EPOCH.checked_add(since),
-        None => text.parse::<Timestamp>().ok().map(SystemTime::from),
+        None => text.parse::<UtcTime>().ok().map(SystemTime::from),
     };
     time.ok_or_else(|| {
         "expected a Unix time in s, or a time such as 2026-11-20T18:30:00Z".to_owned()

@@ -9,8 +9,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::Timestamp;
-use photofinish_record::Tool;
+use photofinish_record::{Tool, UtcTime};
 use serde::Deserialize;
 
 use crate::store::artifacts::{CHARTS, HISTOGRAM_LOG, PAGE};
@@ -45,7 +44,7 @@ struct Head {
 
 struct StoredRun {
     path: PathBuf,
-    started: Timestamp,
+    started: UtcTime,
 }
 
 /// The runs in `parent` that the rule lets go, oldest first.
@@ -59,8 +58,8 @@ pub fn expired(parent: &Path, retention: Retention) -> io::Result<Vec<Leftover>>
     runs.truncate(runs.len().saturating_sub(newest));
     let latest = fs::read_link(parent.join(LATEST)).ok();
     runs.retain(|run| run.path.file_name() != latest.as_deref().and_then(Path::file_name));
-    let now = Timestamp::now();
-    let age = |run: &StoredRun| Duration::try_from(now.duration_since(run.started)).ok();
+    let now = UtcTime::now();
+    let age = |run: &StoredRun| now.since(run.started);
     let too_old = |run: &StoredRun| {
         let limit = retention.older_than;
         limit.is_none_or(|limit| age(run).is_some_and(|age| age > limit))

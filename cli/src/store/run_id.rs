@@ -1,8 +1,6 @@
 //! The start of a run, and the id derived from it.
 
-use jiff::{Timestamp, Unit};
-
-use photofinish_record::hex;
+use photofinish_record::{UtcTime, hex};
 
 use crate::exit::Failure;
 
@@ -16,15 +14,13 @@ pub struct RunId {
 impl RunId {
     /// The id of a run that starts now.
     pub fn now() -> Result<Self, Failure> {
-        let now = Timestamp::now()
-            .round(Unit::Millisecond)
-            .unwrap_or_else(|_| Timestamp::now());
+        let now = UtcTime::now();
         let mut random = [0_u8; 3];
         getrandom::fill(&mut random).map_err(|error| {
             Failure::could_not_run("cannot name the run").caused_by(error.to_string())
         })?;
         Ok(Self {
-            id: format!("{}-{}", now.strftime("%Y%m%dT%H%M%SZ"), hex(random)),
+            id: format!("{}-{}", now.compact(), hex(random)),
             started_utc: now.to_string(),
         })
     }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use jiff::{SignedDuration, Timestamp};
+use photofinish_record::UtcTime;
 
 use crate::support::{Finished, Sandbox, TINY, program, wait_for};
 
@@ -490,7 +491,7 @@ fn old_runs_are_removed_by_number_and_by_age() {
     own(3, "2026-01-03T00:00:00Z");
     copy(&name(4), &name(4), "2026-01-04T00:00:00Z", "elsewhere");
     copy("mine", &name(5), "2026-01-05T00:00:00Z", "photofinish");
-    let young = Timestamp::now() - SignedDuration::from_hours(5);
+    let young = UtcTime::from(SystemTime::now() - Duration::from_hours(5));
     own(6, &young.to_string());
     fs::create_dir_all(sandbox.path().join("outside")).expect("made");
     symlink(runs.join("mine"), runs.join(name(7))).expect("linked");

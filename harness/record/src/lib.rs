@@ -34,6 +34,7 @@ mod search;
 pub mod shard;
 mod threshold;
 mod tls;
+mod utc_time;
 
 pub mod draw;
 mod encoding;
@@ -56,6 +57,7 @@ pub use runtime_traits::{ExpectedSystemCalls, ForeignWorker, RuntimeFamily, Runt
 pub use search::{Search, SearchResult, SearchRound, SearchStep};
 pub use threshold::Threshold;
 pub use tls::{TlsSettings, TlsVersion, Verification};
+pub use utc_time::{InvalidTime, UtcTime};
 
 /// Name and version of the format.
 pub const RECORD_SCHEMA: &str = "photofinish-record/1";

@@ -5,8 +5,7 @@
 //! histogram itself is in ns. Failed operations are not included. Under open load there are also lines tagged
 //! `….response` and `….lag`.
 
-use jiff::Timestamp;
-use photofinish_record::{Cell, Measurement, Record};
+use photofinish_record::{Cell, Measurement, Record, UtcTime};
 
 use super::{Error, File, Format, Render, TIMES};
 use crate::describe;
@@ -23,7 +22,7 @@ pub(super) static FORMAT: Format = Format {
 fn render(report: &Report<'_>) -> Result<Vec<File>, Error> {
     let record = report.record;
     let start = start(record)?;
-    let seconds = start.as_millisecond() as f64 / 1e3;
+    let seconds = start.unix_s();
     let mut text = format!(
         "#[photofinish {}: service times in ns, .response and .lag of open loads; Tag=scenario/runtime/load]\n\
          #[Histogram log format version 1.3]\n\
@@ -40,8 +39,8 @@ fn render(report: &Report<'_>) -> Result<Vec<File>, Error> {
     Ok(vec![File::text("rounds.hlog", text)])
 }
 
-fn start(record: &Record) -> Result<Timestamp, Error> {
-    let parsed: Result<Timestamp, _> = record.started_utc.parse();
+fn start(record: &Record) -> Result<UtcTime, Error> {
+    let parsed: Result<UtcTime, _> = record.started_utc.parse();
     parsed.map_err(|source| Error::StartTime {
         started_utc: record.started_utc.clone(),
         source,

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use photofinish_record::UtcTime;
 use photofinish_record::load::Load;
 
 use super::benchmarks::{is_sound, name};
@@ -133,13 +133,13 @@ fn run(summary: &Summary) -> Family {
 
 /// `None` if the record's start is not a valid time.
 fn start(summary: &Summary) -> Option<Family> {
-    let start: Timestamp = summary.started_utc.parse().ok()?;
+    let start: UtcTime = summary.started_utc.parse().ok()?;
     Some(Family::new(
         "photofinish_run_start_timestamp_seconds",
         "gauge",
         "seconds",
         "Start of the run since the Unix epoch.",
-        vec![(Vec::new(), start.as_millisecond() as f64 / 1e3)],
+        vec![(Vec::new(), start.unix_s())],
     ))
 }
 

@@ -4,8 +4,8 @@
 //! `junit` makes the test cases. XML 1.0 cannot represent most control characters, so these become U+FFFD; line breaks and
 //! tabs become references, since a reader would turn them into spaces in an attribute.
 
-use jiff::Timestamp;
 use maud::{Escaper, Markup, PreEscaped, html};
+use photofinish_record::UtcTime;
 use std::fmt::Write as _;
 
 /// The outcome of a test case.
@@ -79,8 +79,8 @@ impl TestReport<'_> {
     }
 
     fn suite(&self, suite: &Suite) -> Markup {
-        let start: Option<Timestamp> = self.started_utc.parse().ok();
-        let start = start.map(|start| start.strftime("%Y-%m-%dT%H:%M:%S").to_string());
+        let start = self.started_utc.parse().ok().map(UtcTime::date_and_time);
+        let start = start.map(|(date, time)| format!("{date}T{time}"));
         let time_s: f64 = suite.cases.iter().map(|case| case.time_s).sum();
         let [failures, errors, skipped] =
             [Ending::Failed, Ending::Error, Ending::Skipped].map(|ending| suite.count(ending));
