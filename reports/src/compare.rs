@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use photofinish_record::load::Load;
 use photofinish_record::{Cell, Plan, PlannedScenario, PlannedServer, Record};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::{self, Better, METRICS, Metric};
@@ -23,7 +22,8 @@ use crate::{describe, units};
 pub const COMPARISON_SCHEMA: &str = "photofinish-comparison/1";
 
 /// Two records side by side.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RecordComparison {
     /// Always [`COMPARISON_SCHEMA`].
     pub schema: String,
@@ -42,7 +42,8 @@ pub struct RecordComparison {
 }
 
 /// A side of a comparison.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RecordId {
     /// The run's id.
     pub id: String,
@@ -51,7 +52,8 @@ pub struct RecordId {
 }
 
 /// A difference between two records that is not a result.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Difference {
     /// The subject: `CPU`, `tokio`, `seed`.
     pub what: String,
@@ -60,7 +62,8 @@ pub struct Difference {
 }
 
 /// A cell of both records.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ComparedCell {
     pub scenario: String,
     pub runtime: String,
@@ -79,7 +82,8 @@ pub struct ComparedCell {
 }
 
 /// Failed operations out of the total.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FailureCount {
     pub failed: u64,
     /// Successes and failures.
@@ -100,7 +104,8 @@ impl FailureCount {
 }
 
 /// A metric of both records.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ComparedMetric {
     /// The unit; empty of a plain number.
     pub unit: String,
@@ -120,7 +125,8 @@ pub struct ComparedMetric {
 }
 
 /// A cell that cannot be compared.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RefusedCell {
     pub scenario: String,
     pub runtime: String,
@@ -214,11 +220,6 @@ fn changes_of(cell: &ComparedCell) -> impl Iterator<Item = Change<'_>> {
         })
     });
     whole.chain(parts)
-}
-
-/// The JSON Schema of [`RecordComparison`].
-pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(RecordComparison).to_value()
 }
 
 fn cells(base: &Record, head: &Record) -> (Vec<ComparedCell>, Vec<RefusedCell>) {

@@ -5,7 +5,6 @@
 
 use photofinish_record::machine::Machine;
 use photofinish_record::{Finding, FindingLevel, is_fit};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::resolution::{HEADINGS, Resolution};
@@ -24,7 +23,8 @@ pub const LEVELS: [FindingLevel; 4] = [
 ];
 
 /// The diagnosis of a machine.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Diagnosis {
     /// Always [`DIAGNOSIS_SCHEMA`].
     pub schema: String,
@@ -75,11 +75,6 @@ impl Diagnosis {
         }
         text.finish()
     }
-}
-
-/// The JSON Schema of [`Diagnosis`].
-pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(Diagnosis).to_value()
 }
 
 /// The findings of one level, in their order.

@@ -8,7 +8,6 @@ pub mod terms;
 use photofinish_record::load::Load;
 use photofinish_record::machine::Machine;
 use photofinish_record::{ArmSource, Requirement, SourceLocation};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::rule::CheckVerdict;
@@ -19,7 +18,8 @@ use crate::statistics::Estimate;
 pub const GATE_SCHEMA: &str = "photofinish-gate/1";
 
 /// The verdict of a gate with everything it rests on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GateReport {
     /// Always [`GATE_SCHEMA`].
     pub schema: String,
@@ -52,7 +52,8 @@ pub struct GateReport {
 }
 
 /// The verdict of a gate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum GateVerdict {
     /// Every term certainly holds.
@@ -80,7 +81,8 @@ impl GateVerdict {
 }
 
 /// A term in a cell.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Check {
     pub scenario: String,
     pub runtime: String,
@@ -110,7 +112,8 @@ pub struct Check {
 }
 
 /// An estimate between the two bounds that decide.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Interval {
     /// Hodges–Lehmann estimate of a slowdown; the median of a value.
     pub estimate: f64,
@@ -150,9 +153,4 @@ pub(crate) fn is_decided(problems: &[String], checks: &[Check]) -> bool {
     !problems.is_empty()
         || any(CheckVerdict::Regression)
         || (!checks.is_empty() && !any(CheckVerdict::Inconclusive))
-}
-
-/// The JSON Schema of [`GateReport`].
-pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(GateReport).to_value()
 }

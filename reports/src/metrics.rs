@@ -10,7 +10,6 @@ use std::collections::BTreeSet;
 use photofinish_record::latency::{HIGHEST_LATENCY_NS, Latencies};
 use photofinish_record::load::Load;
 use photofinish_record::{Cost, LoopOverhead, Measurement, OpenLoad, Part};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A process that uses this share of its CPUs' time is exhausted.
@@ -477,7 +476,8 @@ impl Metric {
 }
 
 /// Samples behind a percentile in one round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SampleCount {
     pub present: u64,
     /// The number that makes the percentile sound.

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 
 use photofinish_record::load::{Load, Stop};
 use photofinish_record::{Finding, FindingLevel, Plan, Round};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::{Better, THROUGHPUT, named};
@@ -30,7 +29,8 @@ pub(crate) const HEADINGS: [(&str, &str); 3] = [
 ];
 
 /// The smallest differences a machine can tell.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Resolution {
     pub scenario: String,
     pub runtime: String,
@@ -44,7 +44,8 @@ pub struct Resolution {
 }
 
 /// The smallest difference of one metric.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Resolvable {
     /// Hodges-Lehmann estimate of the ratio of the two arms; 1 but for noise.
     pub ratio: f64,

@@ -8,7 +8,6 @@
 //! simulate how often the rule errs.
 
 use photofinish_record::Plan;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::{Better, Overhead};
@@ -70,7 +69,8 @@ pub struct Rule {
 }
 
 /// The verdict on a difference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Better by more than the margin, with the whole interval: more operations, less time, less cost.
@@ -84,9 +84,8 @@ pub enum Verdict {
 }
 
 /// The verdict on one term of a gate in one cell, the worst first.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum CheckVerdict {
     /// The term is certainly broken.
@@ -121,7 +120,8 @@ pub enum Caveat {
 }
 
 /// Position of a record among the planned looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Look {
     /// The last look that was reached, from 1; 0 before the first.
     pub number: usize,

@@ -9,7 +9,6 @@ use photofinish_record::latency::Latencies;
 use photofinish_record::machine::Machine;
 use photofinish_record::protocol::Audit;
 use photofinish_record::{Measurement, OpenLoad};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::response;
@@ -46,7 +45,8 @@ const QUANTILES: [(&str, f64); 5] = [
 ];
 
 /// The result of the self-test.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Proof {
     /// Always [`PROOF_SCHEMA`].
     pub schema: String,
@@ -59,7 +59,8 @@ pub struct Proof {
 }
 
 /// A claim of the tool about its own numbers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Claim {
     /// Its name: `stall-p99`.
     pub name: String,
@@ -75,7 +76,8 @@ pub struct Claim {
 }
 
 /// The outcome of testing a claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     Holds,
@@ -499,11 +501,6 @@ fn row(text: &mut Text, claim: &Claim) {
     };
     let line = format!("{mark} {runtime:<20} {}{bound}", claim.measured);
     text.paragraph_in(tone, &line);
-}
-
-/// The JSON Schema of [`Proof`].
-pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(Proof).to_value()
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@
 //! never resampled. Few rounds cannot give a high confidence: the widest attainable interval is then returned with its
 //! actual confidence. The distributions are in `statistics/exact.rs`; `rule` decides what a difference means.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use exact::{Depth, Statistic};
@@ -18,7 +17,8 @@ pub use exact::{rank_sum, signed_rank};
 pub const CONFIDENCE: f64 = 0.95;
 
 /// An estimate with its exact interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Estimate {
     /// A median, always within the bounds.
     #[serde(rename = "median")]

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use photofinish_record::load::Load;
 use photofinish_record::machine::Machine;
 use photofinish_record::{Arm, Completion, Placement, Search, Tool};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::SampleCount;
@@ -27,7 +26,8 @@ pub use part::PartSummary;
 pub const SUMMARY_SCHEMA: &str = "photofinish-summary/1";
 
 /// A run in numbers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Summary {
     /// Always [`SUMMARY_SCHEMA`].
     pub schema: String,
@@ -59,7 +59,8 @@ pub struct Summary {
 }
 
 /// A cell in numbers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CellSummary {
     pub scenario: String,
     /// The scenario's class: `http`, `files`, `database`, ...
@@ -109,7 +110,8 @@ pub struct CellSummary {
 }
 
 /// The rule of the verdicts.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VerdictRule {
     /// The difference that does not matter, as a share: 0.02 is 2 %.
     #[serde(alias = "floor")]
@@ -129,7 +131,8 @@ impl From<&Rule> for VerdictRule {
 
 /// Comparison of a runtime with the reference by one metric, from pairs within blocks: the Hodges–Lehmann estimate over
 /// the blocks' log-ratios with its signed-rank interval. Above 1 this cell's number is the greater.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Comparison {
     /// The reference runtime.
     pub against: String,
@@ -151,7 +154,8 @@ pub struct Comparison {
 }
 
 /// The validity of a cell's numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
     Ok,
@@ -164,7 +168,8 @@ pub enum Status {
 }
 
 /// TLS handshakes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HandshakeCounts {
     pub full: u64,
     /// Those that resumed an earlier session.
@@ -172,7 +177,8 @@ pub struct HandshakeCounts {
 }
 
 /// Failed operations of one kind.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ErrorKind {
     /// Number over all rounds.
     pub count: u64,
@@ -181,7 +187,8 @@ pub struct ErrorKind {
 }
 
 /// Arrivals of an open load, summed over all rounds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ArrivalCounts {
     /// Arrivals in the schedules.
     pub scheduled: u64,
@@ -200,7 +207,8 @@ pub struct ArrivalCounts {
 }
 
 /// A metric over rounds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MetricSummary {
     /// The median over rounds.
     pub median: f64,
@@ -277,9 +285,4 @@ impl MetricSummary {
             confidence: self.confidence,
         }
     }
-}
-
-/// The JSON Schema of [`Summary`].
-pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(Summary).to_value()
 }

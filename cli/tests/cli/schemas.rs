@@ -3,22 +3,31 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use photofinish_record::Record;
+use photofinish_record::protocol::{WorkerDescription, WorkerPlan, WorkerReply};
+use photofinish_reports::compare::RecordComparison;
+use photofinish_reports::diagnosis::Diagnosis;
+use photofinish_reports::gate::GateReport;
+use photofinish_reports::selftest::Proof;
+use photofinish_reports::summary::Summary;
+use schemars::{Schema, schema_for};
 use serde_json::{Value, json};
 
 use crate::support::{Sandbox, TINY};
 
-const NAMES: [&str; 11] = [
-    "scenario",
-    "config",
-    "record",
-    "summary",
-    "gate",
-    "comparison",
-    "diagnosis",
-    "selftest",
-    "worker-plan",
-    "worker-description",
-    "worker-reply",
+type NamedSchema = (&'static str, fn() -> Schema);
+
+/// The schemas of fixed types.
+const DERIVED: [NamedSchema; 9] = [
+    ("record", || schema_for!(Record)),
+    ("summary", || schema_for!(Summary)),
+    ("gate", || schema_for!(GateReport)),
+    ("comparison", || schema_for!(RecordComparison)),
+    ("diagnosis", || schema_for!(Diagnosis)),
+    ("selftest", || schema_for!(Proof)),
+    ("worker-plan", || schema_for!(WorkerPlan)),
+    ("worker-description", || schema_for!(WorkerDescription)),
+    ("worker-reply", || schema_for!(WorkerReply)),
 ];
 
 fn committed(name: &str) -> PathBuf {
@@ -35,17 +44,35 @@ fn read(path: &Path) -> Value {
 #[test]
 fn the_committed_schemas_are_current() {
     let sandbox = Sandbox::new();
-    for name in NAMES {
-        let current = sandbox.run(&["schema", name]).check(0, &[]).stdout;
-        if std::env::var_os("UPDATE_SCHEMAS").is_some() {
-            fs::write(committed(name), &current).expect("written");
-        }
-        let kept = fs::read_to_string(committed(name)).unwrap_or_default();
+    let printed = |name: &str| sandbox.run(&["schema", name]).check(0, &[]).stdout;
+    for name in ["scenario", "config"] {
+        check_committed(name, &printed(name));
+    }
+    for (name, schema) in DERIVED {
+        let text = serde_json::to_string_pretty(&schema().to_value()).expect("JSON");
+        check_committed(name, &format!("{text}\n"));
+        let hint = "the program has the copy of its build";
         assert!(
-            kept == current,
-            "{name} has changed; run the tests with UPDATE_SCHEMAS=1 and look at the difference"
+            is_updating() || printed(name) == format!("{text}\n"),
+            "{name}: {hint}"
         );
     }
+}
+
+fn is_updating() -> bool {
+    std::env::var_os("UPDATE_SCHEMAS").is_some()
+}
+
+#[track_caller]
+fn check_committed(name: &str, current: &str) {
+    if is_updating() {
+        fs::write(committed(name), current).expect("written");
+    }
+    let kept = fs::read_to_string(committed(name)).unwrap_or_default();
+    assert!(
+        kept == current,
+        "{name} has changed; run the tests with UPDATE_SCHEMAS=1 and look at the difference"
+    );
 }
 
 /// Checks that a document is what the committed schema says.

@@ -2,11 +2,11 @@
 //!
 //! The harness makes them in `fitness.rs`, from facts that it reads through `os.rs`.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The result of one check of the machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Finding {
     /// Name of the check: `governor`, `clock-source`, `open-files`.
     pub check: String,
@@ -25,7 +25,8 @@ pub fn is_fit(findings: &[Finding]) -> bool {
 }
 
 /// Fitness of the machine in one respect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum FindingLevel {
     /// As it should be.

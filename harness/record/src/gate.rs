@@ -3,11 +3,11 @@
 //! Part of the plan, so that a record alone suffices to recompute the verdict. `reports` decides the requirements; `cli`
 //! starts the arms.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Two arms to compare, and the requirements on the second.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Gate {
     pub base: ArmSource,
     pub head: ArmSource,
@@ -22,9 +22,8 @@ pub struct Gate {
 }
 
 /// A side of a gate.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Arm {
     /// The current version.
@@ -44,7 +43,8 @@ impl Arm {
 }
 
 /// The program or record behind an arm.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ArmSource {
     pub kind: ArmKind,
     /// The command, or the path of the executable or record, as given, passwords removed.
@@ -57,7 +57,8 @@ pub struct ArmSource {
 }
 
 /// The kind of difference between the arms of a gate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ArmKind {
     /// The server: a command, started anew for each round.
@@ -71,7 +72,8 @@ pub enum ArmKind {
 }
 
 /// A requirement on one metric of one scenario.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GateTerm {
     pub scenario: String,
     /// The metric, with its unit: `response_p99_ns`; `errors` for the share of failed operations.
@@ -84,7 +86,8 @@ pub struct GateTerm {
 }
 
 /// A line of a file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SourceLocation {
     /// As named by the user.
     pub file: String,
@@ -93,7 +96,8 @@ pub struct SourceLocation {
 }
 
 /// A requirement on a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Requirement {
     /// The head is slower than the base by less than `limit`.

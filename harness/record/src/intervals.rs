@@ -10,7 +10,6 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Buckets per doubling of the time.
@@ -49,7 +48,8 @@ pub struct Interval {
 }
 
 /// Intervals in a record.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Encoded {
     /// Length of each interval, in ns.
     length_ns: u64,
@@ -199,7 +199,8 @@ fn read_number(plain: &mut &[u8]) -> Option<u64> {
     None
 }
 
-impl JsonSchema for Intervals {
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Intervals {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Intervals".into()
     }

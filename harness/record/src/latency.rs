@@ -13,7 +13,6 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::read::ZlibDecoder;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerializer};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Longest latency that a histogram distinguishes, in ns: 60 s. Longer ones are counted as this.
@@ -278,7 +277,8 @@ impl<'de> Deserialize<'de> for Latencies {
     }
 }
 
-impl JsonSchema for Latencies {
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Latencies {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Latencies".into()
     }

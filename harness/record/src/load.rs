@@ -8,13 +8,13 @@ use std::hash::{Hash, Hasher};
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::nanoseconds;
 
 /// The rule by which operations start, at one point of a sweep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "model", rename_all = "kebab-case")]
 pub enum Load {
     /// A fixed number of sessions; each starts its next operation when the last one ended.
@@ -33,7 +33,9 @@ pub enum Load {
 }
 
 /// Distribution of the arrivals of an open load.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Arrivals {
     /// Evenly spaced by the inverse of the rate.
@@ -46,9 +48,13 @@ pub enum Arrivals {
 }
 
 /// A rate in Hz: a positive, finite number.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(with = "f64")
+)]
 #[serde(try_from = "f64", into = "f64")]
-#[schemars(with = "f64")]
 pub struct RateHz(f64);
 
 /// Not a valid rate.
@@ -104,7 +110,8 @@ impl std::fmt::Display for RateHz {
 }
 
 /// A part of an open load in which the rate is constant or changes linearly. A step is two stages.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Stage {
     pub duration_ns: NonZeroU64,
     /// Rate at its start, as a share of the load's rate; 0 means no arrivals.
@@ -151,7 +158,8 @@ impl std::fmt::Display for Load {
 }
 
 /// The end of a phase. Operations in flight at that moment are completed and counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Stop {
     /// After this time, in ns; every session completes at least one operation.

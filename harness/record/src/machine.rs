@@ -3,11 +3,11 @@
 //! Plain data for the record. The harness reads them through `os.rs`; a fact that cannot be known is `None` and shown as
 //! `n/a`.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The machine that a run was measured on.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Machine {
     /// Operating system and version: `Linux 6.1.0 (Debian GNU/Linux 12)`.
     pub os: String,

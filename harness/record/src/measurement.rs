@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::intervals::Intervals;
@@ -14,7 +13,8 @@ use crate::part::{Part, PartError};
 use crate::shard::CommonStart;
 
 /// A worker's measurement in one round.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Measurement {
     pub sessions: u32,
     pub worker_threads: u32,
@@ -78,7 +78,8 @@ pub struct Measurement {
 }
 
 /// The additional numbers of a round under open load.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OpenLoad {
     /// Arrivals in the schedule.
     pub scheduled: u64,
@@ -142,7 +143,8 @@ impl OpenLoad {
 }
 
 /// The cost of the measuring loop itself, below which no result can lie.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LoopOverhead {
     /// Operations measured.
     pub ops: u64,
@@ -155,7 +157,8 @@ pub struct LoopOverhead {
 }
 
 /// Failed operations of one kind.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Failures {
     pub count: u64,
     /// The first one, in words.
@@ -174,7 +177,8 @@ impl Failures {
 }
 
 /// Socket traffic of a client.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Traffic {
     /// Complete exchanges: requests answered.
     pub requests: u64,
@@ -230,7 +234,8 @@ impl Traffic {
 }
 
 /// Counts of a server; `None` if this server cannot know.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServerCounts {
     /// Complete requests served.
     pub requests: Option<u64>,
@@ -252,7 +257,8 @@ pub struct ServerCounts {
 }
 
 /// Cost of the measured phase to the worker process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Cost {
     pub cpu_user_ns: Option<u64>,
     pub cpu_system_ns: Option<u64>,

@@ -7,13 +7,16 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `127.0.0.1:80` or `unix:/run/app.sock`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(with = "String")
+)]
 #[serde(into = "String", try_from = "String")]
-#[schemars(with = "String")]
 pub enum PeerAddress {
     Tcp(SocketAddr),
     /// A path of UTF-8 text.

@@ -8,7 +8,6 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -18,7 +17,8 @@ use crate::threshold::Threshold;
 use crate::{PeerAddress, RuntimeTraits, TlsSettings};
 
 /// The plan of a run, fully resolved.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Plan {
     /// The suite that the scenarios are from; `None` if they were named one by one.
     #[serde(default)]
@@ -61,7 +61,8 @@ impl Plan {
 }
 
 /// A fully resolved scenario.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PlannedScenario {
     /// The file's stem.
     pub name: String,
@@ -97,7 +98,8 @@ pub struct PlannedScenario {
 }
 
 /// Bounds on the maximum number of requests that a server has in flight at one time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InFlight {
     /// Maximum per session.
     pub most: NonZeroU32,
@@ -106,7 +108,8 @@ pub struct InFlight {
 }
 
 /// The server behind a target.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum PlannedServer {
     /// An embedded server, started anew for each round.
@@ -158,7 +161,8 @@ impl PlannedServer {
 }
 
 /// Scenario × runtime × load point.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Cell {
     /// Name of the scenario.
     pub scenario: String,
@@ -177,7 +181,8 @@ pub struct Cell {
 
 /// Overrides of a cell's program, server, runtime and parameters, for cells unlike the others: an arm of a gate, or the
 /// twin in an A/A comparison.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Variant {
     /// The worker's executable, in place of the program that started the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -209,7 +214,8 @@ impl fmt::Display for Cell {
 }
 
 /// The CPUs of server and worker.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Placement {
     pub kind: PlacementKind,
     /// CPUs of the servers that the run starts, by number; empty if it starts none. Those of a target are in its
@@ -240,7 +246,8 @@ impl Placement {
 }
 
 /// The layout of server and worker on the CPUs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum PlacementKind {
     /// Disjoint CPUs for server and worker.

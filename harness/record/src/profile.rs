@@ -1,6 +1,5 @@
 //! Profiles: the stacks sampled in a round of its own, from which a report shows where CPU time went.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Maximum number of distinct stacks of a profile.
@@ -13,7 +12,8 @@ pub const MOST_FUNCTIONS: usize = 256;
 pub const KERNEL_SUFFIX: &str = "_[k]";
 
 /// The stacks of a cell's worker, sampled in a round that is not among the results.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Profile {
     /// Index of the cell in the plan.
     pub cell: usize,

@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -20,7 +19,8 @@ use crate::{Measurement, PeerAddress, RuntimeFamily, TlsSettings};
 pub const WORKER_PROTOCOL: u32 = 1;
 
 /// A program's answer to `describe`: the lanes that it is a worker of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WorkerDescription {
     /// Always [`WORKER_PROTOCOL`].
     pub protocol: u32,
@@ -28,7 +28,8 @@ pub struct WorkerDescription {
 }
 
 /// A lane: a runtime of a worker in another language.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LaneDescription {
     /// Its name among the runtimes: `asyncio`.
     pub name: String,
@@ -54,7 +55,8 @@ pub struct LaneDescription {
 }
 
 /// A worker's task: one round of one cell.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WorkerPlan {
     /// Always [`WORKER_PROTOCOL`].
     pub protocol: u32,
@@ -121,7 +123,8 @@ impl WorkerPlan {
 /// A record of the FIFO has 16 bytes, little endian: a number, and a time of CLOCK_MONOTONIC in ns. The first one has the number
 /// `u64::MAX` and the end of the schedule; then comes each arrival when it is due, with its index, from 0, and its due time.
 /// The end of the FIFO is the end of the arrivals.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PipedArrivals {
     /// Path of the FIFO. Opening it tells that the sessions are open, warm and ready.
     pub arrivals: PathBuf,
@@ -134,7 +137,8 @@ pub struct PipedArrivals {
 }
 
 /// The address of a target.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TargetAddress {
     /// `http://127.0.0.1:8080/path`, `postgres://user:pw@127.0.0.1:5432/db`.
     pub url: String,
@@ -149,7 +153,8 @@ pub struct TargetAddress {
 }
 
 /// A worker's output.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WorkerReply {
     /// Always [`WORKER_PROTOCOL`].
     pub protocol: u32,
@@ -158,7 +163,8 @@ pub struct WorkerReply {
 }
 
 /// Raw data to check the tool's own numbers against.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Audit {
     /// The service time of each success of the measured phase, in ns: the first [`Audit::MOST_SAMPLES`] of each session.
     pub service_ns: Vec<u64>,
@@ -176,7 +182,8 @@ fn is_false(value: &bool) -> bool {
 }
 
 /// The outcome of a round in the worker.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "status", rename_all = "kebab-case")]
 pub enum WorkerResult {
     /// Measured.

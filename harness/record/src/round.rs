@@ -5,14 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::measurement::{Measurement, ServerCounts};
 use crate::shard::ShardRound;
 
 /// One fresh worker process measuring one cell.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Round {
     /// Index into the plan's cells.
     pub cell: usize,
@@ -29,7 +29,8 @@ pub struct Round {
 }
 
 /// Activity on the machine during a round, apart from the round itself; `None` if the system does not report it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Conditions {
     /// Length of the observation, in ns: the round with its set-up.
     pub elapsed_ns: u64,
@@ -47,7 +48,8 @@ pub struct Conditions {
 }
 
 /// The result of a round.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "status", rename_all = "kebab-case")]
 pub enum Outcome {
     /// Measured.
@@ -62,7 +64,8 @@ pub enum Outcome {
 }
 
 /// A measured round: the numbers of the worker and of the servers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Measured {
     pub worker: Measurement,
     /// Counts of each server over the same round, by target name; absent if a server cannot be queried.

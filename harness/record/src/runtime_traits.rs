@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The way a runtime runs sessions, as far as reports distinguish runtimes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RuntimeFamily {
     /// One session on one thread, one operation after another.
@@ -24,7 +24,8 @@ pub enum RuntimeFamily {
 }
 
 /// The properties of a runtime that reports depend on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RuntimeTraits {
     pub family: RuntimeFamily,
     /// True if operations wait for a thread outside their service time: mean service × throughput then counts threads,
@@ -45,7 +46,8 @@ pub struct RuntimeTraits {
 }
 
 /// System calls of one small request over a kept connection, whose response is not there yet when the runtime looks for it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ExpectedSystemCalls {
     /// A formula, such as `2 + 1/k`: k is the number of responses that one turn of the event loop handles.
     pub per_request: String,
@@ -54,7 +56,8 @@ pub struct ExpectedSystemCalls {
 }
 
 /// A worker in another language: a program of its own that speaks the worker protocol.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ForeignWorker {
     /// Language and libraries, as far as rankings distinguish them: runtimes are ranked within their stack.
     pub stack: String,

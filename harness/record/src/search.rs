@@ -2,11 +2,11 @@
 //!
 //! `reports` chooses the next rate from these steps; the measurements at a rate are in the rounds of its cell.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The search for the highest rate that meets an objective.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Search {
     /// As given: `response_p99 < 10ms`.
     pub objective: String,
@@ -17,7 +17,8 @@ pub struct Search {
 }
 
 /// The result of a search for one runtime. The curve is in the cells of the steps' rates.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SearchResult {
     /// Name of the scenario.
     pub scenario: String,
@@ -33,7 +34,8 @@ pub struct SearchResult {
 }
 
 /// A rate measured until two rounds agreed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SearchStep {
     pub rate_hz: f64,
     /// True if the rate met the objective.
@@ -42,7 +44,8 @@ pub struct SearchStep {
 }
 
 /// One round of a step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SearchRound {
     /// The objective's metric in this round, in its own unit; `None` if unknown.
     pub value: Option<f64>,

@@ -9,18 +9,19 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A shard: its index, from 0, and the number of shards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "Fields")]
 pub struct Shard {
     index: u32,
     count: NonZeroU32,
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Fields {
     /// From 0.
     index: u32,
@@ -109,7 +110,8 @@ impl TryFrom<Fields> for Shard {
 }
 
 /// The shards that a record holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ShardSet {
     /// Number of shards of the run.
     pub count: NonZeroU32,
@@ -152,7 +154,8 @@ impl ShardSet {
 }
 
 /// One shard of a record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ShardMember {
     /// From 0.
     pub index: u32,
@@ -171,7 +174,8 @@ pub struct ShardMember {
 }
 
 /// An offset between two clocks: it lies between the two bounds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ClockOffset {
     /// In µs; negative if the other clock is behind.
     pub least_us: i64,
@@ -180,7 +184,8 @@ pub struct ClockOffset {
 }
 
 /// One shard's part of a merged round.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ShardRound {
     pub index: u32,
     pub sessions: u32,
@@ -211,14 +216,16 @@ pub struct ShardRound {
 }
 
 /// A worker's share of a round, and the start of its measured phase.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WorkerShard {
     pub shard: Shard,
     pub start: StartRule,
 }
 
 /// The start of the measured phase, common to all shards.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum StartRule {
     /// When all shards are ready; they meet in a directory that all of them reach.
@@ -241,7 +248,8 @@ pub enum StartRule {
 }
 
 /// The start of a measured phase that all shards of a round share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CommonStart {
     /// Unix time in µs.
     pub unix_us: u64,

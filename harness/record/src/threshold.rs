@@ -2,13 +2,13 @@
 //!
 //! Part of the plan, so that a record alone suffices to judge them again. `reports` interprets and judges them.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::gate::{Requirement, SourceLocation};
 
 /// A limit on one metric of one scenario, or of a part of its operations.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Threshold {
     pub scenario: String,
     /// Name of the part, such as a request; `None` for the whole operation.

@@ -2,11 +2,11 @@
 
 use photofinish_record::load::Load;
 use photofinish_record::{Requirement, SourceLocation};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A threshold in a cell.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ThresholdCheck {
     pub scenario: String,
     pub runtime: String,
@@ -38,9 +38,8 @@ pub struct ThresholdCheck {
 }
 
 /// The verdict on a threshold.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ThresholdVerdict {
     Missed,
@@ -59,7 +58,8 @@ impl ThresholdVerdict {
 }
 
 /// The exact interval of a median.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ValueInterval {
     pub low: f64,
     pub high: f64,
