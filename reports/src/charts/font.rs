@@ -1,17 +1,26 @@
-//! The embedded font, DejaVu Sans: measures and sets text. System fonts are not used.
+//! The embedded font, DejaVu Sans 2.37: measures and sets text. System fonts are not used.
+//!
+//! The files are those of <https://dejavu-fonts.github.io>, through `gzip -9n`: half of their 1.4 MB.
 
+use std::io::Read as _;
 use std::sync::LazyLock;
 
-use ab_glyph::{Font as _, FontRef, Glyph, ScaleFont as _};
+use ab_glyph::{Font as _, FontVec, Glyph, ScaleFont as _};
+use flate2::read::GzDecoder;
 
-static REGULAR: LazyLock<FontRef<'static>> = LazyLock::new(|| parse(dejavu::sans::regular()));
-static BOLD: LazyLock<FontRef<'static>> = LazyLock::new(|| parse(dejavu::sans::bold()));
+static REGULAR: LazyLock<FontVec> =
+    LazyLock::new(|| unpack(include_bytes!("../../fonts/DejaVuSans.ttf.gz")));
+static BOLD: LazyLock<FontVec> =
+    LazyLock::new(|| unpack(include_bytes!("../../fonts/DejaVuSans-Bold.ttf.gz")));
 
-fn parse(bytes: &'static [u8]) -> FontRef<'static> {
-    FontRef::try_from_slice(bytes).expect("the embedded font is valid")
+fn unpack(packed: &[u8]) -> FontVec {
+    let mut bytes = Vec::new();
+    let unpacked = GzDecoder::new(packed).read_to_end(&mut bytes);
+    unpacked.expect("the embedded font is a gzip file");
+    FontVec::try_from_vec(bytes).expect("the embedded font is valid")
 }
 
-pub(super) fn face(bold: bool) -> &'static FontRef<'static> {
+pub(super) fn face(bold: bool) -> &'static FontVec {
     if bold { &BOLD } else { &REGULAR }
 }
 
