@@ -16,7 +16,7 @@ use crate::output;
 enum Source {
     /// Derived now: depends on the workloads and options of this program.
     Derived(fn() -> Value),
-    /// The committed copy: the code that derives a schema is six times as long.
+    /// The committed copy: deriving it would need code for every type of a record.
     Copy(&'static str),
 }
 
