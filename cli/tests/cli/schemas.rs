@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use boon::{Compiler, Schemas};
 use photofinish_record::Record;
 use photofinish_record::protocol::{WorkerDescription, WorkerPlan, WorkerReply};
 use photofinish_reports::compare::RecordComparison;
@@ -78,12 +79,15 @@ fn check_committed(name: &str, current: &str) {
 /// Checks that a document is what the committed schema says.
 #[track_caller]
 pub fn check(name: &str, document: &Value) {
-    let validator = jsonschema::validator_for(&read(&committed(name))).expect("a valid schema");
-    let flaws: Vec<_> = validator
-        .iter_errors(document)
-        .map(|flaw| format!("{}: {flaw}", flaw.instance_path()))
-        .collect();
-    assert_eq!(flaws, [""; 0], "{name}");
+    let mut compiler = Compiler::new();
+    compiler
+        .add_resource(name, read(&committed(name)))
+        .expect("a name");
+    let mut schemas = Schemas::new();
+    let schema = compiler.compile(name, &mut schemas).expect("a schema");
+    if let Err(flaws) = schemas.validate(document, schema) {
+        panic!("{name}: {flaws}");
+    }
 }
 
 #[test]

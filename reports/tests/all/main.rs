@@ -14,6 +14,7 @@ mod formats;
 mod gate;
 mod gate_formats;
 mod interchange;
+mod json_schema;
 mod large;
 mod matrix;
 mod page;

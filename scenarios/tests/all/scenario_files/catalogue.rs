@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use boon::{Compiler, Schemas};
 use insta::assert_snapshot;
 use photofinish_scenarios::catalogue::{ScenarioRef, catalogue, locate};
 use photofinish_scenarios::scenario::{Checks, Scenario, schema};
@@ -121,15 +122,19 @@ fn errors_in_a_suite_have_their_lines() {
 
 #[test]
 fn the_schema_accepts_the_catalogue_and_refuses_what_the_reader_refuses() {
-    let schema = Value::from(schema());
-    let validator = jsonschema::validator_for(&schema).expect("a valid schema");
+    let mut compiler = Compiler::new();
+    compiler
+        .add_resource("scenario", schema().into())
+        .expect("a name");
+    let mut schemas = Schemas::new();
+    let schema = compiler
+        .compile("scenario", &mut schemas)
+        .expect("a valid schema");
     let check = |text: &str, expected: bool| {
         let value: Value = toml::from_str(text).expect("valid TOML");
-        let errors: Vec<_> = validator
-            .iter_errors(&value)
-            .map(|error| error.to_string())
-            .collect();
-        assert_eq!(errors.is_empty(), expected, "{text}: {errors:?}");
+        let validity = schemas.validate(&value, schema);
+        let errors = validity.as_ref().err().map(ToString::to_string);
+        assert_eq!(validity.is_ok(), expected, "{text}: {errors:?}");
         let read = Scenario::parse(source(text), &[], ANY);
         assert_eq!(read.is_ok(), expected, "{text}");
     };
