@@ -101,6 +101,15 @@ pub fn hodges_lehmann(differences: &[f64], confidence: f64) -> Option<Estimate> 
                 count + end.saturating_sub(index)
             })
         },
+        list: || {
+            let firsts = sorted.iter().enumerate();
+            firsts
+                .flat_map(|(index, first)| {
+                    let seconds = sorted[index..].iter();
+                    seconds.map(move |second| (first + second) / 2.0)
+                })
+                .collect()
+        },
     };
     let depth = Statistic::SignedRank(sorted.len()).depth(confidence);
     Some(averages.estimate(depth))
@@ -127,34 +136,61 @@ pub fn shift(ours: &[f64], theirs: &[f64], confidence: f64) -> Option<Estimate> 
                 count + (theirs.len() - begin)
             })
         },
+        list: || {
+            let pairs = ours
+                .iter()
+                .flat_map(|our| theirs.iter().map(move |their| our - their));
+            pairs.collect()
+        },
     };
     let depth = Statistic::RankSum(ours.len(), theirs.len()).depth(confidence);
     Some(differences.estimate(depth))
 }
 
-/// Numbers that are counted instead of listed: the list for ten thousand values would fill the memory.
-struct OrderStatistics<F> {
+/// Maximum number of pairs that are listed and sorted, which is faster. More are counted: the list for ten thousand values would
+/// fill the memory.
+const MOST_LISTED: usize = 1_000;
+
+/// Numbers made of pairs of values.
+struct OrderStatistics<C, L> {
     count: usize,
     /// The smallest and the largest.
     ends: (f64, f64),
     /// Counts the numbers up to a bound.
-    at_most: F,
+    at_most: C,
+    /// All of them, in any order.
+    list: L,
 }
 
-impl<F: Fn(f64) -> usize> OrderStatistics<F> {
+impl<C: Fn(f64) -> usize, L: Fn() -> Vec<f64>> OrderStatistics<C, L> {
     /// The median, with the bounds at this depth.
     fn estimate(&self, depth: Depth) -> Estimate {
-        let [lower, upper] = [self.count.div_ceil(2), self.count / 2 + 1].map(|k| self.smallest(k));
+        let [lower, upper, low, high] = self.smallest([
+            self.count.div_ceil(2),
+            self.count / 2 + 1,
+            depth.k,
+            self.count + 1 - depth.k,
+        ]);
         Estimate {
             value: lower + (upper - lower) / 2.0,
-            low: self.smallest(depth.k),
-            high: self.smallest(self.count + 1 - depth.k),
+            low,
+            high,
             confidence: depth.confidence,
         }
     }
 
-    /// The k-th smallest, exactly: the smallest float that k of them do not exceed, by bisection.
-    fn smallest(&self, k: usize) -> f64 {
+    /// For each k, the k-th smallest, exactly; of the two zeros, the positive one.
+    fn smallest<const N: usize>(&self, ks: [usize; N]) -> [f64; N] {
+        if self.count > MOST_LISTED {
+            return ks.map(|k| self.smallest_by_bisection(k) + 0.0);
+        }
+        let mut listed = (self.list)();
+        listed.sort_unstable_by(f64::total_cmp);
+        ks.map(|k| listed[k - 1] + 0.0)
+    }
+
+    /// The smallest float that k of the numbers do not exceed.
+    fn smallest_by_bisection(&self, k: usize) -> f64 {
         let (mut low, mut high) = (position(self.ends.0), position(self.ends.1));
         while low < high {
             // The mean rounded down, which does not overflow.
@@ -165,8 +201,7 @@ impl<F: Fn(f64) -> usize> OrderStatistics<F> {
                 low = middle + 1;
             }
         }
-        // Of the two zeros, the positive one.
-        at_position(low) + 0.0
+        at_position(low)
     }
 }
 
@@ -221,6 +256,34 @@ mod tests {
         assert_eq!(forth.value, 2.75);
         assert_eq!((forth.low, forth.high), (-back.high, -back.low));
         assert_eq!(shift(&[], &theirs, 0.9), None);
+    }
+
+    #[test]
+    fn listed_and_counted_pairs_have_the_same_order() {
+        let values: Vec<f64> = (0..40)
+            .map(|index| f64::from(index * index % 37) - 9.3)
+            .collect();
+        let (ours, theirs) = values.split_at(25);
+        let differences = OrderStatistics {
+            count: ours.len() * theirs.len(),
+            ends: (-100.0, 100.0),
+            at_most: |limit: f64| {
+                let pairs = ours
+                    .iter()
+                    .flat_map(|our| theirs.iter().map(move |their| our - their));
+                pairs.filter(|difference| *difference <= limit).count()
+            },
+            list: || {
+                ours.iter()
+                    .flat_map(|our| theirs.iter().map(move |their| our - their))
+                    .collect()
+            },
+        };
+        assert!(differences.count <= MOST_LISTED);
+        for k in 1..=differences.count {
+            let [listed] = differences.smallest([k]);
+            assert_eq!(listed, differences.smallest_by_bisection(k), "k = {k}");
+        }
     }
 
     #[test]
