@@ -253,7 +253,7 @@ pub(super) struct Span {
     pub(super) shapes: Range<usize>,
 }
 
-/// The shapes of a chart, later ones on top of earlier ones.
+/// The shapes of a chart, later ones on top of earlier ones; a picture has its texts on top of all.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Drawing {
     pub(super) width: f64,

@@ -1,27 +1,15 @@
 //! Draws a drawing on one of plotters' backends: the shapes of the pictures.
 
 use plotters::backend::DrawingBackend;
-use plotters::coord::Shift;
-use plotters::drawing::{DrawingArea, DrawingAreaErrorKind, IntoDrawingArea as _};
+use plotters::drawing::IntoDrawingArea as _;
 use plotters::element::{Circle, PathElement, Polygon, Rectangle};
 use plotters::style::{Color as _, RGBColor, ShapeStyle};
 
-use super::drawing::{Drawing, Ink, Point, Shape, Type, at};
+use super::drawing::{Drawing, Ink, Point, Shape, at};
 use crate::runtimes::Dash;
 
-/// plotters centres text by half an x-height; digits and capitals are taller than that.
-const LOWER_EM: f64 = 0.09;
-
-/// The result of drawing on a backend.
-pub(super) type Drawn<B> = Result<(), DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;
-
-/// Draws all shapes, at `scale` units of the backend per CSS pixel; `set` draws a text at a position.
-pub(super) fn paint<B: DrawingBackend>(
-    drawing: &Drawing,
-    backend: B,
-    scale: f64,
-    set: impl Fn(&DrawingArea<B, Shift>, &str, Type, (i32, i32)) -> Drawn<B>,
-) {
+/// Draws all shapes but texts, at `scale` units of the backend per CSS pixel.
+pub(super) fn paint(drawing: &Drawing, backend: impl DrawingBackend, scale: f64) {
     let area = backend.into_drawing_area();
     let units = |length: f64| (length * scale).round() as i32;
     let place = |point: &Point| (units(point.x), units(point.y));
@@ -59,16 +47,7 @@ pub(super) fn paint<B: DrawingBackend>(
                 let mut lines = lines.iter().map(|line| line.iter().map(place).collect());
                 lines.try_for_each(|line: Vec<_>| area.draw(&PathElement::new(line, style)))
             }
-            Shape::Text {
-                position,
-                text,
-                text_type,
-            } => {
-                let (x, y) = place(position);
-                let lower = units(text_type.size * LOWER_EM);
-                set(&area, text, *text_type, (x, y + lower))
-            }
-            Shape::Hint { .. } => Ok(()),
+            Shape::Text { .. } | Shape::Hint { .. } => Ok(()),
         }
         .expect("memory takes everything");
     }
@@ -108,7 +87,7 @@ fn dashes(points: &[Point], dash: Dash) -> Vec<Vec<Point>> {
     lines
 }
 
-pub(super) fn colour(Ink((red, green, blue)): Ink) -> RGBColor {
+fn colour(Ink((red, green, blue)): Ink) -> RGBColor {
     RGBColor(red, green, blue)
 }
 

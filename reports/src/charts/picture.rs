@@ -1,19 +1,18 @@
 //! A drawing as PNG: at twice its size, on white.
 //!
-//! plotters' bitmap backend draws it three times as large as the picture, whose pixels are averages; text is set here.
+//! plotters' bitmap backend draws the shapes three times as large as the picture, whose pixels are averages. Text is set on
+//! top of these, since glyphs come with the share of each pixel that they cover.
 
 use std::array;
+use std::ops::Range;
 
 use ab_glyph::{Font as _, point};
 use plotters::backend::BitMapBackend;
-use plotters::coord::Shift;
-use plotters::drawing::DrawingArea;
-use plotters::style::Color as _;
 
 use super::Chart;
-use super::drawing::{Anchor, Type};
+use super::drawing::{Anchor, Ink, Point, Shape, Type};
 use super::font;
-use super::paint::{Drawn, colour, paint};
+use super::paint::paint;
 
 /// Picture pixels per CSS pixel: sharp on dense screens and in print.
 const SCALE: usize = 2;
@@ -24,14 +23,11 @@ const OVERSAMPLING: usize = 3;
 /// Drawn pixels per CSS pixel.
 const DRAWN_SCALE: f64 = (SCALE * OVERSAMPLING) as f64;
 
-/// plotters centres text by half the height of an x, in em.
-const HALF_X_EM: f64 = 0.2735;
-
 /// Paints charts as PNG, one after the other over the same memory.
 #[derive(Debug, Default)]
 pub struct Painter {
+    /// White between two charts.
     large: Vec<u8>,
-    small: Vec<u8>,
 }
 
 impl Painter {
@@ -43,34 +39,47 @@ impl Painter {
             (drawing.height * SCALE as f64).ceil() as usize,
         );
         let size = (width * OVERSAMPLING, height * OVERSAMPLING);
-        make_white(&mut self.large, 3 * size.0 * size.1);
-        make_white(&mut self.small, 3 * width * height);
+        self.large.resize(3 * size.0 * size.1, 0xFF);
+        let mut small = vec![0xFF; 3 * width * height];
         let bitmap = BitMapBackend::with_buffer(&mut self.large, (size.0 as u32, size.1 as u32));
-        paint(&drawing, bitmap, DRAWN_SCALE, set_text);
-        scale_down(&self.large, &mut self.small, width);
-        encode(width, height, &self.small)
+        paint(&drawing, bitmap, DRAWN_SCALE);
+        scale_down(&mut self.large, &mut small, width);
+        for shape in &drawing.shapes {
+            if let Shape::Text {
+                position,
+                text,
+                text_type,
+            } = shape
+            {
+                set_text(&mut small, width, *position, text, *text_type);
+            }
+        }
+        encode(width, height, &small)
     }
 }
 
-fn make_white(pixels: &mut Vec<u8>, length: usize) {
-    pixels.clear();
-    pixels.resize(length, 0xFF);
-}
-
-/// Fills a white picture with averages over squares of [`OVERSAMPLING`] pixels.
-fn scale_down(large: &[u8], small: &mut [u8], width: usize) {
+/// Fills a white picture with averages over squares of [`OVERSAMPLING`] pixels, and makes `large` white again.
+fn scale_down(large: &mut [u8], small: &mut [u8], width: usize) {
     /// Picture pixels that are looked at together.
     const SPAN: usize = 16;
     const WHITE: [u8; 3 * OVERSAMPLING * SPAN] = [0xFF; 3 * OVERSAMPLING * SPAN];
     let row_len = 3 * OVERSAMPLING * width;
-    let squares = large.chunks_exact(row_len * OVERSAMPLING);
+    let squares = large.chunks_exact_mut(row_len * OVERSAMPLING);
     for (rows, row) in squares.zip(small.chunks_exact_mut(3 * width)) {
-        let rows: [&[u8]; OVERSAMPLING] = array::from_fn(|y| &rows[row_len * y..][..row_len]);
         for (index, span) in row.chunks_mut(3 * SPAN).enumerate() {
-            let drawn = rows.map(|row| &row[WHITE.len() * index..][..OVERSAMPLING * span.len()]);
+            let drawn: [Range<usize>; OVERSAMPLING] = array::from_fn(|y| {
+                let start = row_len * y + WHITE.len() * index;
+                start..start + OVERSAMPLING * span.len()
+            });
             // Most of a picture is white, which is compared faster than it is averaged.
-            if drawn.iter().any(|row| **row != WHITE[..row.len()]) {
-                average(drawn, span);
+            if drawn
+                .iter()
+                .any(|range| rows[range.clone()] != WHITE[..range.len()])
+            {
+                average(drawn.each_ref().map(|range| &rows[range.clone()]), span);
+                for range in drawn {
+                    rows[range].fill(0xFF);
+                }
             }
         }
     }
@@ -112,40 +121,44 @@ fn encode(width: usize, height: usize, rgb: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Sets a text, because plotters' own code drops the space to the left of each glyph.
-fn set_text<'a>(
-    area: &DrawingArea<BitMapBackend<'a>, Shift>,
-    text: &str,
-    text_type: Type,
-    (x, y): (i32, i32),
-) -> Drawn<BitMapBackend<'a>> {
-    let em = text_type.size * DRAWN_SCALE;
-    let (glyphs, width) = font::set(text, em, text_type.bold);
-    let start = f64::from(x)
+/// Sets a text in a picture of this width in pixels.
+fn set_text(picture: &mut [u8], width: usize, position: Point, text: &str, text_type: Type) {
+    let scale = SCALE as f64;
+    let size = text_type.size * scale;
+    let (glyphs, length) = font::set(text, size, text_type.bold);
+    let start = position.x * scale
         - match text_type.anchor {
             Anchor::Start => 0.0,
-            Anchor::Middle => width / 2.0,
-            Anchor::End => width,
+            Anchor::Middle => length / 2.0,
+            Anchor::End => length,
         };
-    // Placed on a whole pixel of the picture, so that horizontal stems are sharp.
-    let grid = OVERSAMPLING as f64;
-    let baseline = ((f64::from(y) + HALF_X_EM * em) / grid).round() * grid;
-    let origin = point(start as f32, baseline as f32);
+    // On a whole pixel, so that horizontal stems are sharp.
+    let baseline = (position.y * scale + Type::BASELINE_EM * size).round();
+    let Ink((red, green, blue)) = text_type.ink;
     for mut glyph in glyphs {
-        glyph.position += origin;
+        glyph.position += point(start as f32, baseline as f32);
         let Some(outlined) = font::face(text_type.bold).outline_glyph(glyph) else {
             continue;
         };
         let corner = outlined.px_bounds().min;
-        let mut drawn = Ok(());
         outlined.draw(|x, y, coverage| {
-            let pixel = (corner.x as i32 + x as i32, corner.y as i32 + y as i32);
-            if drawn.is_ok() && coverage > 0.0 {
-                let share = f64::from(coverage.min(1.0));
-                drawn = area.draw_pixel(pixel, &colour(text_type.ink).mix(share));
+            let (x, y) = (corner.x as i32 + x as i32, corner.y as i32 + y as i32);
+            let (Ok(x), Ok(y)) = (usize::try_from(x), usize::try_from(y)) else {
+                return;
+            };
+            if x >= width {
+                return;
+            }
+            let Some(pixel) = picture
+                .get_mut(3 * (width * y + x)..)
+                .and_then(<[u8]>::first_chunk_mut::<3>)
+            else {
+                return;
+            };
+            for (channel, ink) in pixel.iter_mut().zip([red, green, blue]) {
+                let below = f32::from(*channel);
+                *channel = (below + coverage.min(1.0) * (f32::from(ink) - below)).round() as u8;
             }
         });
-        drawn?;
     }
-    Ok(())
 }
