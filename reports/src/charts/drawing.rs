@@ -337,10 +337,12 @@ impl Drawing {
         self.path(vec![from, to], stroke);
     }
 
-    /// A vertical grid line with its label below.
+    /// A vertical grid line with its label below, which stays inside the drawing.
     pub(super) fn x_tick(&mut self, x: f64, (top, bottom): (f64, f64), label: &str) {
         self.line(at(x, top), at(x, bottom), Stroke::new(Ink::GRID, 1.0));
-        self.text(at(x, bottom + 14.0), label, Type::CAPTION.middle());
+        let half = Type::CAPTION.width(label) / 2.0 + 1.0;
+        let middle = x.min(self.width - half).max(half);
+        self.text(at(middle, bottom + 14.0), label, Type::CAPTION.middle());
     }
 
     /// A text that appears when a reader points at the area.
@@ -463,4 +465,29 @@ pub(super) fn visible(text: &str) -> String {
         }
     };
     characters.map(visible).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_of_ticks_stay_inside() {
+        let mut drawing = Drawing::blank(100.0, 50.0, String::new());
+        for x in [0.0, 50.0, 100.0] {
+            drawing.x_tick(x, (10.0, 30.0), "200ms");
+        }
+        let middles: Vec<f64> = drawing
+            .shapes
+            .iter()
+            .filter_map(|shape| match shape {
+                Shape::Text { position, .. } => Some(position.x),
+                _ => None,
+            })
+            .collect();
+        let half = Type::CAPTION.width("200ms") / 2.0;
+        assert!(middles[0] >= half, "{middles:?}");
+        assert_eq!(middles[1], 50.0);
+        assert!(middles[2] <= 100.0 - half, "{middles:?}");
+    }
 }
