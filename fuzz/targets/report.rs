@@ -6,7 +6,7 @@
 #![no_main]
 
 #[path = "../../reports/tests/all/fixtures.rs"]
-#[expect(dead_code, reason = "the tests of reports use the rest")]
+#[expect(dead_code, unused_imports, reason = "the tests of reports use the rest")]
 mod fixtures;
 
 use std::sync::OnceLock;
