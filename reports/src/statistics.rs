@@ -185,7 +185,7 @@ impl<C: Fn(f64) -> usize, L: Fn() -> Vec<f64>> OrderStatistics<C, L> {
             return ks.map(|k| self.smallest_by_bisection(k) + 0.0);
         }
         let mut listed = (self.list)();
-        listed.sort_unstable_by(f64::total_cmp);
+        listed.sort_by(f64::total_cmp);
         ks.map(|k| listed[k - 1] + 0.0)
     }
 
