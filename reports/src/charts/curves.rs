@@ -210,8 +210,8 @@ impl Frame {
 
     /// The name of the horizontal axis.
     pub(super) fn x_caption(&self, drawing: &mut Drawing, caption: &str) {
-        let position = at((self.left + self.right) / 2.0, drawing.height - 16.0);
-        drawing.text(position, caption, Type::CAPTION.middle());
+        let middle = at((self.left + self.right) / 2.0, drawing.height - 16.0);
+        drawing.caption(middle, caption, MARGIN);
     }
 
     /// The curves of series, with the interval of each sample, beside each other where loads are the same.

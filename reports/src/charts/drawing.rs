@@ -340,9 +340,14 @@ impl Drawing {
     /// A vertical grid line with its label below, which stays inside the drawing.
     pub(super) fn x_tick(&mut self, x: f64, (top, bottom): (f64, f64), label: &str) {
         self.line(at(x, top), at(x, bottom), Stroke::new(Ink::GRID, 1.0));
-        let half = Type::CAPTION.width(label) / 2.0 + 1.0;
-        let middle = x.min(self.width - half).max(half);
-        self.text(at(middle, bottom + 14.0), label, Type::CAPTION.middle());
+        self.caption(at(x, bottom + 14.0), label, 1.0);
+    }
+
+    /// A caption around `middle`, or as close to it as `margin` on both sides of the drawing allows.
+    pub(super) fn caption(&mut self, middle: Point, text: &str, margin: f64) {
+        let half = Type::CAPTION.width(text) / 2.0 + margin;
+        let x = middle.x.min(self.width - half).max(half);
+        self.text(at(x, middle.y), text, Type::CAPTION.middle());
     }
 
     /// A text that appears when a reader points at the area.
