@@ -87,11 +87,28 @@ pub fn median_with_interval(values: &[f64], confidence: f64) -> Option<Estimate>
 /// Nonparametric Statistical Methods, § 3.2 and 3.3).
 pub fn hodges_lehmann(differences: &[f64], confidence: f64) -> Option<Estimate> {
     let sorted = sorted(differences);
-    let averages = OrderStatistics {
+    let depth = Statistic::SignedRank(sorted.len()).depth(confidence);
+    Some(walsh_averages(&sorted)?.estimate(depth))
+}
+
+/// The shift of `ours` relative to `theirs`, measured independently: the Hodges–Lehmann estimate, the median of all
+/// differences, with the interval that inverts Wilcoxon's rank-sum test (Hollander and Wolfe, § 4.2 and 4.3). Exact for
+/// any numbers of values without ties; `None` if either is empty.
+pub fn shift(ours: &[f64], theirs: &[f64], confidence: f64) -> Option<Estimate> {
+    let (ours, theirs) = (sorted(ours), sorted(theirs));
+    let depth = Statistic::RankSum(ours.len(), theirs.len()).depth(confidence);
+    Some(differences(&ours, &theirs)?.estimate(depth))
+}
+
+/// The averages of pairs of sorted values, each with itself and those above; `None` without values.
+fn walsh_averages(
+    sorted: &[f64],
+) -> Option<OrderStatistics<impl Fn(f64) -> usize, impl Fn() -> Vec<f64>>> {
+    Some(OrderStatistics {
         count: sorted.len() * (sorted.len() + 1) / 2,
         ends: (*sorted.first()?, *sorted.last()?),
         // As the first value of a pair grows, fewer second ones keep the average at most `limit`.
-        at_most: |limit: f64| {
+        at_most: move |limit: f64| {
             let mut end = sorted.len();
             let firsts = sorted.iter().enumerate();
             firsts.fold(0, |count, (index, first)| {
@@ -101,33 +118,30 @@ pub fn hodges_lehmann(differences: &[f64], confidence: f64) -> Option<Estimate> 
                 count + end.saturating_sub(index)
             })
         },
-        list: || {
+        list: move || {
             let firsts = sorted.iter().enumerate();
-            firsts
-                .flat_map(|(index, first)| {
-                    let seconds = sorted[index..].iter();
-                    seconds.map(move |second| (first + second) / 2.0)
-                })
-                .collect()
+            let pairs = firsts.flat_map(|(index, first)| {
+                let seconds = sorted[index..].iter();
+                seconds.map(move |second| (first + second) / 2.0)
+            });
+            pairs.collect()
         },
-    };
-    let depth = Statistic::SignedRank(sorted.len()).depth(confidence);
-    Some(averages.estimate(depth))
+    })
 }
 
-/// The shift of `ours` relative to `theirs`, measured independently: the Hodges–Lehmann estimate, the median of all
-/// differences, with the interval that inverts Wilcoxon's rank-sum test (Hollander and Wolfe, § 4.2 and 4.3). Exact for
-/// any numbers of values without ties; `None` if either is empty.
-pub fn shift(ours: &[f64], theirs: &[f64], confidence: f64) -> Option<Estimate> {
-    let (ours, theirs) = (sorted(ours), sorted(theirs));
-    let differences = OrderStatistics {
+/// The differences of sorted values, each of ours minus each of theirs; `None` if either is empty.
+fn differences(
+    ours: &[f64],
+    theirs: &[f64],
+) -> Option<OrderStatistics<impl Fn(f64) -> usize, impl Fn() -> Vec<f64>>> {
+    Some(OrderStatistics {
         count: ours.len() * theirs.len(),
         ends: (
             ours.first()? - theirs.last()?,
             ours.last()? - theirs.first()?,
         ),
         // As our value grows, fewer of theirs are large enough.
-        at_most: |limit: f64| {
+        at_most: move |limit: f64| {
             let mut begin = 0;
             ours.iter().fold(0, |count, our| {
                 while begin < theirs.len() && our - theirs[begin] > limit {
@@ -136,15 +150,12 @@ pub fn shift(ours: &[f64], theirs: &[f64], confidence: f64) -> Option<Estimate> 
                 count + (theirs.len() - begin)
             })
         },
-        list: || {
-            let pairs = ours
-                .iter()
-                .flat_map(|our| theirs.iter().map(move |their| our - their));
-            pairs.collect()
+        list: move || {
+            let ours = ours.iter();
+            ours.flat_map(|our| theirs.iter().map(move |their| our - their))
+                .collect()
         },
-    };
-    let depth = Statistic::RankSum(ours.len(), theirs.len()).depth(confidence);
-    Some(differences.estimate(depth))
+    })
 }
 
 /// Maximum number of pairs that are listed and sorted, which is faster. More are counted: the list for ten thousand values would
@@ -260,30 +271,19 @@ mod tests {
 
     #[test]
     fn listed_and_counted_pairs_have_the_same_order() {
-        let values: Vec<f64> = (0..40)
-            .map(|index| f64::from(index * index % 37) - 9.3)
-            .collect();
-        let (ours, theirs) = values.split_at(25);
-        let differences = OrderStatistics {
-            count: ours.len() * theirs.len(),
-            ends: (-100.0, 100.0),
-            at_most: |limit: f64| {
-                let pairs = ours
-                    .iter()
-                    .flat_map(|our| theirs.iter().map(move |their| our - their));
-                pairs.filter(|difference| *difference <= limit).count()
-            },
-            list: || {
-                ours.iter()
-                    .flat_map(|our| theirs.iter().map(move |their| our - their))
-                    .collect()
-            },
-        };
-        assert!(differences.count <= MOST_LISTED);
-        for k in 1..=differences.count {
-            let [listed] = differences.smallest([k]);
-            assert_eq!(listed, differences.smallest_by_bisection(k), "k = {k}");
+        fn check(pairs: &OrderStatistics<impl Fn(f64) -> usize, impl Fn() -> Vec<f64>>) {
+            assert!(pairs.count <= MOST_LISTED);
+            for k in 1..=pairs.count {
+                let [listed] = pairs.smallest([k]);
+                assert_eq!(listed, pairs.smallest_by_bisection(k), "k = {k}");
+            }
         }
+        // With ties, and differences of both signs.
+        let values = (0..40).map(|index| f64::from(index * index % 37) - 9.3);
+        let values: Vec<f64> = values.collect();
+        let (ours, theirs) = (sorted(&values[..25]), sorted(&values[25..]));
+        check(&walsh_averages(&sorted(&values)).expect("values"));
+        check(&differences(&ours, &theirs).expect("values"));
     }
 
     #[test]
