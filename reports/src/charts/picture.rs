@@ -4,7 +4,6 @@
 //! top of these, since glyphs come with the share of each pixel that they cover.
 
 use std::array;
-use std::ops::Range;
 
 use ab_glyph::{Font as _, point};
 use plotters::backend::BitMapBackend;
@@ -26,7 +25,6 @@ const DRAWN_SCALE: f64 = (SCALE * OVERSAMPLING) as f64;
 /// Paints charts as PNG, one after the other over the same memory.
 #[derive(Debug, Default)]
 pub struct Painter {
-    /// White between two charts.
     large: Vec<u8>,
 }
 
@@ -39,11 +37,12 @@ impl Painter {
             (drawing.height * SCALE as f64).ceil() as usize,
         );
         let size = (width * OVERSAMPLING, height * OVERSAMPLING);
+        self.large.clear();
         self.large.resize(3 * size.0 * size.1, 0xFF);
         let mut small = vec![0xFF; 3 * width * height];
         let bitmap = BitMapBackend::with_buffer(&mut self.large, (size.0 as u32, size.1 as u32));
         paint(&drawing, bitmap, DRAWN_SCALE);
-        scale_down(&mut self.large, &mut small, width);
+        scale_down(&self.large, &mut small, width);
         for shape in &drawing.shapes {
             if let Shape::Text {
                 position,
@@ -58,28 +57,20 @@ impl Painter {
     }
 }
 
-/// Fills a white picture with averages over squares of [`OVERSAMPLING`] pixels, and makes `large` white again.
-fn scale_down(large: &mut [u8], small: &mut [u8], width: usize) {
+/// Fills a white picture with averages over squares of [`OVERSAMPLING`] pixels.
+fn scale_down(large: &[u8], small: &mut [u8], width: usize) {
     /// Picture pixels that are looked at together.
     const SPAN: usize = 16;
     const WHITE: [u8; 3 * OVERSAMPLING * SPAN] = [0xFF; 3 * OVERSAMPLING * SPAN];
     let row_len = 3 * OVERSAMPLING * width;
-    let squares = large.chunks_exact_mut(row_len * OVERSAMPLING);
+    let squares = large.chunks_exact(row_len * OVERSAMPLING);
     for (rows, row) in squares.zip(small.chunks_exact_mut(3 * width)) {
+        let rows: [&[u8]; OVERSAMPLING] = array::from_fn(|y| &rows[row_len * y..][..row_len]);
         for (index, span) in row.chunks_mut(3 * SPAN).enumerate() {
-            let drawn: [Range<usize>; OVERSAMPLING] = array::from_fn(|y| {
-                let start = row_len * y + WHITE.len() * index;
-                start..start + OVERSAMPLING * span.len()
-            });
+            let drawn = rows.map(|row| &row[WHITE.len() * index..][..OVERSAMPLING * span.len()]);
             // Most of a picture is white, which is compared faster than it is averaged.
-            if drawn
-                .iter()
-                .any(|range| rows[range.clone()] != WHITE[..range.len()])
-            {
-                average(drawn.each_ref().map(|range| &rows[range.clone()]), span);
-                for range in drawn {
-                    rows[range].fill(0xFF);
-                }
+            if drawn.iter().any(|row| **row != WHITE[..row.len()]) {
+                average(drawn, span);
             }
         }
     }
@@ -142,17 +133,11 @@ fn set_text(picture: &mut [u8], width: usize, position: Point, text: &str, text_
         };
         let corner = outlined.px_bounds().min;
         outlined.draw(|x, y, coverage| {
-            let (x, y) = (corner.x as i32 + x as i32, corner.y as i32 + y as i32);
-            let (Ok(x), Ok(y)) = (usize::try_from(x), usize::try_from(y)) else {
-                return;
-            };
-            if x >= width {
-                return;
-            }
-            let Some(pixel) = picture
-                .get_mut(3 * (width * y + x)..)
-                .and_then(<[u8]>::first_chunk_mut::<3>)
-            else {
+            let (x, y) = (
+                corner.x as i64 + i64::from(x),
+                corner.y as i64 + i64::from(y),
+            );
+            let Some(pixel) = pixel(picture, width, (x, y)) else {
                 return;
             };
             for (channel, ink) in pixel.iter_mut().zip([red, green, blue]) {
@@ -161,4 +146,11 @@ fn set_text(picture: &mut [u8], width: usize, position: Point, text: &str, text_
             }
         });
     }
+}
+
+/// A pixel of a picture of this width; `None` outside.
+fn pixel(picture: &mut [u8], width: usize, (x, y): (i64, i64)) -> Option<&mut [u8; 3]> {
+    let (x, y) = (usize::try_from(x).ok()?, usize::try_from(y).ok()?);
+    let row = picture.get_mut(3 * width * y..)?.get_mut(..3 * width)?;
+    row.get_mut(3 * x..)?.first_chunk_mut()
 }
